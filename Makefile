@@ -1,0 +1,53 @@
+# Two commands for a fresh machine with Python 3.11 or later:
+#   make train   train ResNet32(sparsity=0.9) on the digits; everything it learns goes to RUN_DIR
+#   make test    lint, then the tests on TensorFlow (oneDNN on and off) and on JAX
+
+PYTHON  ?= python3
+VENV    := .venv
+JAX     := .venv-jax
+RUN_DIR ?= runs/digits-resnet32
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: train test lint format test-jax-only clean
+
+train: $(VENV)/train.stamp
+	$(VENV)/bin/python applications/train.py --model ResNet32 --sparsity 0.9 --dataset digits \
+	    --run-dir $(RUN_DIR) --resume
+
+# TensorFlow turns oneDNN on by itself only where the CPU has AVX-512: both ways are asked for by name.
+test: lint
+	TF_ENABLE_ONEDNN_OPTS=1 $(VENV)/bin/python -m pytest -q
+	TF_ENABLE_ONEDNN_OPTS=0 $(VENV)/bin/python -m pytest -q -m backends
+	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(VENV)/bin/python -m pytest -q -m backends
+
+lint: $(VENV)/all.stamp
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+format: $(VENV)/all.stamp
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+# The package without TensorFlow: an environment of its own, in which `import tensorflow` must fail.
+test-jax-only: $(JAX)/ready.stamp
+	! $(JAX)/bin/python -c "import tensorflow" 2> /dev/null
+	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(JAX)/bin/python -m pytest -q -m backends
+
+clean:
+	rm -rf $(VENV) $(JAX) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+# Environments: set up once, and again when pyproject.toml changes.
+%/bin/python:
+	$(PYTHON) -m venv $*
+
+$(VENV)/%.stamp: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable ".[$*]"
+	touch $@
+
+$(JAX)/ready.stamp: pyproject.toml | $(JAX)/bin/python
+	$(JAX)/bin/python -m pip install --quiet "keras>=3.12" numpy jax pytest hypothesis scikit-learn
+	$(JAX)/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+.PRECIOUS: %/bin/python
