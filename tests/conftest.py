@@ -5,7 +5,6 @@ from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # no test opens a window
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import keras
 import pytest
@@ -22,10 +21,8 @@ settings.load_profile("repeatable")
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """Seed Python, NumPy and the backend, and leave no Keras state to the next test."""
+    """Seed Python, NumPy and the backend."""
     keras.utils.set_random_seed(0)
-    yield
-    keras.backend.clear_session()
 
 
 @pytest.fixture(scope="session")
