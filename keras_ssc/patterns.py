@@ -219,11 +219,11 @@ class SSCPattern:
         return tuple(entry for entry in found if len(entry[1]) and len(entry[2]))
 
     def channels(self, positions, filters):
-        """Input channel `(r + s(n)) mod M` of each position and filter: int (positions, filters)."""
+        """Input channel `(r + s(n)) mod M`: int array (positions, filters)."""
         return (positions[:, 2:] + self.shifts[filters]) % self.in_channels
 
     def flat_indices(self, positions, filters):
-        """Where each weight stands in the flat dense kernel (K, K, M, N): int (positions, filters)."""
+        """Place of each weight in the flat dense kernel: int array (positions, filters)."""
         row, column = positions[:, :1], positions[:, 1:2]
         tap = row * self.kernel_size[1] + column
         return (tap * self.in_channels + self.channels(positions, filters)) * self.filters + filters

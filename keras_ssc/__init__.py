@@ -1,0 +1,22 @@
+"""Structured Sparse Convolutions for Keras 3: small and fast from the first training step."""
+
+from keras_ssc import applications, initializers
+from keras_ssc.layers import SSCConv2D
+from keras_ssc.network_sparsity import choose_network
+from keras_ssc.patterns import SSCPattern
+from keras_ssc.plots import plot_pattern
+from keras_ssc.sparsity import LayerShape, NetworkChoice, choose_pattern
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LayerShape",
+    "NetworkChoice",
+    "SSCConv2D",
+    "SSCPattern",
+    "applications",
+    "choose_network",
+    "choose_pattern",
+    "initializers",
+    "plot_pattern",
+]

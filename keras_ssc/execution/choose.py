@@ -1,0 +1,41 @@
+"""Which form computes a layer here: what was asked for, or what measurement says is faster."""
+
+import keras
+
+from keras_ssc.execution.grouped import why_not_grouped
+
+EXECUTIONS = ("auto", "dense", "grouped")
+
+
+def choose(execution, pattern, *, strides, padding, sizes):
+    """Return (form, why): the form that will compute, and the reason in words.
+
+    `execution` is a wish for speed, never a restriction: a form that can't serve a setting gives
+    way to `"dense"`, which serves all.
+
+    Args:
+        execution: one of `EXECUTIONS`.
+        pattern: SSCPattern.
+        strides: (rows, columns).
+        padding: `"same"` or `"valid"`.
+        sizes: (height, width) of the input, None where unknown.
+    """
+    if execution == "dense":
+        return "dense", "asked for"
+    obstacle = why_not_grouped(pattern, strides=strides, padding=padding, sizes=sizes)
+    if obstacle:
+        return "dense", obstacle
+    if execution == "grouped":
+        return "grouped", "asked for"
+    return _measured(pattern)
+
+
+def _measured(pattern):
+    """The rule for `"auto"`, from `benchmarks/`: small groups cost more than they save."""
+    width = min(pattern.in_channels, pattern.filters)
+    per_group = pattern.in_channels // pattern.g
+    if keras.backend.backend() != "tensorflow":
+        return "dense", "measured for TensorFlow on CPU only; elsewhere dense is the safe choice"
+    if width >= 128 and per_group >= 8:
+        return "grouped", f"faster from 128 channels and 8 a group on (here {width}, {per_group})"
+    return "dense", f"faster below 128 channels or 8 a group (here {width}, {per_group})"

@@ -1,0 +1,113 @@
+"""`execution="grouped"`: one small dense convolution per channel class, and a point-wise one.
+
+With g dividing M, the KxK kernels of filter n lie on the channels of one residue class,
+m = s(n) mod g. So the KxK part is g separate convolutions of M / g channels. They are written as
+split + convolutions + concatenation: the libraries' own grouped convolutions have no gradient, or
+a very slow one, on some CPUs and under XLA. The 1x1 part is one point-wise convolution on the
+pixels under the centre tap.
+"""
+
+import numpy as np
+from keras import ops
+
+from keras_ssc.execution.expand import group_kernel, pointwise_kernel
+
+
+def why_not_grouped(pattern, *, strides, padding, sizes):
+    """Return why the grouped form can't serve, or None where it can.
+
+    Args:
+        pattern: SSCPattern.
+        strides: (rows, columns).
+        padding: `"same"` or `"valid"`.
+        sizes: (height, width) of the input, None where unknown.
+    """
+    if pattern.g == 0:
+        return "g = 0: there is no KxK part to group"
+    if pattern.g == 1:
+        return "g = 1: the one group is the dense kernel"
+    if pattern.in_channels % pattern.g:
+        return f"g = {pattern.g} does not divide the {pattern.in_channels} input channels"
+    unknown = any(size is None and stride > 1 for size, stride in zip(sizes, strides, strict=True))
+    if padding == "same" and pattern.pointwise_channels and unknown:
+        return 'with strides and padding="same" the centre tap depends on the unknown input size'
+    return None
+
+
+def grouped(x, weights, pattern, *, strides, padding, dilation_rate):
+    """Convolve `x` (batch, height, width, M) class by class. Arguments as for `dense`."""
+    settings = {"strides": strides, "padding": padding, "data_format": "channels_last"}
+    classes = pattern.shifts % pattern.g
+    order = np.argsort(classes, kind="stable")
+    ends = np.cumsum(np.bincount(classes, minlength=pattern.g))[:-1]
+    kernels = ops.split(group_kernel(weights, pattern, order), ends.tolist(), axis=-1)
+    outputs = [
+        ops.conv(part, kernel, dilation_rate=dilation_rate, **settings)
+        for part, kernel in zip(_channel_classes(x, pattern.g), kernels, strict=True)
+        if kernel.shape[-1]
+    ]
+    y = _natural_order(ops.concatenate(outputs, axis=-1), order, pattern.g)
+    if pattern.pointwise_channels:
+        centre = _pixels_under_centre(x, pattern, strides, padding, dilation_rate)
+        y = y + ops.conv(centre, pointwise_kernel(weights, pattern), data_format="channels_last")
+    return y
+
+
+def _shape(x):
+    """The shape of `x`, with tensors where a size is unknown."""
+    sizes = zip(x.shape, ops.shape(x), strict=True)
+    return [known if known is not None else now for known, now in sizes]
+
+
+def _channel_classes(x, g):
+    """Split the channels into g tensors: channels 0, g, 2g, ...; then 1, g + 1, ...; and so on."""
+    batch, height, width, channels = _shape(x)
+    x = ops.reshape(x, (batch, height, width, channels // g, g))
+    x = ops.reshape(ops.swapaxes(x, -1, -2), (batch, height, width, channels))
+    return ops.split(x, g, axis=-1)
+
+
+def _natural_order(y, order, g):
+    """Bring filters that stand in the order `order` back to 0, 1, 2, ..."""
+    filters = len(order)
+    if np.array_equal(order, np.arange(filters)):
+        return y
+    if np.array_equal(
+        order, np.arange(filters).reshape(-1, g).T.ravel() if not filters % g else ()
+    ):
+        batch, height, width, _ = _shape(y)
+        y = ops.reshape(y, (batch, height, width, g, filters // g))
+        return ops.reshape(ops.swapaxes(y, -1, -2), (batch, height, width, filters))
+    return ops.take(y, np.argsort(order).astype("int32"), axis=-1)
+
+
+def _pixels_under_centre(x, pattern, strides, padding, dilation_rate):
+    """The pixels of `x` that the centre tap reads, one for each output pixel."""
+    pads, slices = [(0, 0)], [slice(None)]
+    for axis, size in enumerate(x.shape[1:3]):
+        reach = (pattern.kernel_size[axis] - 1) * dilation_rate[axis]
+        centre = pattern.centre_tap[axis] * dilation_rate[axis]
+        before, after, part = _one_axis(size, strides[axis], padding, reach, centre)
+        pads.append((before, after))
+        slices.append(part)
+    if any(pad != (0, 0) for pad in pads):
+        x = ops.pad(x, [*pads, (0, 0)])
+    if any(part != slice(None) for part in slices):
+        x = x[tuple(slices)]
+    return x
+
+
+def _one_axis(size, stride, padding, reach, centre):
+    """(zeros before, zeros after, slice) that pick the pixels i * stride + centre - padding."""
+    if padding == "valid":
+        return 0, 0, slice(centre or None, centre - reach or None, stride if stride > 1 else None)
+    if stride == 1:
+        # "same" pads reach // 2 before, so the centre tap of even kernels can lie further up.
+        up = reach // 2 - centre
+        return up, 0, slice(None, -up or None)
+    outputs = -(-size // stride)
+    padded = max((outputs - 1) * stride + reach + 1 - size, 0)
+    first = centre - padded // 2
+    last = first + (outputs - 1) * stride
+    before, after = max(-first, 0), max(last + 1 - size, 0)
+    return before, after, slice(first + before, last + before + 1, stride)

@@ -1,0 +1,295 @@
+"""SSCConv2D: stands where Conv2D stood."""
+
+import keras
+
+from keras_ssc.execution import EXECUTIONS, choose, convolve, expand_kernel
+from keras_ssc.initializers import live_initializer
+from keras_ssc.layers.arguments import (
+    check_pattern_choice,
+    integer,
+    one_of,
+    output_size,
+    pair,
+)
+from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
+from keras_ssc.sparsity import choose_pattern
+
+
+@keras.saving.register_keras_serializable(package="keras_ssc")
+class SSCConv2D(keras.layers.Layer):
+    """2D convolution with structured sparse kernels (Structured Sparse Convolution).
+
+    Filter n reads the channels `(r + s(n)) mod M` of a short base list of positions: KxK kernels
+    (odd or even taps) on every g-th input channel, 1x1 kernels on every p-th of the others:
+
+        y[pixel, n] = activation(sum_i x[pixel + tap_i, (r_i + s(n)) mod M] * w[i, n] + bias[n])
+
+    Only the live weights `w` exist: as variables, in the optimizer, and in every file.
+
+    Args:
+        filters: int, N, the number of filters.
+        kernel_size: int or pair of ints.
+        strides: int or pair of ints.
+        padding: `"valid"` or `"same"`, as in Conv2D.
+        data_format: `"channels_last"`, `"channels_first"` or None (Keras's setting).
+        dilation_rate: int or pair of ints; not together with strides > 1.
+        activation: activation function or its name.
+        use_bias: bool.
+        kernel_initializer: called on the dense shape (K, K, M, N), of which the live entries are
+            kept; a VarianceScaling initializer is divided by sqrt(density), its true fan. Wrap it
+            in `keras_ssc.initializers.DenseScale` to keep the dense scale.
+        bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint: as in Conv2D. Regularizer and constraint of the
+            kernel see the live weights as matrices (positions, filters), one for each parity.
+        g: int. Every g-th channel carries a KxK kernel; 0: none. Goes with `p`.
+        p: int. Every p-th other channel carries a 1x1 kernel; 0: none. Goes with `g`.
+        sparsity: float in (0, 1), in place of g and p: they are then chosen at build for the
+            layer's own M and N (`keras_ssc.choose_pattern`) and kept in the config. None of the
+            three given means 0.9.
+        shift: `"cyclic"` or `"block"`, see `SSCPattern`.
+        parity: `"halves"` or `"alternate"`, see `SSCPattern`.
+        dense_taps: bool, full KxK kernels in place of odd and even ones.
+        set_offset: int, extra shift from one set of filters to the next.
+        execution: `"auto"`, `"dense"` or `"grouped"`: how to compute, with equal results.
+        **kwargs: name, dtype, trainable.
+
+    Input shape:
+        (batch, height, width, M), or (batch, M, height, width) for channels_first.
+
+    Output shape:
+        (batch, new height, new width, N), or (batch, N, new height, new width).
+
+    Raises:
+        ValueError, TypeError: an argument is outside its range or of the wrong type; the message
+            names it. Ranges that depend on M are checked at build.
+
+    Example:
+
+    >>> import numpy as np
+    >>> layer = SSCConv2D(64, 3, padding="same", g=8, p=3)
+    >>> layer(np.zeros((2, 8, 8, 64), "float32")).shape == (2, 8, 8, 64)
+    True
+    >>> layer.count_params(), layer.pattern.sparsity
+    (3520, 0.90625)
+
+    Reference: Verma et al., "Pushing the Efficiency Limit Using Structured Sparse
+    Convolutions", section 2.
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=(1, 1),
+        padding="valid",
+        data_format=None,
+        dilation_rate=(1, 1),
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        g=None,
+        p=None,
+        sparsity=None,
+        shift="cyclic",
+        parity="halves",
+        dense_taps=False,
+        set_offset=0,
+        execution="auto",
+        **kwargs,
+    ):
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.filters = integer("filters", filters, 1)
+        self.kernel_size = pair("kernel_size", kernel_size)
+        self.strides = pair("strides", strides)
+        self.padding = one_of("padding", padding, ("valid", "same"))
+        self.data_format = one_of(
+            "data_format",
+            keras.config.image_data_format() if data_format is None else data_format,
+            ("channels_last", "channels_first"),
+        )
+        self.dilation_rate = pair("dilation_rate", dilation_rate)
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                "`strides` > 1 and `dilation_rate` > 1 can't be combined. "
+                f"Received: strides={strides}, dilation_rate={dilation_rate}"
+            )
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.g, self.p, self.sparsity = check_pattern_choice(g, p, sparsity)
+        self.shift = one_of("shift", shift, SHIFTS)
+        self.parity = one_of("parity", parity, PARITIES)
+        self.dense_taps = dense_taps
+        self.set_offset = set_offset
+        self.execution = one_of("execution", execution, EXECUTIONS)
+        self._pattern = None
+        self._matrices = []
+        self.bias = None
+        # The rules that do not depend on M, at the door: try them on channels enough for any g, p.
+        g, p = (0, 1) if self.g is None else (self.g, self.p)
+        SSCPattern(2 * (g + p), self.filters, self.kernel_size, g, p, **self._rules)
+
+    @property
+    def _rules(self):
+        return {
+            "shift": self.shift,
+            "parity": self.parity,
+            "dense_taps": self.dense_taps,
+            "set_offset": self.set_offset,
+        }
+
+    def _make_pattern(self, in_channels):
+        shape = (in_channels, self.filters, self.kernel_size)
+        if self.sparsity is None:
+            return SSCPattern(*shape, self.g, self.p, **self._rules)
+        return choose_pattern(*shape, sparsity=self.sparsity, **self._rules)
+
+    def build(self, input_shape):
+        """Choose the pattern for the input's channels and create the variables."""
+        if len(input_shape) != 4:
+            raise ValueError(
+                f"`{self.name}` needs inputs of 4 dimensions. Received: shape {tuple(input_shape)}"
+            )
+        axis = self._channel_axis
+        in_channels = input_shape[axis]
+        if in_channels is None:
+            raise ValueError(
+                f"The channel dimension of the inputs of `{self.name}` must be known (axis {axis} "
+                f"for {self.data_format}). Received: shape {tuple(input_shape)}"
+            )
+        try:
+            self._pattern = self._make_pattern(in_channels)
+        except ValueError as error:
+            raise ValueError(f"Layer `{self.name}`: {error}") from None
+        self.compute_output_shape(input_shape)
+        for name, positions, filters in self._pattern.matrices:
+            self._matrices.append(
+                self.add_weight(
+                    name=name,
+                    shape=(len(positions), len(filters)),
+                    initializer=live_initializer(
+                        self.kernel_initializer, self._pattern, positions, filters
+                    ),
+                    regularizer=self.kernel_regularizer,
+                    constraint=self.kernel_constraint,
+                )
+            )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=(self.filters,),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={axis: in_channels})
+        self.built = True
+
+    @property
+    def _channel_axis(self):
+        return -1 if self.data_format == "channels_last" else 1
+
+    @property
+    def pattern(self):
+        """The `SSCPattern` of the layer; it exists once the layer is built."""
+        if self._pattern is None:
+            raise AttributeError(f"Layer `{self.name}` has no pattern yet: build it first.")
+        return self._pattern
+
+    @property
+    def kernel(self):
+        """The dense kernel (K, K, M, N), expanded from the live weights."""
+        pattern = self.pattern
+        return expand_kernel([matrix.value for matrix in self._matrices], pattern)
+
+    def call(self, inputs):
+        """Convolve `inputs`."""
+        x = keras.ops.convert_to_tensor(inputs)
+        if self.data_format == "channels_first":
+            x = keras.ops.transpose(x, (0, 2, 3, 1))
+        form, _ = self._choose(x.shape[1:3])
+        y = convolve(
+            x,
+            [keras.ops.convert_to_tensor(matrix) for matrix in self._matrices],
+            self.pattern,
+            form,
+            strides=self.strides,
+            padding=self.padding,
+            dilation_rate=self.dilation_rate,
+        )
+        if self.use_bias:
+            y = keras.ops.add(y, self.bias)
+        if self.data_format == "channels_first":
+            y = keras.ops.transpose(y, (0, 3, 1, 2))
+        return y if self.activation is None else self.activation(y)
+
+    def _choose(self, sizes):
+        return choose(
+            self.execution, self.pattern, strides=self.strides, padding=self.padding, sizes=sizes
+        )
+
+    def execution_report(self, input_size=(None, None)):
+        """Say how the layer computes and why.
+
+        Args:
+            input_size: (height, width) of the input; None where unknown.
+
+        Returns:
+            dict with `"asked"`, `"used"` and `"why"`.
+        """
+        used, why = self._choose(tuple(input_size))
+        return {"asked": self.execution, "used": used, "why": why}
+
+    def compute_output_shape(self, input_shape):
+        """Return the output shape, None where the input's is None."""
+        first = 1 if self.data_format == "channels_last" else 2
+        sizes = [
+            output_size(input_shape, first + axis, *geometry, self.padding)
+            for axis, geometry in enumerate(
+                zip(self.kernel_size, self.strides, self.dilation_rate, strict=True)
+            )
+        ]
+        if self.data_format == "channels_last":
+            return (input_shape[0], *sizes, self.filters)
+        return (input_shape[0], self.filters, *sizes)
+
+    def get_config(self):
+        """Return the arguments; once built, with the resolved g and p in place of `sparsity`."""
+        resolved = self._pattern is not None
+        config = {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "data_format": self.data_format,
+            "dilation_rate": self.dilation_rate,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
+            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
+            "bias_constraint": keras.constraints.serialize(self.bias_constraint),
+            "g": self._pattern.g if resolved else self.g,
+            "p": self._pattern.p if resolved else self.p,
+            "sparsity": None if resolved else self.sparsity,
+            "shift": self.shift,
+            "parity": self.parity,
+            "dense_taps": self.dense_taps,
+            "set_offset": self.set_offset,
+            "execution": self.execution,
+        }
+        return {**super().get_config(), **config}
