@@ -1,0 +1,154 @@
+"""All executions, values and gradients, against the NumPy reference."""
+
+import keras
+import numpy as np
+import pytest
+import reference
+from gradients import value_and_gradients
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from settings import layers
+
+from keras_ssc import SSCConv2D, SSCPattern
+from keras_ssc.execution import choose
+
+pytestmark = pytest.mark.backends
+
+FLOAT64 = keras.backend.backend() != "jax" or keras.ops.convert_to_tensor(
+    np.zeros(1, "float64")
+).dtype == "float64"  # fmt: skip
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+
+
+def close(actual, expected, dtype):
+    """Relative to the largest entry: sums of many terms lose their small entries to rounding."""
+    actual = keras.ops.convert_to_numpy(actual)
+    assert actual.shape == expected.shape
+    scale = max(np.abs(expected).max(initial=0.0), 1e-3)
+    np.testing.assert_allclose(actual / scale, expected / scale, atol=TOLERANCE[dtype])
+
+
+def check_layer(pattern, geometry, size, batch, execution, dtype, data_format, seed):
+    random = np.random.default_rng(seed)
+    rules = dict(pattern)
+    M, N, K = (rules.pop(name) for name in ("in_channels", "filters", "kernel_size"))
+    layer = SSCConv2D(
+        N, K, **geometry, **rules, execution=execution, dtype=dtype, data_format=data_format
+    )
+    x = random.normal(size=(batch, *size, M))
+    own = x if data_format == "channels_last" else x.transpose(0, 3, 1, 2)
+    layer.build(own.shape)
+    mask = reference.mask(M, N, K, *(pattern[rule] for rule in list(pattern)[3:]))
+    assert layer.count_params() == mask.sum() + N
+    kernel = random.normal(size=mask.shape) * mask
+    set_kernel(layer, kernel)
+    bias = random.normal(size=N)
+    layer.bias.assign(bias)
+    close(layer.kernel, kernel.astype(dtype), dtype)
+
+    steps = (geometry["strides"], geometry["padding"], geometry["dilation_rate"])
+    expected = reference.convolution(x, kernel, bias, *steps)
+    dy = random.normal(size=expected.shape)
+    dx, dkernel, dbias = reference.convolution_gradients(x, kernel, dy, *steps)
+    own_dy = dy if data_format == "channels_last" else dy.transpose(0, 3, 1, 2)
+    y, x_gradient, gradients = value_and_gradients(layer, own.astype(dtype), own_dy.astype(dtype))
+    if data_format == "channels_first":
+        y, x_gradient = (np.transpose(tensor, (0, 2, 3, 1)) for tensor in (y, x_gradient))
+    assert tuple(layer.compute_output_shape(own.shape)) == (
+        expected.shape if data_format == "channels_last" else (batch, N, *expected.shape[1:3])
+    )
+    close(y, expected, dtype)
+    close(x_gradient, dx, dtype)
+    *matrix_gradients, bias_gradient = gradients
+    close(bias_gradient, dbias, dtype)
+    for gradient, (_, positions, filters) in zip(
+        matrix_gradients, layer.pattern.matrices, strict=True
+    ):
+        close(gradient, dkernel.reshape(-1)[layer.pattern.flat_indices(positions, filters)], dtype)
+
+
+def set_kernel(layer, kernel):
+    """Give the layer's live weights the values of a dense kernel."""
+    for variable, (_, positions, filters) in zip(
+        layer.trainable_variables, layer.pattern.matrices, strict=False
+    ):
+        variable.assign(kernel.reshape(-1)[layer.pattern.flat_indices(positions, filters)])
+
+
+@pytest.mark.parametrize("execution", ["dense", "grouped"])
+@hypothesis_settings(max_examples=160, deadline=None)
+@given(layers())
+def test_equals_the_reference_in_float32(execution, case):
+    check_layer(*case, execution, "float32", "channels_last", seed=0)
+
+
+@pytest.mark.skipif(not FLOAT64, reason="JAX without JAX_ENABLE_X64 has no float64")
+@pytest.mark.parametrize("execution", ["dense", "grouped"])
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(layers())
+def test_equals_the_reference_in_float64(execution, case):
+    check_layer(*case, execution, "float64", "channels_last", seed=1)
+
+
+@pytest.mark.parametrize("execution", ["dense", "grouped"])
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(layers())
+def test_equals_the_reference_channels_first(execution, case):
+    check_layer(*case, execution, "float32", "channels_first", seed=2)
+
+
+GROUPABLE = {
+    "p divides g - 1": {"g": 4, "p": 3},
+    "p > g": {"g": 4, "p": 6},
+    "no 1x1": {"g": 4, "p": 0},
+    "g = M": {"g": 16, "p": 5},
+    "set offset": {"g": 4, "p": 3, "set_offset": 1},
+    "block": {"g": 4, "p": 3, "shift": "block"},
+    "ragged classes": {"g": 8, "p": 2, "filters": 13},
+    "fewer filters than classes": {"g": 16, "p": 5, "filters": 3},
+    "dense taps": {"g": 2, "p": 1, "dense_taps": True},
+    "even kernel": {"g": 4, "p": 2, "kernel_size": (4, 4)},
+    "rectangle": {"g": 4, "p": 2, "kernel_size": (1, 3)},
+}
+GEOMETRY = {
+    "same": {"padding": "same"},
+    "valid": {"padding": "valid"},
+    "same stride 2": {"padding": "same", "strides": (2, 2)},
+    "valid stride 2": {"padding": "valid", "strides": (2, 2)},
+    "same dilation 2": {"padding": "same", "dilation_rate": (2, 2)},
+    "valid dilation 2": {"padding": "valid", "dilation_rate": (2, 2)},
+}
+
+
+@pytest.mark.parametrize("geometry", GEOMETRY)
+@pytest.mark.parametrize("pattern", GROUPABLE)
+def test_grouped_really_groups(pattern, geometry):
+    default = {"in_channels": 16, "filters": 16, "kernel_size": (3, 3), "g": 0, "p": 0}
+    rules = {"shift": "cyclic", "parity": "halves", "dense_taps": False, "set_offset": 0}
+    pattern = default | rules | GROUPABLE[pattern]
+    geometry = {"strides": (1, 1), "dilation_rate": (1, 1)} | GEOMETRY[geometry]
+    form, _ = choose(
+        "grouped",
+        SSCPattern(**pattern),
+        strides=geometry["strides"],
+        padding=geometry["padding"],
+        sizes=(8, 9),
+    )
+    assert form == "grouped"
+    check_layer(pattern, geometry, (8, 9), 2, "grouped", "float32", "channels_last", seed=3)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sizes", "geometry", "words"),
+    [
+        (SSCPattern(16, 16, 3, 0, 2), (8, 8), {}, "g = 0"),
+        (SSCPattern(16, 16, 3, 1, 0), (8, 8), {}, "g = 1"),
+        (SSCPattern(16, 16, 3, 5, 2), (8, 8), {}, "does not divide the 16"),
+        (SSCPattern(16, 16, 3, 4, 2), (None, 8), {"strides": (2, 2)}, "unknown input size"),
+    ],
+)
+def test_grouped_gives_way_to_dense_and_says_why(pattern, sizes, geometry, words):
+    settings = {"strides": (1, 1), "padding": "same", "sizes": sizes} | geometry
+    form, why = choose("grouped", pattern, **settings)
+    assert form == "dense"
+    assert words in why
