@@ -1,5 +1,7 @@
 """All executions, values and gradients, against the NumPy reference."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -14,10 +16,14 @@ from keras_ssc.execution import choose
 
 pytestmark = pytest.mark.backends
 
-FLOAT64 = keras.backend.backend() != "jax" or keras.ops.convert_to_tensor(
-    np.zeros(1, "float64")
-).dtype == "float64"  # fmt: skip
+ON_JAX = keras.backend.backend() == "jax"
+FLOAT64 = not ON_JAX or os.environ.get("JAX_ENABLE_X64") in ("1", "true", "True")
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+
+
+def examples(count):
+    """Generated settings a test; fewer on JAX, which takes a second to compile each."""
+    return hypothesis_settings(max_examples=count // 8 if ON_JAX else count)
 
 
 def close(actual, expected, dtype):
@@ -76,7 +82,7 @@ def set_kernel(layer, kernel):
 
 
 @pytest.mark.parametrize("execution", ["dense", "grouped"])
-@hypothesis_settings(max_examples=160, deadline=None)
+@examples(160)
 @given(layers())
 def test_equals_the_reference_in_float32(execution, case):
     check_layer(*case, execution, "float32", "channels_last", seed=0)
@@ -84,14 +90,14 @@ def test_equals_the_reference_in_float32(execution, case):
 
 @pytest.mark.skipif(not FLOAT64, reason="JAX without JAX_ENABLE_X64 has no float64")
 @pytest.mark.parametrize("execution", ["dense", "grouped"])
-@hypothesis_settings(max_examples=60, deadline=None)
+@examples(60)
 @given(layers())
 def test_equals_the_reference_in_float64(execution, case):
     check_layer(*case, execution, "float64", "channels_last", seed=1)
 
 
 @pytest.mark.parametrize("execution", ["dense", "grouped"])
-@hypothesis_settings(max_examples=30, deadline=None)
+@examples(30)
 @given(layers())
 def test_equals_the_reference_channels_first(execution, case):
     check_layer(*case, execution, "float32", "channels_first", seed=2)

@@ -21,7 +21,7 @@ def reference_mask(arguments):
     return reference.mask(*shape, *(arguments[rule] for rule in RULES))
 
 
-@hypothesis_settings(max_examples=400, deadline=None)
+@hypothesis_settings(max_examples=400)
 @given(patterns())
 def test_mask_and_counts_equal_the_rules(arguments):
     pattern, expected = SSCPattern(**arguments), reference_mask(arguments)
@@ -35,7 +35,7 @@ def test_mask_and_counts_equal_the_rules(arguments):
     assert pattern.tap_coverage == pytest.approx(expected.any(3).mean(), abs=1e-12)
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=200)
 @given(patterns())
 def test_filters_of_one_parity_have_equally_many_positions(arguments):
     pattern = SSCPattern(**arguments)
@@ -46,7 +46,7 @@ def test_filters_of_one_parity_have_equally_many_positions(arguments):
     assert len(set(seen)) == len(seen)
 
 
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=100)
 @given(patterns())
 def test_sets_are_consecutive_and_shift_differently(arguments):
     pattern = SSCPattern(**arguments)

@@ -138,7 +138,7 @@ class SSCConv2D(keras.layers.Layer):
         self.bias = None
         # The rules that do not depend on M, at the door: try them on channels enough for any g, p.
         g, p = (0, 1) if self.g is None else (self.g, self.p)
-        SSCPattern(2 * (g + p), self.filters, self.kernel_size, g, p, **self._rules)
+        SSCPattern(2 * (g + p) + 1, self.filters, self.kernel_size, g, p, **self._rules)
 
     @property
     def _rules(self):
