@@ -1,0 +1,49 @@
+"""Image sets as NumPy arrays, and batches of them: shuffled, augmented, normalised."""
+
+from keras_ssc.datasets.batches import Batches
+from keras_ssc.datasets.cifar import load_cifar10, load_cifar100
+from keras_ssc.datasets.dataset import Dataset
+from keras_ssc.datasets.digits import load_digits
+
+__all__ = ["Batches", "Dataset", "load", "names"]
+
+_LOADERS = {"digits": load_digits, "cifar10": load_cifar10, "cifar100": load_cifar100}
+
+
+def names():
+    """Return the names that `load` knows.
+
+    Example:
+
+    >>> names()
+    ['digits', 'cifar10', 'cifar100']
+    """
+    return list(_LOADERS)
+
+
+def load(name, data_dir=None):
+    """Return an image set.
+
+    Args:
+        name: `"digits"` (inside scikit-learn, no network), `"cifar10"` or `"cifar100"` (through
+            tensorflow-datasets).
+        data_dir: folder in which tensorflow-datasets keeps its prepared sets; None is its own
+            default. Not used by `"digits"`.
+
+    Returns:
+        `Dataset`.
+
+    Raises:
+        ValueError: the name is unknown.
+        ImportError: a package is missing; the message says what to install.
+        FileNotFoundError: the set is not in `data_dir` and can't be downloaded.
+
+    Example:
+
+    >>> digits = load("digits")
+    >>> digits.x_train.shape, digits.x_train.dtype.name
+    ((1437, 32, 32, 3), 'uint8')
+    """
+    if name not in _LOADERS:
+        raise ValueError(f"`name` must be one of {names()}. Received: name={name!r}")
+    return _LOADERS[name](data_dir)

@@ -1,0 +1,89 @@
+"""CIFAR-10 and CIFAR-100 through tensorflow-datasets' own builders."""
+
+from keras_ssc.datasets.dataset import Dataset
+
+# Of GraSP's code.
+_MEAN = {"cifar10": (0.4914, 0.4822, 0.4465), "cifar100": (0.5071, 0.4867, 0.4408)}
+_STD = {"cifar10": (0.2023, 0.1994, 0.2010), "cifar100": (0.2675, 0.2565, 0.2761)}
+
+
+def load_cifar10(data_dir=None):
+    """Return CIFAR-10: 50,000 training and 10,000 test images of 32x32x3 in 10 classes.
+
+    Args:
+        data_dir: folder of tensorflow-datasets, or None for its default.
+
+    Raises:
+        ImportError: tensorflow-datasets is missing.
+        FileNotFoundError: the set is not prepared in `data_dir` and can't be downloaded.
+        ValueError: the prepared files can't be read.
+
+    Example:
+
+        dataset = load_cifar10(data_dir="~/tensorflow_datasets")
+
+    Reference: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+    """
+    return _load("cifar10", data_dir)
+
+
+def load_cifar100(data_dir=None):
+    """Return CIFAR-100 with its 100 fine labels. Otherwise as `load_cifar10`.
+
+    Example:
+
+        dataset = load_cifar100(data_dir="~/tensorflow_datasets")
+    """
+    return _load("cifar100", data_dir)
+
+
+def _load(name, data_dir):
+    builder = _prepared_builder(name, data_dir)
+    try:
+        parts = [_arrays(builder, split) for split in ("train", "test")]
+    except Exception as error:
+        raise ValueError(
+            f"The prepared files of {name} in {str(builder.data_dir)!r} can't be read; they may be "
+            f"truncated or foreign. Remove that folder and prepare it anew. ({error})"
+        ) from error
+    (x_train, y_train), (x_test, y_test) = parts
+    return Dataset(
+        name=name,
+        x_train=x_train,
+        y_train=y_train,
+        x_test=x_test,
+        y_test=y_test,
+        class_names=tuple(builder.info.features["label"].names),
+        mean=_MEAN[name],
+        std=_STD[name],
+        flip=True,
+    )
+
+
+def _prepared_builder(name, data_dir):
+    """The builder of `name` with its files in place."""
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            f'{name} needs tensorflow and tensorflow-datasets: pip install "keras-ssc[train]"'
+        ) from error
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+        builder.download_and_prepare()
+    except Exception as error:
+        place = f"`data_dir` {str(data_dir)!r}" if data_dir else "tensorflow-datasets' own folder"
+        raise FileNotFoundError(
+            f"{name} is not prepared in {place} and could not be downloaded. From images on this "
+            f"machine: python applications/prepare_dataset.py --dataset {name} --images FOLDER "
+            f"--data-dir FOLDER ({type(error).__name__}: {error})"
+        ) from error
+    return builder
+
+
+def _arrays(builder, split):
+    """(uint8 images, int32 labels) of one split, in the order of its files."""
+    import tensorflow_datasets as tfds
+
+    examples = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1, shuffle_files=False))
+    return examples["image"], examples["label"].astype("int32")

@@ -1,0 +1,179 @@
+"""CIFAR images from files on this machine, into the form that tensorflow-datasets reads."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_ssc.datasets.cifar_classes import CIFAR10, CIFAR100, CIFAR100_COARSE, FINE_TO_COARSE
+
+CLASS_NAMES = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+IMAGE_ENDINGS = (".png", ".webp", ".jpg", ".jpeg", ".bmp")
+_SHEET_ROWS, _SHEET_COLUMNS, _SIDE = 25, 40, 32
+
+
+def read_images(folder, dataset, split, limit=None):
+    """Return (uint8 images (n, 32, 32, 3), int labels) of one split, from either form.
+
+    Args:
+        folder: a folder of sheets, `<split>_NN.webp` or `.png` of 25 x 40 tiles each, with the
+            labels in `<split>_labels.npy` (without that file, image i of CIFAR-100 has label
+            i mod 100); or a folder `<split>/<class name>/` of single images.
+        dataset: `"cifar10"` or `"cifar100"`.
+        split: `"train"` or `"test"`.
+        limit: int, read at most so many images; None reads all.
+
+    Raises:
+        FileNotFoundError: neither form is there.
+        ValueError: an image can't be read or has another size, or labels are missing.
+
+    Example:
+
+        images, labels = read_images("images/cifar10", "cifar10", "test")
+    """
+    folder = Path(folder)
+    sheets = sorted(
+        path for path in folder.glob(f"{split}_[0-9][0-9].*") if path.suffix in IMAGE_ENDINGS
+    )
+    if sheets:
+        return _read_sheets(folder, sheets, dataset, split, limit)
+    if (folder / split).is_dir():
+        return _read_folders(folder / split, CLASS_NAMES[dataset], limit)
+    raise FileNotFoundError(
+        f"`images` must be a folder with sheets {split}_NN.webp or with folders {split}/<class>/. "
+        f"Received: {str(folder)!r}"
+    )
+
+
+def _open(path):
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} can't be read as an image: {error}") from error
+
+
+def _read_sheets(folder, sheets, dataset, split, limit):
+    tiles = _SHEET_ROWS * _SHEET_COLUMNS
+    wanted = sheets if limit is None else sheets[: -(-limit // tiles)]
+    images = []
+    for path in wanted:
+        sheet = _open(path)
+        if sheet.shape != (_SHEET_ROWS * _SIDE, _SHEET_COLUMNS * _SIDE, 3):
+            raise ValueError(f"{str(path)!r} must be 1280 x 800 pixels. Received: {sheet.shape}")
+        grid = sheet.reshape(_SHEET_ROWS, _SIDE, _SHEET_COLUMNS, _SIDE, 3)
+        images.append(grid.transpose(0, 2, 1, 3, 4).reshape(tiles, _SIDE, _SIDE, 3))
+    images = np.concatenate(images)
+    file = folder / f"{split}_labels.npy"
+    if file.exists():
+        labels = np.load(file, allow_pickle=False)
+        if len(labels) != tiles * len(sheets):
+            raise ValueError(
+                f"{str(file)!r} must hold {tiles * len(sheets)} labels, one for each tile. "
+                f"Received: {len(labels)}"
+            )
+    elif dataset == "cifar100":
+        labels = np.arange(len(images)) % 100
+    else:
+        raise ValueError(f"The labels are missing: there is no {str(file)!r}")
+    return images[:limit], labels[: len(images)][:limit].astype("int64")
+
+
+def _read_folders(folder, names, limit):
+    foreign = {path.name for path in folder.iterdir() if path.is_dir()} - set(names)
+    if foreign:
+        raise ValueError(f"{str(folder)!r} has folders of unknown classes: {sorted(foreign)}")
+    images, labels, ranks = [], [], []
+    for label, name in enumerate(names):
+        if not (folder / name).is_dir():
+            continue
+        files = sorted(path for path in (folder / name).iterdir() if path.suffix in IMAGE_ENDINGS)
+        for rank, path in enumerate(files):
+            image = _open(path)
+            if image.shape != (_SIDE, _SIDE, 3):
+                raise ValueError(f"{str(path)!r} must be 32 x 32 pixels. Received: {image.shape}")
+            images.append(image)
+            labels.append(label)
+            ranks.append(rank)
+    if not images:
+        raise ValueError(f"There are no images in {str(folder)!r}")
+    # The first of every class, then the second: any leading part is balanced.
+    order = np.argsort(ranks, kind="stable")[:limit]
+    return np.stack(images)[order], np.array(labels, "int64")[order]
+
+
+def prepare(dataset, images, data_dir, limit=None, overwrite=False):
+    """Write local images as a set that `tfds.load(dataset, data_dir=...)` reads.
+
+    Name, version, features and splits are those of the real builder. The set is written beside its
+    place and renamed when it is whole.
+
+    Args:
+        dataset: `"cifar10"` or `"cifar100"`.
+        images: folder, see `read_images`.
+        data_dir: folder for tensorflow-datasets.
+        limit: int, at most so many images a split.
+        overwrite: bool, replace a prepared set.
+
+    Returns:
+        The folder of the prepared set.
+
+    Raises:
+        FileExistsError: the set is prepared already.
+        ValueError, FileNotFoundError: as `read_images`.
+
+    Example:
+
+        prepare("cifar10", "images/cifar10", "~/tensorflow_datasets")
+    """
+    import tensorflow_datasets as tfds
+
+    if dataset not in CLASS_NAMES:
+        raise ValueError(f"`dataset` must be one of {list(CLASS_NAMES)}. Received: {dataset!r}")
+    if limit is not None and limit < 1:
+        raise ValueError(f"`limit` must be at least 1. Received: limit={limit}")
+    data_dir = Path(data_dir).expanduser()
+    real = tfds.builder(dataset, data_dir=data_dir)
+    place = Path(real.data_dir)
+    if place.exists() and not overwrite:
+        raise FileExistsError(f"{str(place)!r} exists; --overwrite replaces it")
+    features = real.info.features
+    features["label"].names = CLASS_NAMES[dataset]
+    if "coarse_label" in features:
+        features["coarse_label"].names = CIFAR100_COARSE
+    splits = {split: read_images(images, dataset, split, limit) for split in ("train", "test")}
+    data_dir.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{dataset}-", dir=data_dir))
+    try:
+        made = tfds.dataset_builders.store_as_tfds_dataset(
+            name=dataset,
+            version=real.version,
+            features=features,
+            split_datasets={
+                split: _examples(split, *arrays, dataset) for split, arrays in splits.items()
+            },
+            description=f"{dataset} from images on this machine.",
+            data_dir=beside,
+        )
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists():
+            shutil.rmtree(place)
+        os.replace(made.data_dir, place)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return place
+
+
+def _examples(split, images, labels, dataset):
+    """(key, example) pairs, with the features of the real builder."""
+    examples = []
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        example = {"id": f"{split}_{index:05d}", "image": image, "label": int(label)}
+        if dataset == "cifar100":
+            example["coarse_label"] = FINE_TO_COARSE[label]
+        examples.append((index, example))
+    return examples
