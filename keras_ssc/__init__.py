@@ -1,11 +1,12 @@
 """Structured Sparse Convolutions for Keras 3: small and fast from the first training step."""
 
-from keras_ssc import applications, initializers
+from keras_ssc import applications, callbacks, datasets, initializers, training
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.network_sparsity import choose_network
 from keras_ssc.patterns import SSCPattern
 from keras_ssc.plots import plot_pattern
 from keras_ssc.sparsity import LayerShape, NetworkChoice, choose_pattern
+from keras_ssc.summary import summary
 
 __version__ = "0.1.0"
 
@@ -15,8 +16,12 @@ __all__ = [
     "SSCConv2D",
     "SSCPattern",
     "applications",
+    "callbacks",
     "choose_network",
     "choose_pattern",
+    "datasets",
     "initializers",
     "plot_pattern",
+    "summary",
+    "training",
 ]

@@ -1,0 +1,37 @@
+"""How alike the filters of a layer are (section 4.3)."""
+
+import numpy as np
+
+
+def filter_correlation(kernel):
+    """Return C_l, the mean absolute correlation between the filters of one layer.
+
+    With f_i the entries of filter i, structural zeros included:
+
+        rho_ij = cov(f_i, f_j) / sqrt(var(f_i) var(f_j)),    C_l = sum_ij |rho_ij| / N^2
+
+    over all N^2 pairs, the diagonal included, so that C_l >= 1 / N; rho is 0 for a filter whose
+    entries are all equal.
+
+    Args:
+        kernel: array (..., N), the filters along the last axis.
+
+    Returns:
+        float in [0, 1].
+
+    Example:
+
+    >>> filter_correlation(np.array([[1.0, -2.0], [0.0, 0.0], [-1.0, 2.0]]))
+    1.0
+
+    Reference: section 4.3 of the paper, with the variance for sigma (as printed, the sum of the
+    deviations, it would be zero).
+    """
+    filters = np.asarray(kernel, "float64")
+    filters = filters.reshape(-1, filters.shape[-1])
+    centred = filters - filters.mean(axis=0)
+    length = np.sqrt((centred**2).sum(axis=0))
+    # Rounding leaves a constant filter a length of about eps times its size.
+    constant = length <= 1e-12 * np.sqrt((filters**2).sum(axis=0))
+    unit = np.where(constant, 0.0, centred / np.where(constant, 1.0, length))
+    return float(np.minimum(np.abs(unit.T @ unit), 1.0).mean())
