@@ -47,7 +47,7 @@ def padding_before(size, kernel, stride, dilation, padding):
 
 
 def convolution(x, kernel, bias, strides, padding, dilation):
-    """y[b, i, j] = bias + sum over u, v of x[b, i s + u d - pad, j s + v d - pad] @ kernel[u, v]."""
+    """y[:, i, j] = bias + sum over u, v of x[:, i s + u d - pad, ...] @ kernel[u, v]."""
     batch, height, width, _ = x.shape
     rows, columns, _, filters = kernel.shape
     top, out_height = padding_before(height, rows, strides[0], dilation[0], padding)

@@ -35,7 +35,8 @@ class Record(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Start the epoch's clock."""
+        """Start the epoch's clock; note its learning rate."""
+        self.learning_rate = float(self.model.optimizer.learning_rate)
         self.started = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -48,8 +49,7 @@ class Record(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the epoch."""
-        optimizer = self.model.optimizer
-        row = {"epoch": epoch + 1, "learning_rate": float(optimizer.learning_rate)}
+        row = {"epoch": epoch + 1, "learning_rate": self.learning_rate}
         row |= {name: logs[name] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
         row["seconds"] = round(time.monotonic() - self.started, 3)
         best = max((earlier["val_accuracy"] for earlier in self.metrics), default=-1.0)
