@@ -135,7 +135,10 @@ def test_fit_sees_the_batches_in_order_epoch_after_epoch(workers):
     spy = Spy()
     model = keras.Sequential([keras.Input((8, 8, 3)), spy, keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    model.fit(Batches(x, y, 8, **settings, workers=workers), epochs=3, verbose=0)
+    batches = Batches(x, y, 8, **settings, workers=workers)
+    callbacks = [batches.follow_epochs()]
+    model.fit(batches, epochs=2, shuffle=False, callbacks=callbacks, verbose=0)
+    model.fit(batches, initial_epoch=2, epochs=3, shuffle=False, callbacks=callbacks, verbose=0)
     expected, batches = 0.0, Batches(x, y, 8, **settings)
     for _ in range(3):
         for index in range(len(batches)):

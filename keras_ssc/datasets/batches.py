@@ -12,7 +12,9 @@ class Batches(keras.utils.PyDataset):
     An augmented image is padded with `pad` zeros on every side, cut at a random place and
     mirrored at random; only then (x / 255 - mean) / std is taken, so that the border is black.
     What a batch holds follows from (seed, epoch, index) alone: a training that is taken up again
-    at `epoch` sees the same batches as one that never stopped.
+    at `epoch` sees the same batches as one that never stopped. For that use
+    `fit(batches, shuffle=False, callbacks=[batches.follow_epochs()])`: by itself `fit` draws an
+    order of the batches that nobody can repeat, and may count one epoch more at its start.
 
     Args:
         x: array (images, height, width, channels), values 0 to 255.
@@ -87,6 +89,12 @@ class Batches(keras.utils.PyDataset):
     def on_epoch_end(self):
         """Go on to the next epoch's order and crops; `fit` calls it."""
         self.epoch += 1
+
+    def follow_epochs(self):
+        """Return a callback that sets `epoch` to the epoch that `fit` begins."""
+        return keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: setattr(self, "epoch", epoch)
+        )
 
     def _random(self, *purpose):
         return np.random.default_rng((self.seed, self.epoch, *purpose))

@@ -65,7 +65,6 @@ def train(settings, run_dir, resume=False):
     done = int(model.optimizer.iterations) // len(batches)
     if done:
         print(f"Going on after epoch {done} of {settings.epochs}.")
-    batches.epoch = done
     record = Record(folder, done)
     progress = Progress(settings.epochs, len(batches), done)
     try:
@@ -74,7 +73,8 @@ def train(settings, run_dir, resume=False):
             validation_data=test,
             initial_epoch=done,
             epochs=settings.epochs,
-            callbacks=[FilterCorrelation(), record, progress],
+            callbacks=[batches.follow_epochs(), FilterCorrelation(), record, progress],
+            shuffle=False,
             verbose=0,
         )
     finally:
