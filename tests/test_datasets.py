@@ -128,14 +128,13 @@ class Spy(keras.layers.Layer):
         return keras.ops.mean(x, axis=(1, 2))[:, :1]
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-def test_fit_sees_the_batches_in_order_epoch_after_epoch(workers):
+def test_fit_sees_the_batches_in_order_epoch_after_epoch():
     x, y = numbered(images=30)
     settings = {"shuffle": True, "augment": True, "seed": 1} | PLAIN
     spy = Spy()
     model = keras.Sequential([keras.Input((8, 8, 3)), spy, keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    batches = Batches(x, y, 8, **settings, workers=workers)
+    batches = Batches(x, y, 8, **settings)
     callbacks = [batches.follow_epochs()]
     model.fit(batches, epochs=2, shuffle=False, callbacks=callbacks, verbose=0)
     model.fit(batches, initial_epoch=2, epochs=3, shuffle=False, callbacks=callbacks, verbose=0)

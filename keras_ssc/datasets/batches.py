@@ -27,7 +27,8 @@ class Batches(keras.utils.PyDataset):
         shuffle: bool.
         seed: int.
         classes: int or None; labels must be below it.
-        **kwargs: workers, max_queue_size of `keras.utils.PyDataset`.
+        **kwargs: workers, max_queue_size of `keras.utils.PyDataset`. With more than the one worker
+            of the default, `fit` on JAX was seen to take a first batch of another epoch.
 
     Raises:
         ValueError: x or y is empty, of another shape, not finite, or out of range.

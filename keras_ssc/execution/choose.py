@@ -31,7 +31,7 @@ def choose(execution, pattern, *, strides, padding, sizes):
 
 
 def _measured(pattern):
-    """The rule for `"auto"`, from `benchmarks/`: small groups cost more than they save."""
+    """The rule for `"auto"`, as measured on a CPU: small groups cost more than they save."""
     width = min(pattern.in_channels, pattern.filters)
     per_group = pattern.in_channels // pattern.g
     if keras.backend.backend() != "tensorflow":

@@ -41,7 +41,7 @@ def plot_curves(metrics, path):
         axes.set(xlabel="epoch", ylabel=name)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper right" if name == "loss" else "lower right")
     figure.savefig(path)
 
 

@@ -7,7 +7,7 @@ from keras_ssc import applications, datasets
 
 # GraSP's recipe; the digits are few and easy, and there a short run with small batches does.
 _RECIPES = {
-    "digits": {"epochs": 6, "batch_size": 32, "learning_rate": 0.05},
+    "digits": {"epochs": 6, "batch_size": 16, "learning_rate": 0.02},
     "cifar10": {"epochs": 160, "batch_size": 128, "learning_rate": 0.1},
     "cifar100": {"epochs": 160, "batch_size": 128, "learning_rate": 0.1},
 }

@@ -1,0 +1,73 @@
+"""The README tells the truth: its Python runs, its commands and files exist."""
+
+import re
+import tomllib
+
+import pytest
+from conftest import ROOT
+
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def programs_called():
+    """Return every (program, [flags]) that the shell blocks call."""
+    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
+    calls = [re.search(r"python (applications/\w+\.py)(.*)", line) for line in lines]
+    return [(call[1], re.findall(r"--[\w-]+", call[2])) for call in calls if call]
+
+
+@pytest.mark.slow
+def test_python_blocks_run_in_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    assert blocks("python")
+    for number, block in enumerate(blocks("python"), start=1):
+        exec(compile(block, f"README.md, Python block {number}", "exec"), names)
+
+
+def test_links_lead_to_files():
+    links = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", TEXT)
+    local = [a or b for a, b in links if not (a or b).startswith(("http", "#"))]
+    assert local
+    assert [link for link in local if not (ROOT / link).exists()] == []
+
+
+def test_paths_in_the_map_of_folders_exist():
+    (map_of_folders,) = (block for block in blocks("text") if "keras_ssc/" in block)
+    folder = ROOT
+    for line in map_of_folders.splitlines():
+        indent, name = re.match(r"( *)(\S+)", line).groups()
+        folder = ROOT if not indent else folder
+        assert (folder / name).exists(), name
+        if not indent:
+            folder = ROOT / name
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"\bmake ([a-z][\w-]+)", "\n".join(blocks("sh"))))
+    assert {"train", "test"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
+
+
+def test_programs_and_their_flags_exist():
+    calls = programs_called()
+    assert calls
+    for program, flags in calls:
+        source = (ROOT / program).read_text(encoding="utf-8")
+        assert [flag for flag in flags if f'"{flag}"' not in source] == [], program
+
+
+def test_extras_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = set(re.findall(r"\[(\w+)\](?!\()", "\n".join(blocks("sh"))))
+    assert named <= set(project["optional-dependencies"])
+
+
+def test_ci_runs_the_test_command():
+    assert "make test\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

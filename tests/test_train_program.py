@@ -1,0 +1,91 @@
+"""The training program from the outside: flags, faults of the disk, exit codes."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+
+SMALL = ["--limit", "16", "--batch-size", "8", "--epochs", "1", "--learning-rate", "0.01"]
+
+
+@pytest.fixture
+def run(root, monkeypatch):
+    """Call the program; returns the finished process."""
+    monkeypatch.chdir(root)
+
+    def call(*arguments, **options):
+        command = [sys.executable, "applications/train.py", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, **options)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--epochs", "none"], "--epochs"),
+        (["--sparcity", "0.9"], "--sparcity"),
+        (["--model", "ResNet33"], "`model`"),
+        (["--dataset", "mnist"], "`dataset`"),
+        (["--epochs", "0"], "`epochs`"),
+        (["--batch-size", "0"], "`batch_size`"),
+        (["--learning-rate", "-1"], "`learning_rate`"),
+        (["--seed", "-1"], "`seed`"),
+    ],
+)
+def test_wrong_flags_are_one_line_and_exit_2(run, tmp_path, flags, words):
+    done = run("--run-dir", tmp_path / "run", *flags)
+    assert done.returncode == 2
+    assert words in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--sparsity", "1.5"], "`sparsity`"),
+        (["--g", "8"], "`g` and `p` go together"),
+        (["--g", "64", "--p", "1"], "stage1_block1_conv1"),
+        (["--sparsity", "0.9", "--g", "8", "--p", "3"], "not both"),
+        (["--execution", "fast"], "`execution`"),
+    ],
+)
+def test_what_the_builder_refuses_is_a_clear_word(run, tmp_path, flags, words):
+    done = run("--run-dir", tmp_path / "run", *SMALL, *flags)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_path_below_a_file(run, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    done = run("--run-dir", tmp_path / "file" / "run", *SMALL)
+    assert done.returncode == 1
+    assert "can't be a run folder" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_full_disk_leaves_no_damaged_file(run, tmp_path):
+    def small_files_only():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    folder = tmp_path / "run"
+    done = run("--run-dir", folder, *SMALL, preexec_fn=small_files_only)
+    # The fault happened: the tables fit below the limit, the first model did not.
+    assert (folder / "metrics.csv").exists()
+    assert not (folder / "best.keras").exists()
+    assert done.returncode == 1
+    assert "best.keras" in done.stderr
+    assert "can't be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(folder.glob(".writing-*"))
+
+    resumed = run("--run-dir", folder, *SMALL, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "test accuracy, best" in resumed.stdout

@@ -1,0 +1,245 @@
+"""Settings, optimizer, learning rate, the run folder, and going on after an end that came early."""
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+import keras_ssc
+from keras_ssc.training import CoupledSGD, Settings, closing_table, train
+from keras_ssc.training.run_folder import RunFolderError
+
+pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+# Small and quick: four steps an epoch.
+SMALL = {"limit": 32, "batch_size": 8, "epochs": 2, "learning_rate": 0.01}
+FLAGS = [
+    flag for name, value in SMALL.items() for flag in (f"--{name.replace('_', '-')}", str(value))
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run: (folder, results)."""
+    folder = tmp_path_factory.mktemp("run") / "digits"
+    return folder, train(Settings(**SMALL), folder)
+
+
+def weights(path):
+    return keras.models.load_model(path).get_weights()
+
+
+def rows(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+def test_optimizer_equals_the_formula():
+    random = np.random.default_rng(0)
+    theta, gradients = random.normal(size=5), random.normal(size=(6, 5))
+    variable = keras.Variable(theta.astype("float32"))
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([2], [0.1, 0.01])
+    optimizer = CoupledSGD(schedule, momentum=0.9, l2=0.05)
+    velocity = np.zeros(5)
+    for step, gradient in enumerate(gradients):
+        optimizer.apply([keras.ops.convert_to_tensor(gradient.astype("float32"))], [variable])
+        rate = 0.1 if step <= 2 else 0.01
+        velocity = 0.9 * velocity - rate * (gradient + 0.05 * theta)
+        theta = theta + velocity
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), theta, rtol=1e-4)
+
+
+def test_optimizer_round_trip_and_bad_l2():
+    config = keras.optimizers.serialize(CoupledSGD(0.1, momentum=0.8, l2=0.01))
+    again = keras.optimizers.deserialize(config)
+    assert (again.l2, again.momentum) == (0.01, 0.8)
+    for bad in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="`l2`"):
+            CoupledSGD(l2=bad)
+
+
+def test_recipes():
+    cifar = Settings(dataset="cifar10")
+    assert (cifar.epochs, cifar.batch_size, cifar.learning_rate) == (160, 128, 0.1)
+    assert (cifar.momentum, cifar.l2, cifar.sparsity) == (0.9, 1e-4, 0.9)
+    assert Settings(g=8, p=3).sparsity is None
+    assert Settings(sparsity=0.0).sparsity == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model", "ResNet33"), ("dataset", "mnist"), ("epochs", 0), ("epochs", 1.5),
+        ("batch_size", -1), ("batch_size", True), ("learning_rate", -0.1), ("learning_rate", 0),
+        ("learning_rate", float("nan")), ("momentum", -1.0), ("l2", "much"), ("seed", -1),
+        ("limit", 0),
+    ],
+)  # fmt: skip
+def test_refuses_bad_settings(name, value):
+    with pytest.raises((ValueError, TypeError), match=f"`{name}`"):
+        Settings(**{name: value})
+
+
+def test_run_folder_holds_everything(finished):
+    folder, results = finished
+    expected = {"settings.json", "summary.txt", "metrics.csv", "correlation.csv", "best.keras",
+                "last.keras", "curves.png", "correlation.png", "results.json"}  # fmt: skip
+    if ON_TENSORFLOW:
+        expected.add("saved_model")
+    assert {path.name for path in folder.iterdir()} == expected
+    record = json.loads((folder / "settings.json").read_text())
+    assert record["settings"] == dataclasses.asdict(Settings(**SMALL))
+    assert record["versions"]["keras"] == keras.__version__
+    assert record["backend"] == keras.backend.backend()
+    assert json.loads((folder / "results.json").read_text()) == results
+    metrics = rows(folder / "metrics.csv")
+    assert [row["epoch"] for row in metrics] == ["1", "2"]
+    # x0.1 at half of the run.
+    assert [float(row["learning_rate"]) for row in metrics] == pytest.approx([0.01, 0.001])
+    correlation = rows(folder / "correlation.csv")
+    assert len(correlation) == 2
+    assert len(correlation[0]) == 1 + 33
+    assert "stage3_block5_conv2" in (folder / "summary.txt").read_text()
+    for picture in ("curves.png", "correlation.png"):
+        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_closing_table_tells_what_was_reached(finished):
+    _, results = finished
+    assert results["network_sparsity"] == pytest.approx(0.9, abs=0.003)
+    assert results["dense_trainable_parameters"] == 1_860_522
+    text = closing_table(results)
+    for words in ("sparsity asked", "0.9000", "0.8996", "1,860,522", "seconds per epoch"):
+        assert words in text
+
+
+def test_last_file_predicts_as_the_recorded_accuracy(finished):
+    folder, results = finished
+    digits = keras_ssc.datasets.load("digits")
+    test = keras_ssc.datasets.Batches(
+        digits.x_test[:32], digits.y_test[:32], 32, mean=digits.mean, std=digits.std
+    )
+    model = keras.models.load_model(folder / "last.keras")
+    accuracy = (model.predict(test, verbose=0).argmax(-1) == digits.y_test[:32]).mean()
+    assert accuracy == pytest.approx(results["last_accuracy"], abs=1e-6)
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="a SavedModel is TensorFlow's")
+def test_saved_model_in_a_process_with_only_tensorflow(finished, tmp_path):
+    folder, _ = finished
+    x = np.random.default_rng(0).normal(size=(3, 32, 32, 3)).astype("float32")
+    np.save(tmp_path / "x.npy", x)
+    program = (
+        "import sys, numpy as np, tensorflow as tf\n"
+        "model = tf.saved_model.load(sys.argv[1])\n"
+        "np.save(sys.argv[2] + '/y.npy', model.serve(np.load(sys.argv[2] + '/x.npy')))\n"
+        "assert 'keras_ssc' not in sys.modules"
+    )
+    command = [sys.executable, "-c", program, folder / "saved_model", tmp_path]
+    subprocess.run(command, check=True, capture_output=True)
+    expected = keras.models.load_model(folder / "last.keras").predict(x, verbose=0)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_finished_run_is_not_repeated(finished, capsys):
+    folder, results = finished
+    before = (folder / "last.keras").stat().st_mtime_ns
+    assert train(Settings(**SMALL), folder, resume=True) == results
+    assert "is finished" in capsys.readouterr().out
+    assert (folder / "last.keras").stat().st_mtime_ns == before
+
+
+def test_taken_folder_and_other_settings_are_refused(finished, tmp_path):
+    folder, _ = finished
+    with pytest.raises(RunFolderError, match="is not empty"):
+        train(Settings(**SMALL), folder)
+    with pytest.raises(RunFolderError, match="seed was 0, is 1"):
+        train(Settings(**SMALL, seed=1), folder, resume=True)
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(RunFolderError, match="holds files, but no run"):
+        train(Settings(**SMALL), tmp_path, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def program(*arguments, **options):
+    command = [sys.executable, "applications/train.py", *FLAGS, *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def test_killed_in_mid_epoch_and_resumed_ends_with_equal_weights(
+    finished, tmp_path, root, monkeypatch
+):
+    monkeypatch.chdir(root)
+    folder, _ = finished
+    killed = tmp_path / "killed"
+    # A slow second epoch, so that the kill falls inside it.
+    process = program("--run-dir", killed)
+    while not (killed / "last.keras").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (killed / "results.json").exists()
+
+    resumed = program("--run-dir", killed, "--resume")
+    output, errors = resumed.communicate()
+    assert resumed.returncode == 0, errors
+    assert "Going on after epoch 1 of 2." in output
+    assert len(rows(killed / "metrics.csv")) == 2
+    for one, two in zip(
+        weights(killed / "last.keras"), weights(folder / "last.keras"), strict=True
+    ):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+    assert not list(killed.glob(".writing-*")) or os.name == "nt"
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda whole: whole[: len(whole) // 2], "truncated or foreign"),
+        (lambda _: b"no model", "foreign"),
+    ],
+)  # fmt: skip
+def test_damaged_checkpoint_is_a_clear_error(finished, tmp_path, damage, words):
+    folder, _ = finished
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "settings.json").write_bytes((folder / "settings.json").read_bytes())
+    damaged = damage((folder / "last.keras").read_bytes())
+    (run / "last.keras").write_bytes(damaged)
+    with pytest.raises(RunFolderError, match=words) as error:
+        train(Settings(**SMALL), run, resume=True)
+    assert "last.keras" in str(error.value)
+    assert (run / "last.keras").read_bytes() == damaged
+
+
+def test_resume_starts_afresh_in_an_empty_folder(tmp_path, monkeypatch):
+    # What is asked here is only that it starts: the first look at the data ends it.
+    def reached(name, data_dir):
+        raise LookupError("started")
+
+    monkeypatch.setattr(keras_ssc.datasets, "load", reached)
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "missing", tmp_path / "empty"):
+        with pytest.raises(LookupError, match="started"):
+            train(Settings(**SMALL), folder, resume=True)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys):
+    settings = Settings(**(SMALL | {"learning_rate": 1e30}))
+    with pytest.raises(FloatingPointError, match=r"step \d of epoch 1"):
+        train(settings, tmp_path / "run")
+    assert not (tmp_path / "run" / "last.keras").exists()
