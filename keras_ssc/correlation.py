@@ -21,7 +21,7 @@ def filter_correlation(kernel):
 
     Example:
 
-    >>> filter_correlation(np.array([[1.0, -2.0], [0.0, 0.0], [-1.0, 2.0]]))
+    >>> round(filter_correlation(np.array([[1.0, -2.0], [0.0, 0.0], [-1.0, 2.0]])), 6)
     1.0
 
     Reference: section 4.3 of the paper, with the variance for sigma (as printed, the sum of the

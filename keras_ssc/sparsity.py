@@ -219,6 +219,12 @@ class NetworkChoice:
         sparsity: network sparsity reached.
         layer_sparsity: sparsity of the sparse layers together.
         mac_share: multiply-adds as a share of the dense twin's.
+
+    Example:
+
+    >>> layers = [LayerShape("a", 64, 64, (3, 3))]
+    >>> count_network(layers, {"a": (8, 3)}).settings
+    {'a': (8, 3)}
     """
 
     settings: dict
@@ -253,7 +259,9 @@ def count_network(layers, settings, parity="halves"):
     chosen = np.array(chosen, bool)
     return NetworkChoice(
         settings={layer.name: settings.get(layer.name) for layer in layers},
-        sparsity=1 - live.sum() / dense.sum(),
-        layer_sparsity=1 - live[chosen].sum() / dense[chosen].sum() if chosen.any() else 0.0,
-        mac_share=(live * pixels).sum() / (dense * pixels).sum(),
+        sparsity=float(1 - live.sum() / dense.sum()),
+        layer_sparsity=(
+            float(1 - live[chosen].sum() / dense[chosen].sum()) if chosen.any() else 0.0
+        ),
+        mac_share=float((live * pixels).sum() / (dense * pixels).sum()),
     )

@@ -8,6 +8,8 @@ import re
 import tomllib
 import types
 
+import keras
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -50,7 +52,7 @@ def test_public_name_has_a_docstring_with_an_example(name):
     text = inspect.getdoc(PUBLIC[name])
     assert text
     assert text.splitlines()[0].endswith(".")
-    assert re.search(r"^>>> ", text, re.MULTILINE)
+    assert re.search(r"^Example:\n\n( *>>> | {4}\w)", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -67,7 +69,8 @@ def test_docstring_names_every_argument(name):
 def test_docstring_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # what an example writes stays out of the tree
     module = importlib.import_module(name)
-    result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    names = {"keras": keras, "keras_ssc": keras_ssc, "np": np}
+    result = doctest.testmod(module, extraglobs=names, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
 
 
