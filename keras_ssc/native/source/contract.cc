@@ -159,7 +159,7 @@ class Worker {
     const long row = (long)p.source_columns * p.source_channels;
     first_row_ = span[0];
     if (span[1] >= span[0])
-      p.tile.fill(input_.data(), source_ + (image * (long)p.source_rows + span[0]) * row, row,
+      p.tile.fill(*p.problem.micro, input_.data(), source_ + (image * (long)p.source_rows + span[0]) * row, row,
                   p.source_rows * row, images, span[1] - span[0] + 1);
     for (int r = from; r < to; r += chunk_rows_) {
       const int end = std::min(to, r + chunk_rows_);
@@ -168,11 +168,13 @@ class Worker {
         chunk(r, end, images, destination_ + pixels * p.channels, (long)p.rows * p.columns);
       } else {
         const long pixels = (long)(end - r) * p.columns;
-        std::fill(output_.data(), output_.data() + images * pixels * pixel_, 0.f);
+        clear(images * pixels);
         chunk(r, end, images, output_.data(), pixels);
         for (int i = 0; i < images; ++i)
-          fold(output_.data() + i * pixels * pixel_, pixels,
-               destination_ + ((image + i) * (long)p.rows + r) * p.columns * p.channels);
+          p.problem.micro->fold(
+              {output_.data() + i * pixels * pixel_,
+               destination_ + ((image + i) * (long)p.rows + r) * p.columns * p.channels, pixels,
+               p.channels, p.problem.lanes});
       }
     }
   }
@@ -187,7 +189,7 @@ class Worker {
       a.w = packed_ + block.packed;
       a.start = bias_;
       a.y_offsets = block.out;
-      a.add = !p.forward;
+      a.add = block.add;
       a.x_pixel = p.across ? p.tile.image() : p.source_step() * p.tile.pixel();
       for (int r = from; r < to; ++r)
         for (const Line& line : p.lines) {
@@ -211,13 +213,11 @@ class Worker {
     }
   }
 
-  // Channels beyond the last are the first ones again.
-  void fold(const float* from, long pixels, float* to) const {
-    const int channels = pass_.channels, extra = pass_.problem.lanes;
-    for (long i = 0; i < pixels; ++i, from += pixel_, to += channels) {
-      std::copy(from, from + channels, to);
-      for (int k = 0; k < extra; ++k) to[k % channels] += from[channels + k];
-    }
+  // Zero what no block stores to before others add to it.
+  void clear(long pixels) {
+    const int from = pass_.plan.stored;
+    for (long i = 0; i < pixels; ++i)
+      std::fill(output_.data() + i * pixel_ + from, output_.data() + (i + 1) * pixel_, 0.f);
   }
 
   const Pass& pass_;

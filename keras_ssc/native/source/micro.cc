@@ -87,6 +87,34 @@ void sum_(const Sum& a) {
     for (int f = 0; f < F; ++f) *(vec*)(a.out + a.out_rows[t] + a.out_columns[f]) += sum[t][f];
 }
 
+template <int V>
+void spread(const Copy& a) {
+  typedef typename Lanes<V>::vec vec;
+  const float* from = a.from;
+  float* to = a.to;
+  for (long i = 0; i < a.pixels; ++i, from += a.channels, to += a.channels + a.extra) {
+    int c = 0;
+    for (; c + V <= a.channels; c += V) *(vec*)(to + c) = *(const vec*)(from + c);
+    for (; c < a.channels; ++c) to[c] = from[c];
+    for (int k = 0; c < a.channels + a.extra; ++c, k = k + 1 < a.channels ? k + 1 : 0)
+      to[c] = from[k];
+  }
+}
+
+template <int V>
+void fold(const Copy& a) {
+  typedef typename Lanes<V>::vec vec;
+  const float* from = a.from;
+  float* to = a.to;
+  for (long i = 0; i < a.pixels; ++i, from += a.channels + a.extra, to += a.channels) {
+    int c = 0;
+    for (; c + V <= a.channels; c += V) *(vec*)(to + c) = *(const vec*)(from + c);
+    for (; c < a.channels; ++c) to[c] = from[c];
+    for (int k = 0; c < a.channels + a.extra; ++c, k = k + 1 < a.channels ? k + 1 : 0)
+      to[k] += from[c];
+  }
+}
+
 template <int V, int P, int F>
 void fill(Micro& m) {
   m.product[P][F] = product<V, P, F>;
@@ -106,6 +134,8 @@ const Micro* table() {
 #else
     m.registers = 12;  // of 16
 #endif
+    m.spread = spread<V>;
+    m.fold = fold<V>;
     fill<V, 1, 1>(m);
     return m;
   }();

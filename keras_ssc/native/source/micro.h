@@ -21,7 +21,7 @@ struct Product {
   float* y;
   long y_pixel;
   const int* y_offsets;  // one for each vector
-  bool add;              // to what is in y already, vector after vector: they may overlap
+  bool add;              // to what is in y already, vector after vector
 };
 
 // out[t][f] += sum over images, rows, columns of x[... + x_offsets[t]] * dy[... + dy_offsets[f]].
@@ -38,8 +38,18 @@ struct Sum {
   const int* out_columns;  // one for each f
 };
 
+// Pixels of `channels` floats, each with `extra` more in the copy: its first channels once again.
+struct Copy {
+  const float* from;
+  float* to;
+  long pixels;
+  int channels, extra;
+};
+
 struct Micro {
   int registers;  // accumulators that fit
+  void (*spread)(const Copy&);  // pixels without the extra channels to pixels with them
+  void (*fold)(const Copy&);    // and back: the extra channels are added to the first ones
   void (*product[kMaxRows + 1][kMaxVectors + 1])(const Product&);
   void (*sum[kMaxRows + 1][kMaxVectors + 1])(const Sum&);
 };

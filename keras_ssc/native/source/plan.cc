@@ -53,11 +53,12 @@ int offset(const Pattern& p, const Vector& v, int row) {
 // Appends blocks of output vectors `out` that share the newest list of terms;
 // source(k, f) is where the weights of term k for output vector f lie.
 template <typename Source>
-void add_blocks(Plan& plan, const std::vector<int>& out, int lanes, const Source& source) {
+void add_blocks(Plan& plan, const std::vector<int>& out, int lanes, bool add,
+                const Source& source) {
   const int terms = (int)plan.terms.size() - 1, steps = (int)plan.terms.back().size();
   int first = 0;
   for (int size : even_parts((int)out.size(), kMaxVectors)) {
-    Block block = {terms, size, {}, plan.sources.size() * lanes};
+    Block block = {terms, size, {}, add, plan.sources.size() * lanes};
     for (int f = 0; f < size; ++f) block.out[f] = out[first + f];
     for (int k = 0; k < steps; ++k)
       for (int f = 0; f < size; ++f) plan.sources.push_back(source(k, first + f));
@@ -84,17 +85,47 @@ Plan forward_plan(const Pattern& p, int lanes) {
     std::vector<int> out;
     for (const Vector& v : group) out.push_back(v.filter);
     const auto& vectors = group;
-    add_blocks(plan, out, lanes, [&](int k, int f) {
+    add_blocks(plan, out, lanes, false, [&](int k, int f) {
       return std::array<int, 2>{vectors[f].matrix, offset(p, vectors[f], k)};
     });
   }
   return plan;
 }
 
+namespace {
+
+using Groups = std::map<int, std::vector<Vector>>;  // one shift: they write to the same channels
+
+// Whether the KxK kernels write to every channel, each in one vector only.
+bool kernels_tile_channels(const Pattern& p, const Groups& groups, int lanes) {
+  std::vector<int> writers(p.in_channels + lanes);
+  for (const auto& [shift, group] : groups)
+    for (int r : p.kxk)
+      for (int lane = 0; lane < lanes; ++lane) ++writers[(r + shift) % p.in_channels + lane];
+  for (int c = 0; c < p.in_channels + lanes; ++c)
+    if (writers[c] != (c < p.in_channels)) return false;
+  return true;
+}
+
+// An order in which neighbours don't overlap: a vector that has just been stored in parts
+// would have to be waited for.
+std::vector<int> apart(const std::vector<int>& channels, int lanes) {
+  const int count = (int)channels.size();
+  int stride = 1;
+  while (stride < count && channels[stride] - channels[0] < lanes) ++stride;
+  std::vector<int> order;
+  for (int first = 0; first < stride; ++first)
+    for (int i = first; i < count; i += stride) order.push_back(i);
+  return order;
+}
+
+}  // namespace
+
 Plan input_gradient_plan(const Pattern& p, int lanes) {
-  std::map<int, std::vector<Vector>> groups;  // one shift: they write to the same channels
+  Groups groups;
   for (const Vector& v : vectors_of(p, lanes)) groups[v.shift].push_back(v);
   Plan plan = {};
+  if (kernels_tile_channels(p, groups, lanes)) plan.stored = p.in_channels;
   for (bool pointwise : {false, true}) {
     const std::vector<int>& channels = pointwise ? p.pointwise : p.kxk;
     if (channels.empty()) continue;
@@ -111,10 +142,11 @@ Plan input_gradient_plan(const Pattern& p, int lanes) {
         }
       }
       plan.terms.push_back(terms);
+      const std::vector<int> order = apart(channels, lanes);
       std::vector<int> out;
-      for (int r : channels) out.push_back((r + shift) % p.in_channels);
-      add_blocks(plan, out, lanes, [&](int k, int f) {
-        return std::array<int, 2>{from[k][0], from[k][1] + f * from[k][2]};
+      for (int i : order) out.push_back((channels[i] + shift) % p.in_channels);
+      add_blocks(plan, out, lanes, pointwise || !plan.stored, [&](int k, int f) {
+        return std::array<int, 2>{from[k][0], from[k][1] + order[f] * from[k][2]};
       });
     }
   }

@@ -22,6 +22,7 @@ struct Block {
   int terms;               // which list of terms
   int vectors;             // at most kMaxVectors
   int out[kMaxVectors];    // channel of each output vector
+  bool add;                // to what earlier blocks have left there
   std::size_t packed;      // where its weights begin: (terms, vectors, lanes)
 };
 
@@ -30,6 +31,7 @@ struct Plan {
   std::vector<Block> blocks;
   std::vector<std::array<int, 2>> sources;  // (matrix, offset) of each packed vector, in order
   std::size_t packed_floats;
+  int stored;  // channels that blocks store to, before others add; the rest must begin at zero
 };
 
 std::vector<Vector> vectors_of(const Pattern&, int lanes);

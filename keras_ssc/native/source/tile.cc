@@ -1,7 +1,6 @@
 #include "tile.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace keras_ssc {
 
@@ -13,18 +12,12 @@ void Tile::clear(float* buffer) const {
   }
 }
 
-void Tile::fill(float* buffer, const float* source, long source_row, long source_image,
-                int copied_images, int copied_rows) const {
+void Tile::fill(const Micro& micro, float* buffer, const float* source, long source_row,
+                long source_image, int copied_images, int copied_rows) const {
   for (int i = 0; i < copied_images; ++i)
-    for (int r = 0; r < copied_rows; ++r) {
-      const float* from = source + i * source_image + r * source_row;
-      float* to = buffer + i * image() + r * row() + left * pixel();
-      for (int c = 0; c < columns; ++c, from += channels, to += pixel()) {
-        std::memcpy(to, from, channels * sizeof(float));
-        for (int k = 0; k < extra; k += channels)
-          std::memcpy(to + channels + k, from, std::min(extra - k, channels) * sizeof(float));
-      }
-    }
+    for (int r = 0; r < copied_rows; ++r)
+      micro.spread({source + i * source_image + r * source_row,
+                    buffer + i * image() + r * row() + left * pixel(), columns, channels, extra});
 }
 
 }  // namespace keras_ssc

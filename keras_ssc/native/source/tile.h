@@ -66,8 +66,8 @@ struct Tile {
   // Zero the margins: once for a buffer.
   void clear(float* buffer) const;
   // Copy `copied_rows` rows from `source`, whose rows and images are that far apart.
-  void fill(float* buffer, const float* source, long source_row, long source_image,
-            int copied_images, int copied_rows) const;
+  void fill(const Micro&, float* buffer, const float* source, long source_row,
+            long source_image, int copied_images, int copied_rows) const;
 };
 
 }  // namespace keras_ssc

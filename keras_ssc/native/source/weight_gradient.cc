@@ -11,38 +11,58 @@ namespace {
 
 constexpr int kAcrossImages = 8;         // maps narrower than this are copied several at a time
 constexpr int kImages = 6;
-constexpr long kChunkFloats = 6 * 1024;  // of x and dy together: stays in the first cache
+constexpr long kChunkFloats = 48 * 1024;  // of x and dy together: stays in the second cache
 
-// Weights of one tap: a few channels by a few vectors of filters.
+// A few positions by a few vectors of filters.
 struct Cells {
-  int tap_row, tap_column, positions, vectors;
-  int channels[kMaxRows], filters[kMaxVectors];
-  int rows[kMaxRows], columns[kMaxVectors];  // where they lie in the gradient
+  int tap_row;
+  int tap_column;  // where it matters; 0 where the columns beyond the ends are zeros
+  int positions, vectors;
+  int offsets[kMaxRows], filters[kMaxVectors];  // of x and of dy
+  int rows[kMaxRows], columns[kMaxVectors];     // where they lie in the gradient
 };
 
-std::vector<Cells> cells_of(const Pattern& p, int lanes, int registers,
+struct Position {
+  int row, offset;
+};
+
+// Positions whose pixels have one range: those of one tap, or of one row of taps where the zeros
+// around x make all columns alike.
+std::map<std::array<int, 2>, std::vector<Position>> ranges(const Pattern& p, int matrix, int shift,
+                                                           bool across, long tap_floats) {
+  std::map<std::array<int, 2>, std::vector<Position>> found;
+  const int taps = (int)p.taps[matrix].size();
+  int row = 0;
+  for (int tap = 0; tap <= taps; ++tap) {
+    const auto& place = tap == taps ? p.centre : p.taps[matrix][tap];
+    auto& list = found[{place[0], across ? place[1] : 0}];
+    for (int r : tap == taps ? p.pointwise : p.kxk)
+      list.push_back({row++, (r + shift) % p.in_channels +
+                                 (across ? 0 : (int)(place[1] * tap_floats))});
+  }
+  return found;
+}
+
+std::vector<Cells> cells_of(const Problem& problem, bool across, long tap_floats,
                             const std::vector<int>& starts) {
+  const Pattern& p = problem.pattern;
   std::map<std::array<int, 2>, std::vector<Vector>> groups;
-  for (const Vector& v : vectors_of(p, lanes)) groups[{v.matrix, v.shift}].push_back(v);
+  for (const Vector& v : vectors_of(p, problem.lanes)) groups[{v.matrix, v.shift}].push_back(v);
   std::vector<Cells> all;
   for (const auto& [key, group] : groups) {
     const auto [matrix, shift] = key;
-    const int length = (int)p.filters[matrix].size(), taps = (int)p.taps[matrix].size();
-    for (int tap = 0; tap <= taps; ++tap) {
-      const bool pointwise = tap == taps;
-      const auto& place = pointwise ? p.centre : p.taps[matrix][tap];
-      const std::vector<int>& channels = pointwise ? p.pointwise : p.kxk;
-      const int row = tap * (int)p.kxk.size();
-      const int widest = std::min<int>(kMaxVectors, (int)group.size());
+    const int length = (int)p.filters[matrix].size();
+    const int widest = std::min<int>(kMaxVectors, (int)group.size());
+    const int most = std::min(kMaxRows, problem.micro->registers / widest);
+    for (const auto& [place, list] : ranges(p, matrix, shift, across, tap_floats)) {
       int position = 0;
-      for (int positions :
-           even_parts((int)channels.size(), std::min(kMaxRows, registers / widest))) {
+      for (int positions : even_parts((int)list.size(), most)) {
         int vector = 0;
         for (int vectors : even_parts((int)group.size(), kMaxVectors)) {
           Cells cells = {place[0], place[1], positions, vectors, {}, {}, {}, {}};
           for (int t = 0; t < positions; ++t) {
-            cells.channels[t] = (channels[position + t] + shift) % p.in_channels;
-            cells.rows[t] = starts[matrix] + (row + position + t) * length;
+            cells.offsets[t] = list[position + t].offset;
+            cells.rows[t] = starts[matrix] + list[position + t].row * length;
           }
           for (int f = 0; f < vectors; ++f) {
             cells.filters[f] = group[vector + f].filter;
@@ -80,7 +100,9 @@ class Worker {
         dy_tile_(dy_tile),
         x_(x_tile.floats()),
         dy_(across ? dy_tile.floats() : 0),
-        sums_(sums) {}
+        sums_(sums) {
+    x_tile.clear(x_.data());
+  }
 
   void run(const float* x, const float* dy, int image, int images) {
     const Axis &rows = problem_.rows, &columns = problem_.columns;
@@ -89,14 +111,14 @@ class Worker {
     const long dy_row = (long)columns.out * p.out_channels;
     x += image * rows.in * x_row;
     dy += image * rows.out * dy_row;
-    if (across_) dy_tile_.fill(dy_.data(), dy, dy_row, rows.out * dy_row, images, rows.out);
+    if (across_) dy_tile_.fill(*problem_.micro, dy_.data(), dy, dy_row, rows.out * dy_row, images, rows.out);
     for (int from = 0; from < rows.out; from += chunk_rows_) {
       const int to = std::min(rows.out, from + chunk_rows_);
       const int first = std::max(0, from * rows.stride - rows.pad);
       const int last = std::min(rows.in - 1, (to - 1) * rows.stride - rows.pad +
                                                  (p.kernel[0] - 1) * rows.dilation);
       if (last < first) continue;
-      x_tile_.fill(x_.data(), x + first * x_row, x_row, rows.in * x_row, images,
+      x_tile_.fill(*problem_.micro, x_.data(), x + first * x_row, x_row, rows.in * x_row, images,
                    last - first + 1);
       for (const Cells& cells : cells_) sum(cells, dy, images, from, to, first);
     }
@@ -106,13 +128,14 @@ class Worker {
   void sum(const Cells& cells, const float* dy, int images, int from, int to, int first) {
     const Axis &rows = problem_.rows, &columns = problem_.columns;
     const auto [top, bottom] = live_range(rows, cells.tap_row, from, to);
-    const auto [left, right] = live_range(columns, cells.tap_column, 0, columns.out);
+    const auto [left, right] = across_ ? live_range(columns, cells.tap_column, 0, columns.out)
+                                       : std::array<int, 2>{0, columns.out};
     if (top == bottom || left == right) return;
     Sum a = {};
     const int row = top * rows.stride - rows.pad + cells.tap_row * rows.dilation - first;
     const int column =
         left * columns.stride - columns.pad + cells.tap_column * columns.dilation;
-    a.x = x_.data() + row * x_tile_.row() + column * x_tile_.pixel();
+    a.x = x_.data() + row * x_tile_.row() + (x_tile_.left + column) * x_tile_.pixel();
     a.x_image = x_tile_.image();
     a.x_row = rows.stride * x_tile_.row();
     a.x_column = columns.stride * x_tile_.pixel();
@@ -123,7 +146,7 @@ class Worker {
     a.images = images;
     a.rows = bottom - top;
     a.columns = right - left;
-    a.x_offsets = cells.channels;
+    a.x_offsets = cells.offsets;
     a.dy_offsets = cells.filters;
     a.out = sums_;
     a.out_rows = cells.rows;
@@ -152,13 +175,18 @@ void weight_gradient(const Problem& problem, const float* x, const float* dy,
     starts.push_back(total);
     total += (int)((p.taps[m].size() * p.kxk.size() + p.pointwise.size()) * p.filters[m].size());
   }
-  const auto cells = cells_of(p, problem.lanes, problem.micro->registers, starts);
-
   const bool across = columns.out < kAcrossImages;
   const int images = across ? std::min(kImages, problem.batch) : 1;
   const int reach = (p.kernel[0] - 1) * rows.dilation;
   const Tile dy_tile = {images, rows.out, columns.out, p.out_channels, 0, 0, 8};
   Tile x_tile = {images, 0, columns.in, p.in_channels, 0, 0, problem.lanes};
+  if (!across) {
+    const int last = (columns.out - 1) * columns.stride - columns.pad +
+                     (p.kernel[1] - 1) * columns.dilation;
+    x_tile.left = columns.pad;
+    x_tile.right = std::max(0, last - (columns.in - 1));
+  }
+  const auto cells = cells_of(problem, across, columns.dilation * x_tile.pixel(), starts);
   int chunk_rows = rows.out;
   for (;; chunk_rows = (chunk_rows + 1) / 2) {
     x_tile.rows = std::min(rows.in, (chunk_rows - 1) * rows.stride + reach + 1);
