@@ -16,13 +16,14 @@ import tempfile
 from pathlib import Path
 
 SOURCE = Path(__file__).parent / "source"
-TENSORFLOW_SOURCES = ("ops.cc",)
-MICRO = "micro.cc"
-MICRO_FLAGS = {"micro_plain": ()}
+TENSORFLOW_SOURCES = ("ops.cc", "normalize_ops.cc")
+# Compiled once for every instruction set, into functions that end in its name.
+LOOPS = ("micro", "normalize_loops")
+FLAGS = {"plain": ()}
 if platform.machine().lower() in ("x86_64", "amd64"):
-    MICRO_FLAGS |= {
-        "micro_avx2": ("-mavx2", "-mfma"),
-        "micro_avx512": ("-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw"),
+    FLAGS |= {
+        "avx2": ("-mavx2", "-mfma"),
+        "avx512": ("-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw"),
     }
 MINUTES = 10
 
@@ -95,19 +96,18 @@ def _commands(compiler):
     common = [compiler, "-std=c++17", "-fPIC", "-w", "-c"]
     headers = tf.sysconfig.get_compile_flags()
     commands, objects = [], []
-    for name, flags in MICRO_FLAGS.items():
-        source = str(SOURCE / MICRO)
-        objects.append(f"{name}.o")
-        # GNU's dialect: products and sums may be contracted to one multiply-add.
-        commands.append(
-            [*common, "-std=gnu++17", "-O3", *flags, f"-DMICRO={name}", source, "-o", objects[-1]]
-        )
     for source in sorted(SOURCE.glob("*.cc")):
-        if source.name == MICRO:
-            continue
-        flags = headers if source.name in TENSORFLOW_SOURCES else []
-        objects.append(f"{source.stem}.o")
-        commands.append([*common, "-O2", *flags, str(source), "-o", objects[-1]])
+        options = headers if source.name in TENSORFLOW_SOURCES else []
+        variants = {source.stem: ["-O2", *options]}
+        if source.stem in LOOPS:
+            # GNU's dialect: products and sums may be contracted to one multiply-add.
+            variants = {
+                f"{source.stem}_{name}": ["-std=gnu++17", "-O3", *flags, f"-DINSTRUCTIONS={name}"]
+                for name, flags in FLAGS.items()
+            }
+        for name, flags in variants.items():
+            objects.append(f"{name}.o")
+            commands.append([*common, *flags, str(source), "-o", objects[-1]])
     link = [compiler, "-shared", *objects, "-o", "library.so", *tf.sysconfig.get_link_flags()]
     return commands, link
 

@@ -26,17 +26,21 @@ def why_not_native(pattern, dtype):
         pattern: SSCPattern.
         dtype: str, of inputs and weights.
     """
-    if keras.backend.backend() != "tensorflow":
-        return "the native operations are TensorFlow's"
     if dtype != "float32":
         return f"the native operations compute in float32, not {dtype}"
     if sum(len(filters) for _, _, filters in pattern.matrices) < pattern.filters:
         return "some filters have no weights"
-    return why_not_here() or load()[1]
+    return why_not_native_operations()
 
 
-def why_not_here():
-    """Return why no native operation can be used in the present context, or None."""
+def why_not_native_operations():
+    """Return why no native operation can be used here and now, or None."""
+    if keras.backend.backend() != "tensorflow":
+        return "the native operations are TensorFlow's"
+    return _why_not_in_this_context() or load()[1]
+
+
+def _why_not_in_this_context():
     import tensorflow as tf
 
     others = {device.device_type for device in tf.config.list_logical_devices()} - {"CPU"}

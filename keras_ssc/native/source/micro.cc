@@ -1,6 +1,10 @@
-// Compiled with -DMICRO=micro_plain, micro_avx2 or micro_avx512 and that instruction set's flags. No standard library
-// here: an inline function of it, compiled for AVX-512, could be linked into code for all CPUs.
+// Compiled with -DINSTRUCTIONS=plain, avx2 or avx512 and that instruction set's flags. No standard
+// library here: an inline function of it, compiled for AVX-512, could be linked into code for all
+// CPUs.
 #include "micro.h"
+
+#define JOIN(a, b) a##b
+#define NAME(instructions) JOIN(micro_, instructions)
 
 namespace keras_ssc {
 namespace {
@@ -144,7 +148,7 @@ const Micro* table() {
 
 }  // namespace
 
-const Micro* MICRO(int lanes) {
+const Micro* NAME(INSTRUCTIONS)(int lanes) {
   switch (lanes) {
 #ifdef __AVX512F__
     case 16:

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "lanes.h"
-#include "tensorflow/core/framework/op_kernel.h"
+#include "op_threads.h"
 
 namespace keras_ssc {
 
@@ -125,27 +125,12 @@ class Base : public tensorflow::OpKernel {
     return fit;
   }
 
-  int slices(OpKernelContext* c) const { return slices_ ? slices_ : threads(c)->num_threads; }
-
-  Runner runner(OpKernelContext* c) const {
-    auto* pool = threads(c)->workers;
-    return [pool](int count, const std::function<void(int)>& job) {
-      if (count == 1) return job(0);
-      pool->ParallelFor(count, /*cost_per_unit=*/100'000'000, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) job((int)i);
-      });
-    };
-  }
+  int slices(OpKernelContext* c) const { return slices_ ? slices_ : threads_of(c); }
 
   Pattern pattern_;
   std::vector<int> kernel_, strides_, dilations_;
   bool same_;
   int widest_, slices_;
-
- private:
-  static const tensorflow::DeviceBase::CpuWorkerThreads* threads(OpKernelContext* c) {
-    return c->device()->tensorflow_cpu_worker_threads();
-  }
 };
 
 }  // namespace keras_ssc
