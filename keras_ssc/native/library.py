@@ -117,7 +117,8 @@ def _key(compiler, commands):
     import tensorflow as tf
 
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
-    parts = [tf.__version__, platform.machine(), version.stdout, repr(commands)]
+    flags = repr(commands).replace(str(SOURCE), "")
+    parts = [tf.__version__, platform.machine(), version.stdout, flags]
     parts += [path.read_text(encoding="utf-8") for path in sorted(SOURCE.iterdir())]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"tensorflow-{tf.__version__}-{digest[:16]}"
