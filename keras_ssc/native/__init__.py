@@ -2,10 +2,15 @@
 
 from keras_ssc.native.convolution import lanes, native
 from keras_ssc.native.normalization import batch_norm, scale_shift
-from keras_ssc.native.where import why_not_native, why_not_native_operations
+from keras_ssc.native.where import (
+    compiled_by_xla,
+    why_not_native,
+    why_not_native_operations,
+)
 
 __all__ = [
     "batch_norm",
+    "compiled_by_xla",
     "lanes",
     "native",
     "scale_shift",

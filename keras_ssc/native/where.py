@@ -48,15 +48,20 @@ def _why_not_in_this_context():
         return f"the native operations run on CPU only, and there is a {min(others)}"
     if tf.executing_eagerly():
         return None
-    if _compiled_by_xla(tf.compat.v1.get_default_graph()):
+    if compiled_by_xla():
         return "XLA can't compile the native operations"
     if _being_exported():
         return "an exported file must not need the native operations"
     return None
 
 
-def _compiled_by_xla(graph):
-    """Whether `graph`, or one around it, is traced for XLA. True where that can't be told."""
+def compiled_by_xla():
+    """Whether TensorFlow traces the present operations for XLA. True where that can't be told."""
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+        return False
+    graph = tf.compat.v1.get_default_graph()
     try:
         while graph is not None:
             context = graph._get_control_flow_context()
