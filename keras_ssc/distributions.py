@@ -1,5 +1,9 @@
 """Two ways to share a budget of weights over the layers of a network."""
 
+import bisect
+import functools
+import math
+
 import numpy as np
 
 DISTRIBUTIONS = ("uniform", "per_filter")
@@ -35,15 +39,20 @@ def uniform_candidates(layers, only_dividing):
     return found
 
 
-def per_filter_candidates(layers, only_dividing):
+def per_filter_candidates(layers):
     """Return functions layer -> (g, p): for each filter `a` KxK and about `b` 1x1 kernels.
 
     So each filter of every KxK layer has about 4.5 a + b weights, and each of a 1x1 layer as many,
-    as far as the layer is wide enough. Arguments as for `uniform_candidates`.
+    as far as the layer is wide enough.
+
+    Args:
+        layers: list of `LayerShape`, the sparse ones.
     """
     widest = max(layer.in_channels for layer in layers)
     kernels = [2**power for power in range(int(np.log2(widest)) + 1)]
-    return [_PerFilter(a, b) for a in kernels for b in range(min(widest, 8 * a + 64))]
+    return [
+        _PerFilter(a, b) for a in kernels for b in range(0, min(widest, 8 * a + 64), max(1, a // 8))
+    ]
 
 
 class _Uniform:
@@ -83,6 +92,12 @@ def nearest_step(layer, step):
     >>> nearest_step(LayerShape("classifier", 96, 10, (1, 1)), 20)
     8
     """
-    most = min(layer.in_channels, layer.filters)
-    steps = [p for p in range(1, most + 1) if layer.in_channels % p == 0]
-    return min(steps, key=lambda p: abs(np.log(p / max(step, 1))))
+    steps = _steps(layer.in_channels, layer.filters)
+    above = bisect.bisect_left(steps, step)
+    return min(steps[max(0, above - 1) : above + 1], key=lambda p: abs(math.log(p / step)))
+
+
+@functools.cache
+def _steps(in_channels, filters):
+    most = min(in_channels, filters)
+    return [p for p in range(1, most + 1) if in_channels % p == 0]

@@ -68,11 +68,9 @@ def choose_network(
             f"`distribution` must be one of {DISTRIBUTIONS}. "
             f"Received: distribution={distribution!r}"
         )
-    share_out = uniform_candidates if distribution == "uniform" else per_filter_candidates
     pixels = np.array([layer.pixels if name == "mac_share" else 1 for layer in layers], float)
     nearest = []
-    for only_dividing in (True, False):
-        candidates = share_out([layer for layer in layers if layer.sparse], only_dividing)
+    for candidates in _candidates([layer for layer in layers if layer.sparse], distribution):
         first, last, split, share = _search(layers, candidates, pixels, kept, parity)
         settings = {}
         for position, layer in enumerate(layers):
@@ -88,6 +86,15 @@ def choose_network(
     )
 
 
+def _candidates(layers, distribution):
+    """Yield lists of functions layer -> (g, p); the next where one does not reach the target."""
+    if distribution == "per_filter":
+        yield per_filter_candidates(layers)
+        return
+    yield uniform_candidates(layers, only_dividing=True)
+    yield uniform_candidates(layers, only_dividing=False)
+
+
 def _search(layers, candidates, pixels, kept, parity):
     """The best (candidate of the first layers, of the last, split, share of weights kept).
 
@@ -96,11 +103,15 @@ def _search(layers, candidates, pixels, kept, parity):
     """
     live = np.zeros((len(layers), len(candidates)))
     cost = np.zeros_like(live)
+    known = {}
     for line, layer in enumerate(layers):
         if not layer.sparse:
             live[line] = layer.dense_weight_count
             continue
-        g, p = np.array([candidate(layer) for candidate in candidates]).T
+        key = (layer.in_channels, layer.filters, layer.kernel_size)
+        if key not in known:
+            known[key] = np.array([candidate(layer) for candidate in candidates]).T
+        g, p = known[key]
         shape = (layer.in_channels, layer.filters)
         live[line] = live_weights(*shape, layer.kernel_size, g, p, parity)
         if layer.kernel_size != (1, 1):
