@@ -14,7 +14,8 @@ FLOORS = (
     {"patterns", "sparsity", "network_sparsity", "initializers", "tables"},
     {"execution", "native"},
     {"layers"},
-    {"regularizers", "correlation", "pruning", "summary", "export", "convert", "plots"},
+    {"regularizers", "correlation", "pruning", "summary", "export", "convert", "plots"}
+    | {"model_plots"},
     {"applications", "datasets", "callbacks"},
     {"training", "experiments"},
 )
