@@ -28,7 +28,9 @@ def plot_model_sparsity(model, path=None):
 
     Example:
 
-    >>> figure = plot_model_sparsity(keras_ssc.applications.ResNet32(sparsity=0.9))
+    >>> model = keras.Sequential([
+    ...     keras.Input((8, 8, 64)), keras_ssc.SSCConv2D(64, 3), keras.layers.Conv2D(8, 1)])
+    >>> figure = plot_model_sparsity(model)
     >>> figure.axes[0].get_xlabel()
     'weights'
     """
@@ -54,6 +56,7 @@ def plot_model_sparsity(model, path=None):
     sparsity.set(xlabel="sparsity", xlim=(0, 1))
     for axes in (weights, sparsity):
         axes.grid(axis="x", alpha=0.25)
+        axes.set_axisbelow(True)
         axes.tick_params(axis="y", length=0)
         axes.spines[["top", "right", "left"]].set_visible(False)
     handles, labels = weights.get_legend_handles_labels()
@@ -82,9 +85,9 @@ def plot_correlation(models, path=None):
 
     Example:
 
-    >>> dense = keras_ssc.applications.ResNet32(sparsity=0.0)
-    >>> sparse = keras_ssc.applications.ResNet32(sparsity=0.9)
-    >>> figure = plot_correlation({"dense": dense, "sparse": sparse})
+    >>> sparse = keras.Sequential([
+    ...     keras.Input((8, 8, 64)), keras_ssc.SSCConv2D(64, 3), keras.layers.Conv2D(8, 1)])
+    >>> figure = plot_correlation({"sparse": sparse, "dense": keras_ssc.densify(sparse)})
     >>> figure.axes[0].get_ylabel()
     'filter correlation $C_l$'
 
