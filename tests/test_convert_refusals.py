@@ -7,8 +7,6 @@ from test_convert import assert_untouched, residual, state
 
 import keras_ssc
 
-pytestmark = pytest.mark.backends
-
 layers = keras.layers
 
 

@@ -28,7 +28,7 @@ def choose_together(shapes, sparsity, *, shift="cyclic", parity="halves"):
 
     Returns:
         (patterns, too_narrow): a list of `SSCPattern`, and a list of bools: True where even the
-        sparsest pattern keeps more than the others do.
+        sparsest pattern keeps more than was asked.
 
     Raises:
         ValueError: the layers together can't be so sparse, or so dense.
@@ -44,7 +44,7 @@ def choose_together(shapes, sparsity, *, shift="cyclic", parity="halves"):
     target = (1 - sparsity) * sum(_dense(shape) for shape in shapes)
     candidates = {shape: _candidates(*shape, parity) for shape in set(shapes)}
     _check_reach(shapes, sparsity, candidates)
-    chosen, density = _land(shapes, candidates, target)
+    chosen = _land(shapes, candidates, target)
     patterns, pointwise = [], 0
     for (in_channels, filters, kernel_size), (g, p, _) in zip(shapes, chosen, strict=True):
         offset = 0
@@ -54,7 +54,7 @@ def choose_together(shapes, sparsity, *, shift="cyclic", parity="halves"):
         patterns.append(
             SSCPattern(in_channels, filters, kernel_size, g, p, shift, parity, set_offset=offset)
         )
-    limit = (1 + LAYER_TOLERANCE) * density
+    limit = (1 + LAYER_TOLERANCE) * (1 - sparsity)
     too_narrow = [bool(candidates[shape].live.min() > limit * _dense(shape)) for shape in shapes]
     return patterns, too_narrow
 
@@ -103,7 +103,7 @@ def _setting(candidates, weights):
 
 
 def _land(shapes, candidates, target):
-    """Settings of all layers with `target` live weights together, and their common density."""
+    """Settings of all layers with `target` live weights together, or nearly so."""
 
     def settings(density):
         return [_setting(candidates[one], density * _dense(one)) for one in shapes]
@@ -115,7 +115,7 @@ def _land(shapes, candidates, target):
             denser = middle
         else:
             sparser = middle
-    return _between(settings(sparser), settings(denser), target), sparser
+    return _between(settings(sparser), settings(denser), target)
 
 
 def _between(sparser, denser, target):

@@ -34,7 +34,8 @@ def sparsify(
             convolution and the classifier, which is a last Dense or 1x1 layer with no other
             weights behind it. A `keep` of yours takes the place of that rule.
         from_dense: bool. True: live weights start at the values of the dense kernel, which is
-            where fine-tuning begins. False: they are drawn anew.
+            where fine-tuning begins; BatchNormalization still has the dense model's statistics
+            then, and needs some hundred steps to forget them. False: they are drawn anew.
         dense: bool. True: Dense layers on maps (batch, height, width, channels), as in ConvNeXt,
             become 1x1 SSCConv2D layers.
         shift, parity: as for `SSCPattern`.
