@@ -1,0 +1,177 @@
+"""The twin whose convolutions are written in standard operations, channels in a handy order.
+
+A grouped convolution wants its input by residue class (channels 0, g, 2g, ..., then 1, g + 1, ...)
+and gives its output so. Where the next layers do not mind the order, or can take it into their
+kernels, it is left so: a chain of SSC layers with one g needs no reordering at all.
+"""
+
+import keras
+import numpy as np
+
+from keras_ssc.export import forms
+from keras_ssc.export.layers import Reorder, residues_first
+from keras_ssc.export.packing import PackedKernel
+from keras_ssc.export.twin import TwinBuilder, folded_weights
+from keras_ssc.layers import SSCConv2D
+
+# Activations and layers that treat every channel alike.
+ELEMENTWISE = ("linear", "relu", "relu6", "elu", "gelu", "silu", "hard_silu", "sigmoid", "tanh")
+ORDER_FREE = (
+    keras.layers.Add,
+    keras.layers.AveragePooling2D,
+    keras.layers.Dropout,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.MaxPooling2D,
+    keras.layers.ReLU,
+    keras.layers.ZeroPadding2D,
+)
+
+
+class GraphTwinBuilder(TwinBuilder):
+    """Builds the twin for graph formats.
+
+    Args:
+        narrowest_group: int, channels of a group from which on the grouped form is the faster one
+            in the runtime; below, an SSC layer becomes a dense convolution.
+
+    Attributes:
+        packed: dict, id of a variable of the twin -> `PackedKernel` of its values.
+    """
+
+    def __init__(self, narrowest_group):
+        super().__init__()
+        self.packed = {}
+        self._narrowest_group = narrowest_group
+        self._orders = {}  # by id: (tensor, channel order), for those not in natural order
+        self._reordered = {}  # by (id of a tensor, order): the reordered tensor
+
+    def order(self, x):
+        """Channel order of `x`: position j holds the model's channel order[j]."""
+        return self._orders[id(x)][1] if id(x) in self._orders else np.arange(x.shape[-1])
+
+    def noted(self, x, order):
+        """Return `x`, its order noted."""
+        if not np.array_equal(order, np.arange(len(order))):
+            self._orders[id(x)] = (x, order)
+        return x
+
+    def reorder(self, x, order):
+        """Return `x` in another channel order."""
+        now = self.order(x)
+        if np.array_equal(now, order):
+            return x
+        key = (id(x), order.tobytes())
+        if key not in self._reordered:
+            self._reordered[key] = self.noted(Reorder(np.argsort(now)[order])(x), order)
+        return self._reordered[key]
+
+    def natural(self, x):
+        """Return `x` with its channels in the model's own order."""
+        return self.reorder(x, np.arange(x.shape[-1])) if id(x) in self._orders else x
+
+    def nested(self, model):
+        """Return the twin of a nested model."""
+        builder = GraphTwinBuilder(self._narrowest_group)
+        twin = builder.build(model)
+        self.packed |= builder.packed
+        return twin
+
+    def fill(self, layer, values):
+        """Give a layer of the twin its weights; note which are packed kernels."""
+        for variable, value in zip(layer.weights, values, strict=True):
+            if isinstance(value, PackedKernel):
+                self.packed[id(variable)] = value
+                value = value.expanded()
+            variable.assign(value)
+
+    def other(self, layer, args, kwargs):
+        """Return the output of a copy of a layer that is no convolution."""
+        inputs = keras.tree.flatten(args)
+        orders = [self.order(x) for x in inputs if id(x) in self._orders]
+        if orders and _order_free(layer) and len({x.shape[-1] for x in inputs}) == 1:
+            args = keras.tree.map_structure(lambda x: self.reorder(x, orders[0]), args)
+            return self.noted(super().other(layer, args, kwargs), orders[0])
+        if orders and type(layer) is keras.layers.Dense:
+            return self._classifier(layer, args[0])
+        args, kwargs = keras.tree.map_structure(self.natural, (args, kwargs))
+        return super().other(layer, args, kwargs)
+
+    def _classifier(self, layer, x):
+        """A Dense layer on channels in another order: the lines of its kernel are reordered."""
+        order = self.order(x)
+
+        def make():
+            name = self.new_name(layer.name)
+            return keras.layers.Dense.from_config(layer.get_config() | {"name": name})
+
+        def values():
+            kernel, *bias = layer.get_weights()
+            return [kernel[order], *bias]
+
+        return self.twin_of((layer,), make, values, order.tobytes())(x)
+
+    def convolution(self, layer, norm, x):
+        """Return the output on `x` of a convolution and a BatchNormalization (or None)."""
+        if isinstance(layer, SSCConv2D):
+            if layer.data_format == "channels_last":
+                return self._sparse(layer, norm, x)
+            y = self._sparse(layer, norm, keras.layers.Permute((2, 3, 1))(x))
+            return keras.layers.Permute((3, 1, 2))(self.natural(y))
+        if isinstance(layer, keras.layers.DepthwiseConv2D) or layer.data_format == "channels_first":
+            return super().convolution(layer, norm, self.natural(x))
+        if layer.groups > 1:
+            x = self.natural(x)
+            return self._standard(layer, norm, x, lambda kernels: kernels, groups=layer.groups)
+        order = self.order(x)
+        return self._standard(layer, norm, x, lambda kernels: [kernels[0][:, :, order]])
+
+    def _sparse(self, layer, norm, x):
+        """An SSC layer, channels last, in the form that the runtime likes better."""
+        pattern = layer.pattern
+        order = forms.grouped_order(pattern)
+        wide = pattern.g and pattern.in_channels // pattern.g >= self._narrowest_group
+        if order is None or not wide or not forms.centre_is_simple(layer):
+            into = self.order(x)
+            return self._standard(
+                layer, norm, x, lambda matrices: [forms.dense_kernel(matrices, pattern, into)]
+            )
+        x = self.reorder(x, residues_first(pattern.in_channels, pattern.g))
+        y = self._standard(
+            layer,
+            norm,
+            x,
+            lambda matrices: forms.grouped_kernels(matrices, pattern, order),
+            groups=pattern.g,
+            filter_order=order,
+        )
+        return self.noted(y, order)
+
+    def _standard(self, layer, norm, x, kernels, groups=1, filter_order=None):
+        """A dense or grouped convolution of `x` in the place of `layer`.
+
+        `kernels` gives its kernels from those of `layer`, BatchNormalization folded in.
+        """
+        bias = layer.use_bias or norm is not None
+
+        def make():
+            name = self.new_name((norm or layer).name)
+            return forms.empty_layer(layer, name, groups, bias)
+
+        def values():
+            weights = folded_weights(layer, norm)
+            biases = [weights.pop()] if bias else []
+            if filter_order is not None:
+                biases = [values[filter_order] for values in biases]
+            return [*kernels(weights), *biases]
+
+        return self.twin_of((layer, norm), make, values, self.order(x).tobytes())(x)
+
+
+def _order_free(layer):
+    """Whether a layer treats every channel alike, the last axis being the channels."""
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        return False
+    if type(layer) is keras.layers.Activation:
+        return keras.activations.serialize(layer.activation) in ELEMENTWISE
+    return type(layer) in ORDER_FREE

@@ -1,0 +1,42 @@
+"""format="tf_saved_model": a folder for TensorFlow, TensorFlow Serving and their relatives.
+
+The arrays are constants of the graph, not variables: TensorFlow then unpacks the kernels once,
+when the model is first called, and not in every call.
+"""
+
+from keras_ssc.export.graph import PureModel
+from keras_ssc.export.graph_twin import GraphTwinBuilder
+
+SUFFIX = ""
+PACKAGES = {"tensorflow": None}
+NARROWEST_GROUP = 8
+
+
+def write(model, path):
+    """Write the inference twin of `model` into the folder `path`."""
+    builder = GraphTwinBuilder(NARROWEST_GROUP)
+    twin = builder.build(model)
+    save(PureModel(twin, builder.packed), path)
+
+
+def save(pure, path):
+    """Write a `PureModel` into the folder `path`, with the signature `serving_default`."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=pure.signature())
+    def serve(*inputs):
+        outputs = pure(inputs, [tf.constant(array) for array in pure.arrays])
+        return {f"output_{i}": output for i, output in enumerate(outputs)}
+
+    module = tf.Module()
+    module.serve = serve
+    tf.saved_model.save(module, str(path), signatures={"serving_default": serve})
+
+
+def run(path, inputs):
+    """Return the outputs of the saved model, by TensorFlow alone: list of arrays."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    outputs = loaded.serve(*(tf.constant(x) for x in inputs))
+    return [outputs[f"output_{i}"].numpy() for i in range(len(outputs))]
