@@ -1,6 +1,7 @@
 """Structured Sparse Convolutions for Keras 3: small and fast from the first training step."""
 
 from keras_ssc import applications, callbacks, datasets, initializers, training
+from keras_ssc.export import export
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.network_sparsity import choose_network
 from keras_ssc.patterns import SSCPattern
@@ -20,6 +21,7 @@ __all__ = [
     "choose_network",
     "choose_pattern",
     "datasets",
+    "export",
     "initializers",
     "plot_pattern",
     "summary",

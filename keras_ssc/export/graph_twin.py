@@ -118,36 +118,45 @@ class GraphTwinBuilder(TwinBuilder):
                 return self._sparse(layer, norm, x)
             y = self._sparse(layer, norm, keras.layers.Permute((2, 3, 1))(x))
             return keras.layers.Permute((3, 1, 2))(self.natural(y))
-        if isinstance(layer, keras.layers.DepthwiseConv2D) or layer.data_format == "channels_first":
+        if layer.data_format == "channels_first":
             return super().convolution(layer, norm, self.natural(x))
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            return self._depthwise(layer, norm, x)
         if layer.groups > 1:
-            x = self.natural(x)
-            return self._standard(layer, norm, x, lambda kernels: kernels, groups=layer.groups)
+            return self._standard(layer, norm, self.natural(x), list, layer.groups)
         order = self.order(x)
         return self._standard(layer, norm, x, lambda kernels: [kernels[0][:, :, order]])
 
+    def _depthwise(self, layer, norm, x):
+        """A depthwise convolution; with one filter a channel it keeps the order of its input."""
+        if layer.depth_multiplier > 1:
+            return super().convolution(layer, norm, self.natural(x))
+        order = self.order(x)
+
+        def values():
+            kernel, *bias = folded_weights(layer, norm)
+            return [kernel[:, :, order], *(each[order] for each in bias)]
+
+        return self.noted(self.alike(layer, norm, x, values, order.tobytes()), order)
+
     def _sparse(self, layer, norm, x):
         """An SSC layer, channels last, in the form that the runtime likes better."""
-        pattern = layer.pattern
-        order = forms.grouped_order(pattern)
-        wide = pattern.g and pattern.in_channels // pattern.g >= self._narrowest_group
-        if order is None or not wide or not forms.centre_is_simple(layer):
-            into = self.order(x)
-            return self._standard(
-                layer, norm, x, lambda matrices: [forms.dense_kernel(matrices, pattern, into)]
-            )
-        x = self.reorder(x, residues_first(pattern.in_channels, pattern.g))
-        y = self._standard(
-            layer,
-            norm,
-            x,
-            lambda matrices: forms.grouped_kernels(matrices, pattern, order),
-            groups=pattern.g,
-            filter_order=order,
-        )
-        return self.noted(y, order)
+        pattern, order = layer.pattern, forms.filter_order(layer.pattern)
+        groups, pack = 1, forms.packed_dense
+        if not _elementwise(layer.activation):
+            order = np.arange(pattern.filters)
+        elif not forms.why_not_grouped(layer, self._narrowest_group):
+            groups, pack = pattern.g, forms.packed_groups
+            if not forms.is_by_class(self.order(x), groups):
+                x = self.reorder(x, residues_first(pattern.in_channels, groups))
+        into = self.order(x)
 
-    def _standard(self, layer, norm, x, kernels, groups=1, filter_order=None):
+        def kernels(matrices):
+            return pack(matrices, pattern, into, order)
+
+        return self.noted(self._standard(layer, norm, x, kernels, groups, order), order)
+
+    def _standard(self, layer, norm, x, kernels, groups=1, order=None):
         """A dense or grouped convolution of `x` in the place of `layer`.
 
         `kernels` gives its kernels from those of `layer`, BatchNormalization folded in.
@@ -161,11 +170,15 @@ class GraphTwinBuilder(TwinBuilder):
         def values():
             weights = folded_weights(layer, norm)
             biases = [weights.pop()] if bias else []
-            if filter_order is not None:
-                biases = [values[filter_order] for values in biases]
+            if order is not None:
+                biases = [values[order] for values in biases]
             return [*kernels(weights), *biases]
 
         return self.twin_of((layer, norm), make, values, self.order(x).tobytes())(x)
+
+
+def _elementwise(activation):
+    return keras.activations.serialize(activation) in ELEMENTWISE
 
 
 def _order_free(layer):
@@ -173,5 +186,5 @@ def _order_free(layer):
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         return False
     if type(layer) is keras.layers.Activation:
-        return keras.activations.serialize(layer.activation) in ELEMENTWISE
+        return _elementwise(layer.activation)
     return type(layer) in ORDER_FREE

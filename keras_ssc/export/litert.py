@@ -6,12 +6,12 @@ once, when the interpreter makes its tensors.
 
 import tempfile
 
-from keras_ssc.export.graph import PureModel
+from keras_ssc.export.graph import PureModel, by_name
 from keras_ssc.export.graph_twin import GraphTwinBuilder
 from keras_ssc.export.tf_saved_model import save
 
 SUFFIX = ".tflite"
-PACKAGES = {"ai_edge_litert": "litert"}
+PACKAGES = {"tensorflow": None, "ai_edge_litert": "litert"}
 NARROWEST_GROUP = 4
 
 
@@ -21,7 +21,7 @@ def write(model, path):
 
     twin = GraphTwinBuilder(NARROWEST_GROUP).build(model)
     with tempfile.TemporaryDirectory() as folder:
-        save(PureModel(twin, {}), folder)  # the converter packs the kernels by itself
+        save(PureModel(twin, {}), folder)  # nothing packed: the converter finds the zeros itself
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=["serving_default"]
         )
@@ -35,8 +35,5 @@ def run(path, inputs):
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path))
-    runner = interpreter.get_signature_runner("serving_default")
-    names = [detail["name"] for detail in runner.get_input_details().values()]
-    print(names)
-    outputs = runner(**dict(zip(runner.get_input_details(), inputs, strict=True)))
-    return [outputs[f"output_{i}"] for i in range(len(outputs))]
+    outputs = interpreter.get_signature_runner("serving_default")(**by_name("input", inputs))
+    return [outputs[name] for name in by_name("output", outputs)]

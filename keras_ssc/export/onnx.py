@@ -1,14 +1,15 @@
 """format="onnx": a .onnx file.
 
-The arrays enter the conversion as inputs, so that no converter computes anything from them, and
-become initializers of the graph afterwards. The runtime unpacks the kernels when it loads the file.
+The arrays enter the conversion as inputs, so that the converter can't compute anything from them,
+and become initializers of the graph afterwards. The runtime unpacks the kernels when it loads the
+file.
 """
 
-from keras_ssc.export.graph import PureModel
+from keras_ssc.export.graph import PureModel, by_name
 from keras_ssc.export.graph_twin import GraphTwinBuilder
 
 SUFFIX = ".onnx"
-PACKAGES = {"onnx": "onnx", "onnxruntime": "onnx", "tf2onnx": "onnx"}
+PACKAGES = {"tensorflow": None, "onnx": "onnx", "onnxruntime": "onnx", "tf2onnx": "onnx"}
 NARROWEST_GROUP = 8
 OPSET = 18
 
@@ -22,19 +23,18 @@ def write(model, path):
     builder = GraphTwinBuilder(NARROWEST_GROUP)
     twin = builder.build(model)
     pure = PureModel(twin, builder.packed)
-    inputs = pure.signature()
-    names = {f"array_{i}": array for i, array in enumerate(pure.arrays)}
-    specs = [tf.TensorSpec(array.shape, array.dtype, name) for name, array in names.items()]
+    inputs, arrays = pure.signature(), by_name("array", pure.arrays)
+    specs = [tf.TensorSpec(array.shape, array.dtype, name) for name, array in arrays.items()]
 
     @tf.function(input_signature=[*inputs, *specs])
     def serve(*tensors):
-        outputs = pure(tensors[: len(inputs)], tensors[len(inputs) :])
-        return {f"output_{i}": output for i, output in enumerate(outputs)}
+        return by_name("output", pure(tensors[: len(inputs)], tensors[len(inputs) :]))
 
     file, _ = tf2onnx.convert.from_function(serve, [*inputs, *specs], opset=OPSET)
     for entry in list(file.graph.input):
-        if entry.name in names:
-            file.graph.initializer.append(onnx.numpy_helper.from_array(names[entry.name], entry.name))
+        if entry.name in arrays:
+            array = onnx.numpy_helper.from_array(arrays[entry.name], entry.name)
+            file.graph.initializer.append(array)
             file.graph.input.remove(entry)
     onnx.checker.check_model(file, full_check=True)
     onnx.save(file, str(path))
@@ -45,5 +45,9 @@ def run(path, inputs):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [entry.name for entry in session.get_inputs()]
-    return session.run(None, dict(zip(names, inputs, strict=True)))
+    names = [entry.name for entry in session.get_outputs()]
+    return session.run(sorted(names, key=_number), by_name("input", inputs))
+
+
+def _number(name):
+    return int(name.split("_")[-1])

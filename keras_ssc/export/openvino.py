@@ -1,5 +1,33 @@
-"""format="openvino": a .xml file for OpenVINO, and the .bin file of its weights beside it."""
+"""format="openvino": a .xml file for OpenVINO, and a .bin file with its weights beside it.
 
-from keras_ssc.export import tf_saved_model
+It is the ONNX graph, read and written by OpenVINO without its conversion, which would expand the
+kernels.
+"""
+
+import tempfile
+from pathlib import Path
+
+from keras_ssc.export import onnx
+from keras_ssc.export.graph import by_name
+
 SUFFIX = ".xml"
-PACKAGES = {"openvino": "openvino"}
+PACKAGES = {"tensorflow": None, "openvino": "openvino", "onnx": "openvino", "tf2onnx": "openvino"}
+
+
+def write(model, path):
+    """Write the inference twin of `model` to `path` and to the .bin file beside it."""
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        onnx.write(model, file)
+        openvino.serialize(openvino.Core().read_model(file), str(path))
+
+
+def run(path, inputs):
+    """Return the outputs of the file, by OpenVINO: list of arrays."""
+    import openvino
+
+    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    outputs = compiled(by_name("input", inputs))
+    return [outputs[name] for name in by_name("output", compiled.outputs)]

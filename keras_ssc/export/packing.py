@@ -1,8 +1,7 @@
-"""Kernels kept as live weights and unpacked by index arithmetic when a runtime loads the file.
+"""Kernels stored as their live weights, and unpacked once, when a runtime loads the file.
 
-A file holds the live weights and a few short lists of integers. The places of the weights in a
-kernel are computed from the lists by operations of the graph, which a runtime does once, at load:
-no table as long as the kernel is stored.
+Filters that read the same channels stand side by side, so that live weights come in runs of equal
+length. A file holds the runs and one integer for each: its place. Zeros are not stored.
 """
 
 from dataclasses import dataclass
@@ -13,69 +12,51 @@ from keras import ops
 
 @dataclass(frozen=True)
 class PackedKernel:
-    """The live weights of a kernel and where they go: weight (i, n) of a block stands at
-
-        tap_i,  line_of_channel[(r_i + shift_n) mod M],  column_n.
+    """The live runs of a kernel: run k of `values` stands at place `rows[k]`.
 
     Args:
-        shape: (rows, columns, lines, filters) of the kernel; `lines` is its number of input
-            channels.
-        line_of_channel: int array (M,), the line on which input channel m stands.
-        blocks: tuple of (weights, taps, r, shifts, columns): a float array (positions, filters)
-            and int arrays (positions,), (positions,), (filters,), (filters,).
+        shape: tuple of ints, the kernel's shape.
+        rows: int array (runs,), places in the kernel seen as a matrix (places, run length).
+        values: float array (runs, run length).
+
+    Example:
+
+    >>> kernel = np.array([[0, 0, 1, 2], [3, 4, 0, 0]], "float32")
+    >>> packed = pack(kernel, kernel != 0)
+    >>> packed.rows.tolist(), packed.values.tolist()
+    ([1, 2], [[1.0, 2.0], [3.0, 4.0]])
     """
 
     shape: tuple
-    line_of_channel: np.ndarray
-    blocks: tuple
+    rows: np.ndarray
+    values: np.ndarray
 
-    @property
-    def leaves(self):
-        """All arrays that a file has to hold: a flat list."""
-        return [self.line_of_channel, *(array for block in self.blocks for array in block)]
-
-    def unpack(self, leaves):
-        """Return the kernel, a tensor of `shape`, computed from the tensors `leaves`."""
-        line_of_channel, *rest = leaves
-        rows, columns, lines, filters = self.shape
-        places, values = [], []
-        for start in range(0, len(rest), 5):
-            weights, taps, r, shifts, column = rest[start : start + 5]
-            channel = (r[:, None] + shifts[None]) % len(self.line_of_channel)
-            line = taps[:, None] * lines + ops.take(line_of_channel, channel)
-            places.append(ops.reshape(line * filters + column[None], (-1, 1)))
-            values.append(ops.reshape(weights, (-1,)))
-        size = rows * columns * lines * filters
-        flat = ops.scatter(ops.concatenate(places), ops.concatenate(values), (size,))
-        return ops.reshape(flat, self.shape)
+    def unpack(self, rows, values):
+        """Return the kernel, a tensor of `shape`, from the tensors `rows` and `values`."""
+        length = self.values.shape[1]
+        places = int(np.prod(self.shape)) // length
+        return ops.reshape(ops.scatter(rows[:, None], values, (places, length)), self.shape)
 
     def expanded(self):
         """Return the kernel as a NumPy array."""
-        leaves = [ops.convert_to_tensor(leaf) for leaf in self.leaves]
-        return ops.convert_to_numpy(self.unpack(leaves))
+        length = self.values.shape[1]
+        kernel = np.zeros((int(np.prod(self.shape)) // length, length), self.values.dtype)
+        kernel[self.rows] = self.values
+        return kernel.reshape(self.shape)
 
 
-def pack(weights, pattern, part, line_of_channel, column_of_filter, lines):
-    """Return a `PackedKernel` of the compact matrices of an SSC layer.
+def pack(kernel, live):
+    """Return the `PackedKernel` of a kernel, in runs as long as possible.
 
     Args:
-        weights: list of arrays (positions, filters), one for each of `pattern.matrices`.
-        pattern: SSCPattern.
-        part: `"all"` positions, those of the `"kxk"` kernels, or the `"pointwise"` ones alone,
-            which then stand in a kernel of one tap.
-        line_of_channel: int array (M,).
-        column_of_filter: int array (N,).
-        lines: int, input channels of the kernel (M / g in a grouped one).
+        kernel: float array (..., filters).
+        live: bool array of the same shape, False where the kernel is zero by design.
     """
-    one_tap = part == "pointwise"
-    blocks = []
-    for matrix, (_, positions, filters) in zip(weights, pattern.matrices, strict=True):
-        kxk = len(positions) - pattern.pointwise_channels
-        chosen = {"all": slice(None), "kxk": slice(kxk), "pointwise": slice(kxk, None)}[part]
-        row, column, r = positions[chosen].T
-        taps = np.zeros_like(r) if one_tap else row * pattern.kernel_size[1] + column
-        lists = (taps, r, pattern.shifts[filters], column_of_filter[filters])
-        blocks.append((matrix[chosen], *(list_.astype("int32") for list_ in lists)))
-    size = (1, 1) if one_tap else pattern.kernel_size
-    shape = (*size, lines, pattern.filters)
-    return PackedKernel(shape, line_of_channel.astype("int32"), tuple(blocks))
+    filters = kernel.shape[-1]
+    for length in range(filters, 0, -1):
+        if filters % length == 0:
+            runs = live.reshape(-1, length)
+            if np.array_equal(runs.all(axis=1), runs.any(axis=1)):
+                break
+    rows = np.flatnonzero(runs[:, 0])
+    return PackedKernel(kernel.shape, rows.astype("int32"), kernel.reshape(-1, length)[rows])

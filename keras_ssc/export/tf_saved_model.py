@@ -4,7 +4,7 @@ The arrays are constants of the graph, not variables: TensorFlow then unpacks th
 when the model is first called, and not in every call.
 """
 
-from keras_ssc.export.graph import PureModel
+from keras_ssc.export.graph import PureModel, by_name
 from keras_ssc.export.graph_twin import GraphTwinBuilder
 
 SUFFIX = ""
@@ -25,8 +25,7 @@ def save(pure, path):
 
     @tf.function(input_signature=pure.signature())
     def serve(*inputs):
-        outputs = pure(inputs, [tf.constant(array) for array in pure.arrays])
-        return {f"output_{i}": output for i, output in enumerate(outputs)}
+        return by_name("output", pure(inputs, [tf.constant(array) for array in pure.arrays]))
 
     module = tf.Module()
     module.serve = serve
@@ -37,6 +36,7 @@ def run(path, inputs):
     """Return the outputs of the saved model, by TensorFlow alone: list of arrays."""
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(path))
-    outputs = loaded.serve(*(tf.constant(x) for x in inputs))
-    return [outputs[f"output_{i}"].numpy() for i in range(len(outputs))]
+    loaded = tf.saved_model.load(str(path))  # kept: without it the signature is void
+    inputs = [tf.constant(x) for x in inputs]
+    outputs = loaded.signatures["serving_default"](**by_name("input", inputs))
+    return [outputs[name].numpy() for name in by_name("output", outputs)]

@@ -56,6 +56,10 @@ class TwinBuilder:
 
     def convolution(self, layer, norm, x):
         """Return the output on `x` of a convolution and a BatchNormalization (or None)."""
+        return self.alike(layer, norm, x, lambda: folded_weights(layer, norm))
+
+    def alike(self, layer, norm, x, values, order=b""):
+        """Return the output on `x` of a convolution of the same kind as `layer`."""
         kernel = "depthwise" if isinstance(layer, keras.layers.DepthwiseConv2D) else "kernel"
 
         def make():
@@ -67,7 +71,7 @@ class TwinBuilder:
             }
             return type(layer).from_config(config)
 
-        return self.twin_of((layer, norm), make, lambda: folded_weights(layer, norm))(x)
+        return self.twin_of((layer, norm), make, values, order)(x)
 
     def other(self, layer, args, kwargs):
         """Return the output of a copy of any other layer."""
