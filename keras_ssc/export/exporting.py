@@ -98,7 +98,7 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
             raise
         except Exception as error:
             raise ValueError(f"`model` can't be written as {format}: {error}") from error
-        difference = _largest_difference(form.run(temporary, inputs), expected)
+        difference = _largest_difference(form.load(temporary)(inputs), expected)
         if not difference <= tolerance:  # also for nan
             raise RuntimeError(
                 f"The {format} file does not compute what the model computes: outputs differ by "

@@ -16,8 +16,12 @@ def write(model, path):
     TwinBuilder().build(model).save(path)
 
 
-def run(path, inputs):
-    """Return the outputs of the saved model: list of arrays."""
+def load(path):
+    """Return the saved model as a function: list of arrays in, list of arrays out."""
     model = keras.models.load_model(path, compile=False)
-    outputs = model(keras.tree.pack_sequence_as(model.input, inputs), training=False)
-    return [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(outputs)]
+
+    def run(inputs):
+        outputs = model.predict_on_batch(keras.tree.pack_sequence_as(model.input, inputs))
+        return keras.tree.flatten(outputs)
+
+    return run

@@ -4,6 +4,7 @@ The kernels of SSC layers are stored as LiteRT's sparse tensors, which its opera
 once, when the interpreter makes its tensors.
 """
 
+import os
 import tempfile
 
 from keras_ssc.export.graph import PureModel, by_name
@@ -30,10 +31,15 @@ def write(model, path):
     path.write_bytes(content)
 
 
-def run(path, inputs):
-    """Return the outputs of the file, by LiteRT: list of arrays."""
+def load(path):
+    """Return the file as a function of LiteRT: list of arrays in, list of arrays out."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(path))
-    outputs = interpreter.get_signature_runner("serving_default")(**by_name("input", inputs))
-    return [outputs[name] for name in by_name("output", outputs)]
+    interpreter = Interpreter(model_path=str(path), num_threads=os.cpu_count())
+    serve = interpreter.get_signature_runner("serving_default")
+
+    def run(inputs):
+        outputs = serve(**by_name("input", inputs))
+        return [outputs[name] for name in by_name("output", outputs)]
+
+    return run

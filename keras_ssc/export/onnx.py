@@ -40,14 +40,10 @@ def write(model, path):
     onnx.save(file, str(path))
 
 
-def run(path, inputs):
-    """Return the outputs of the file, by ONNX Runtime: list of arrays."""
+def load(path):
+    """Return the file as a function of ONNX Runtime: list of arrays in, list of arrays out."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [entry.name for entry in session.get_outputs()]
-    return session.run(sorted(names, key=_number), by_name("input", inputs))
-
-
-def _number(name):
-    return int(name.split("_")[-1])
+    names = list(by_name("output", session.get_outputs()))
+    return lambda inputs: session.run(names, by_name("input", inputs))

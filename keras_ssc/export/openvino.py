@@ -24,10 +24,14 @@ def write(model, path):
         openvino.serialize(openvino.Core().read_model(file), str(path))
 
 
-def run(path, inputs):
-    """Return the outputs of the file, by OpenVINO: list of arrays."""
+def load(path):
+    """Return the file as a function of OpenVINO: list of arrays in, list of arrays out."""
     import openvino
 
     compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    outputs = compiled(by_name("input", inputs))
-    return [outputs[name] for name in by_name("output", compiled.outputs)]
+
+    def run(inputs):
+        outputs = compiled(by_name("input", inputs))
+        return [outputs[name] for name in by_name("output", compiled.outputs)]
+
+    return run

@@ -32,11 +32,15 @@ def save(pure, path):
     tf.saved_model.save(module, str(path), signatures={"serving_default": serve})
 
 
-def run(path, inputs):
-    """Return the outputs of the saved model, by TensorFlow alone: list of arrays."""
+def load(path):
+    """Return the saved model as a function of TensorFlow alone: list of arrays in, list out."""
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(path))  # kept: without it the signature is void
-    inputs = [tf.constant(x) for x in inputs]
-    outputs = loaded.signatures["serving_default"](**by_name("input", inputs))
-    return [outputs[name].numpy() for name in by_name("output", outputs)]
+    loaded = tf.saved_model.load(str(path))
+
+    def run(inputs):
+        tensors = by_name("input", [tf.constant(x) for x in inputs])
+        outputs = loaded.signatures["serving_default"](**tensors)
+        return [outputs[name].numpy() for name in by_name("output", outputs)]
+
+    return run
