@@ -2,7 +2,9 @@
 
 A grouped convolution wants its input by residue class (channels 0, g, 2g, ..., then 1, g + 1, ...)
 and gives its output so. Where the next layers do not mind the order, or can take it into their
-kernels, it is left so: a chain of SSC layers with one g needs no reordering at all.
+kernels, it is left so: a chain of SSC layers with one g needs no reordering at all. Dense
+convolutions can give their filters in any order, so a first walk through the model finds out in
+which order their readers want them.
 """
 
 import keras
@@ -28,21 +30,37 @@ ORDER_FREE = (
 )
 
 
-class GraphTwinBuilder(TwinBuilder):
-    """Builds the twin for graph formats.
+def graph_twin(model, narrowest_group):
+    """Return (twin, packed): the twin for graph formats, and its packed kernels.
 
     Args:
+        model: functional or Sequential model with weights; only read.
         narrowest_group: int, channels of a group from which on the grouped form is the faster one
             in the runtime; below, an SSC layer becomes a dense convolution.
 
-    Attributes:
-        packed: dict, id of a variable of the twin -> `PackedKernel` of its values.
+    Returns:
+        A functional model, and a dict, id of one of its variables -> `PackedKernel` of its values.
+    """
+    first = GraphTwinBuilder(narrowest_group, {})
+    first.walk(model)
+    second = GraphTwinBuilder(narrowest_group, first.wanted)
+    return second.build(model), second.packed
+
+
+class GraphTwinBuilder(TwinBuilder):
+    """Builds the twin for graph formats; arguments and attributes as for `graph_twin`.
+
+    `wishes` are the orders in which the outputs of dense convolutions were wanted in an earlier
+    walk: dict, key of a convolution -> {order's bytes: order}. `wanted` are those of this walk.
     """
 
-    def __init__(self, narrowest_group):
+    def __init__(self, narrowest_group, wishes):
         super().__init__()
         self.packed = {}
+        self.wanted = {}
         self._narrowest_group = narrowest_group
+        self._wishes = wishes
+        self._roots = {}  # by id: (tensor, keys of the dense convolutions that set its order)
         self._orders = {}  # by id: (tensor, channel order), for those not in natural order
         self._reordered = {}  # by (id of a tensor, order): the reordered tensor
 
@@ -61,6 +79,7 @@ class GraphTwinBuilder(TwinBuilder):
         now = self.order(x)
         if np.array_equal(now, order):
             return x
+        self._want(x, order)
         key = (id(x), order.tobytes())
         if key not in self._reordered:
             self._reordered[key] = self.noted(Reorder(np.argsort(now)[order])(x), order)
@@ -68,13 +87,23 @@ class GraphTwinBuilder(TwinBuilder):
 
     def natural(self, x):
         """Return `x` with its channels in the model's own order."""
+        if id(x) in self._roots:
+            self._want(x, np.arange(x.shape[-1]))
         return self.reorder(x, np.arange(x.shape[-1])) if id(x) in self._orders else x
+
+    def _want(self, x, order):
+        for key in self._roots_of(x):
+            self.wanted.setdefault(key, {})[order.tobytes()] = order
+
+    def _roots_of(self, x):
+        return self._roots[id(x)][1] if id(x) in self._roots else set()
 
     def nested(self, model):
         """Return the twin of a nested model."""
-        builder = GraphTwinBuilder(self._narrowest_group)
+        builder = GraphTwinBuilder(self._narrowest_group, self._wishes)
         twin = builder.build(model)
         self.packed |= builder.packed
+        self.wanted |= builder.wanted
         return twin
 
     def fill(self, layer, values):
@@ -89,9 +118,12 @@ class GraphTwinBuilder(TwinBuilder):
         """Return the output of a copy of a layer that is no convolution."""
         inputs = keras.tree.flatten(args)
         orders = [self.order(x) for x in inputs if id(x) in self._orders]
-        if orders and _order_free(layer) and len({x.shape[-1] for x in inputs}) == 1:
-            args = keras.tree.map_structure(lambda x: self.reorder(x, orders[0]), args)
-            return self.noted(super().other(layer, args, kwargs), orders[0])
+        if _order_free(layer) and len({x.shape[-1] for x in inputs}) == 1:
+            order = orders[0] if orders else np.arange(inputs[0].shape[-1])
+            args = keras.tree.map_structure(lambda x: self.reorder(x, order), args)
+            y = self.noted(super().other(layer, args, kwargs), order)
+            self._roots[id(y)] = (y, set().union(*map(self._roots_of, inputs)))
+            return y
         if orders and type(layer) is keras.layers.Dense:
             return self._classifier(layer, args[0])
         args, kwargs = keras.tree.map_structure(self.natural, (args, kwargs))
@@ -123,9 +155,23 @@ class GraphTwinBuilder(TwinBuilder):
         if isinstance(layer, keras.layers.DepthwiseConv2D):
             return self._depthwise(layer, norm, x)
         if layer.groups > 1:
-            return self._standard(layer, norm, self.natural(x), list, layer.groups)
-        order = self.order(x)
-        return self._standard(layer, norm, x, lambda kernels: [kernels[0][:, :, order]])
+            order = np.arange(layer.filters)
+            return self._standard(layer, norm, self.natural(x), list, layer.groups, order)
+        return self._dense(layer, norm, x)
+
+    def _dense(self, layer, norm, x):
+        """A plain Conv2D: takes its input in any order, gives its output as its readers want it."""
+        key = (id(layer), id(norm))
+        into, order = self.order(x), np.arange(layer.filters)
+        if len(self._wishes.get(key, ())) == 1:
+            (order,) = self._wishes[key].values()
+
+        def kernels(values):
+            return [kernel[:, :, into][..., order] for kernel in values]
+
+        y = self.noted(self._standard(layer, norm, x, kernels, 1, order), order)
+        self._roots[id(y)] = (y, {key})
+        return y
 
     def _depthwise(self, layer, norm, x):
         """A depthwise convolution; with one filter a channel it keeps the order of its input."""
@@ -156,7 +202,7 @@ class GraphTwinBuilder(TwinBuilder):
 
         return self.noted(self._standard(layer, norm, x, kernels, groups, order), order)
 
-    def _standard(self, layer, norm, x, kernels, groups=1, order=None):
+    def _standard(self, layer, norm, x, kernels, groups, order):
         """A dense or grouped convolution of `x` in the place of `layer`.
 
         `kernels` gives its kernels from those of `layer`, BatchNormalization folded in.
@@ -169,9 +215,7 @@ class GraphTwinBuilder(TwinBuilder):
 
         def values():
             weights = folded_weights(layer, norm)
-            biases = [weights.pop()] if bias else []
-            if order is not None:
-                biases = [values[order] for values in biases]
+            biases = [weights.pop()[order]] if bias else []
             return [*kernels(weights), *biases]
 
         return self.twin_of((layer, norm), make, values, self.order(x).tobytes())(x)

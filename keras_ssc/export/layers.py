@@ -38,11 +38,12 @@ class GroupedConvolution(keras.layers.Layer):
 
         parts = {name: ops.convert_to_tensor(part) for name, part in self.parts.items()}
         y = tf.nn.conv2d(x, parts["kernel"], **self.geometry)
+        last = y
         if "pointwise" in parts:
-            y += tf.nn.conv2d(self._under_centre(x), parts["pointwise"], strides=1, padding="VALID")
+            last = tf.nn.conv2d(self._under_centre(x), parts["pointwise"], 1, "VALID")
         if "bias" in parts:
-            y += parts["bias"]
-        return self.activation(y)
+            last = tf.nn.bias_add(last, parts["bias"])  # at a convolution, where runtimes fuse it
+        return self.activation(y + last if "pointwise" in parts else last)
 
     def _under_centre(self, x):
         """The pixels that the centre tap reads; all of them for "same" (see `centre_is_simple`)."""

@@ -8,7 +8,7 @@ import os
 import tempfile
 
 from keras_ssc.export.graph import PureModel, by_name
-from keras_ssc.export.graph_twin import GraphTwinBuilder
+from keras_ssc.export.graph_twin import graph_twin
 from keras_ssc.export.tf_saved_model import save
 
 SUFFIX = ".tflite"
@@ -20,7 +20,7 @@ def write(model, path):
     """Write the inference twin of `model` to the file `path`."""
     import tensorflow as tf
 
-    twin = GraphTwinBuilder(NARROWEST_GROUP).build(model)
+    twin, _ = graph_twin(model, NARROWEST_GROUP)
     with tempfile.TemporaryDirectory() as folder:
         save(PureModel(twin, {}), folder)  # nothing packed: the converter finds the zeros itself
         converter = tf.lite.TFLiteConverter.from_saved_model(

@@ -6,7 +6,7 @@ file.
 """
 
 from keras_ssc.export.graph import PureModel, by_name
-from keras_ssc.export.graph_twin import GraphTwinBuilder
+from keras_ssc.export.graph_twin import graph_twin
 
 SUFFIX = ".onnx"
 PACKAGES = {"tensorflow": None, "onnx": "onnx", "onnxruntime": "onnx", "tf2onnx": "onnx"}
@@ -20,9 +20,7 @@ def write(model, path):
     import tensorflow as tf
     import tf2onnx
 
-    builder = GraphTwinBuilder(NARROWEST_GROUP)
-    twin = builder.build(model)
-    pure = PureModel(twin, builder.packed)
+    pure = PureModel(*graph_twin(model, NARROWEST_GROUP))
     inputs, arrays = pure.signature(), by_name("array", pure.arrays)
     specs = [tf.TensorSpec(array.shape, array.dtype, name) for name, array in arrays.items()]
 

@@ -5,7 +5,7 @@ when the model is first called, and not in every call.
 """
 
 from keras_ssc.export.graph import PureModel, by_name
-from keras_ssc.export.graph_twin import GraphTwinBuilder
+from keras_ssc.export.graph_twin import graph_twin
 
 SUFFIX = ""
 PACKAGES = {"tensorflow": None}
@@ -14,9 +14,7 @@ NARROWEST_GROUP = 8
 
 def write(model, path):
     """Write the inference twin of `model` into the folder `path`."""
-    builder = GraphTwinBuilder(NARROWEST_GROUP)
-    twin = builder.build(model)
-    save(PureModel(twin, builder.packed), path)
+    save(PureModel(*graph_twin(model, NARROWEST_GROUP)), path)
 
 
 def save(pure, path):

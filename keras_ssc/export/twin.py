@@ -23,18 +23,22 @@ class TwinBuilder:
 
     def build(self, model):
         """Return the twin of `model`, a functional or Sequential model with weights."""
+        twin = self.walk(model)
+        used = {id(layer) for layer in twin.layers}
+        for layer, values in self._layers.values():
+            if id(layer) in used and values is not None:
+                self.fill(layer, values())
+        return twin
+
+    def walk(self, model):
+        """Return the twin of `model`, its weights not yet set."""
         # A plain functional model over the same tensors: also for Sequential, and not compiled.
         plain = keras.Model(model.input, model.output, name=model.name)
         copy = keras.models.clone_model(
             plain, clone_function=lambda layer: layer, call_function=self._call
         )
         outputs = keras.tree.map_structure(self.natural, copy.output)
-        twin = keras.Model(copy.input, outputs, name=model.name)
-        used = {id(layer) for layer in twin.layers}
-        for layer, values in self._layers.values():
-            if id(layer) in used and values is not None:
-                self.fill(layer, values())
-        return twin
+        return keras.Model(copy.input, outputs, name=model.name)
 
     def _call(self, layer, *args, **kwargs):
         """Call a copy of `layer`: what `clone_model` does for each layer, in order."""
