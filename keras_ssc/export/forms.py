@@ -86,20 +86,24 @@ def _split(array, pattern):
 def empty_layer(layer, name, groups, bias):
     """Return a convolution of standard operations, channels last, in the place of `layer`.
 
+    It has the activation of a layer that is channels last; others need theirs afterwards.
+
     Args:
         layer: SSCConv2D or Conv2D, built.
         name: str.
         groups: int; 1 for a dense convolution.
         bias: bool.
     """
+    last = layer.data_format == "channels_last"
+    activation = layer.activation if last else None
     if groups > 1:
-        channels = layer.input_spec.axes[-1]
+        channels = layer.input_spec.axes[-1 if last else 1]
         shapes = {"kernel": (*layer.kernel_size, channels // groups, layer.filters)}
         if isinstance(layer, SSCConv2D) and layer.pattern.pointwise_channels:
             shapes["pointwise"] = (1, 1, channels, layer.filters)
         if bias:
             shapes["bias"] = (layer.filters,)
-        return GroupedConvolution(shapes, layer, name)
+        return GroupedConvolution(shapes, layer, activation, name)
     return keras.layers.Conv2D(
         layer.filters,
         layer.kernel_size,
@@ -107,7 +111,7 @@ def empty_layer(layer, name, groups, bias):
         padding=layer.padding,
         data_format="channels_last",
         dilation_rate=layer.dilation_rate,
-        activation=layer.activation,
+        activation=activation,
         use_bias=bias,
         kernel_initializer="zeros",
         name=name,

@@ -149,7 +149,8 @@ class GraphTwinBuilder(TwinBuilder):
             if layer.data_format == "channels_last":
                 return self._sparse(layer, norm, x)
             y = self._sparse(layer, norm, keras.layers.Permute((2, 3, 1))(x))
-            return keras.layers.Permute((3, 1, 2))(self.natural(y))
+            y = keras.layers.Permute((3, 1, 2))(self.natural(y))
+            return keras.layers.Activation(layer.activation)(y)
         if layer.data_format == "channels_first":
             return super().convolution(layer, norm, self.natural(x))
         if isinstance(layer, keras.layers.DepthwiseConv2D):

@@ -14,19 +14,19 @@ class GroupedConvolution(keras.layers.Layer):
     Args:
         shapes: dict of the variables' shapes: `"kernel"` (rows, columns, M / g, N), and where there
             are such parts `"pointwise"` (1, 1, M, N) and `"bias"` (N,).
-        like: the layer in whose place it stands; it gives dtype, strides, padding, dilation_rate
-            and activation.
+        like: the layer in whose place it stands; it gives dtype, strides, padding, dilation_rate.
+        activation: function, or None.
         name: str.
     """
 
-    def __init__(self, shapes, like, name):
+    def __init__(self, shapes, like, activation, name):
         super().__init__(name=name, dtype=like.dtype_policy)
         self.geometry = {
             "strides": like.strides,
             "padding": like.padding.upper(),
             "dilations": like.dilation_rate,
         }
-        self.activation = like.activation
+        self.activation = keras.activations.get(activation)
         self.parts = {
             name: self.add_weight(name=name, shape=shape, initializer="zeros")
             for name, shape in shapes.items()
@@ -46,7 +46,7 @@ class GroupedConvolution(keras.layers.Layer):
         return self.activation(y + last if "pointwise" in parts else last)
 
     def _under_centre(self, x):
-        """The pixels that the centre tap reads; all of them for "same" (see `centre_is_simple`)."""
+        """The pixels that the centre tap reads: all for "same" (see `forms.why_not_grouped`)."""
         if self.geometry["padding"] == "SAME":
             return x
         cuts = []

@@ -14,13 +14,13 @@ NARROWEST_GROUP = 8
 OPSET = 18
 
 
-def write(model, path):
+def write(model, path, narrowest_group=NARROWEST_GROUP):
     """Write the inference twin of `model` to the file `path`."""
     import onnx
     import tensorflow as tf
     import tf2onnx
 
-    pure = PureModel(*graph_twin(model, NARROWEST_GROUP))
+    pure = PureModel(*graph_twin(model, narrowest_group))
     inputs, arrays = pure.signature(), by_name("array", pure.arrays)
     specs = [tf.TensorSpec(array.shape, array.dtype, name) for name, array in arrays.items()]
 

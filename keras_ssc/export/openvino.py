@@ -12,6 +12,7 @@ from keras_ssc.export.graph import by_name
 
 SUFFIX = ".xml"
 PACKAGES = {"tensorflow": None, "openvino": "openvino", "onnx": "openvino", "tf2onnx": "openvino"}
+NARROWEST_GROUP = 4
 
 
 def write(model, path):
@@ -20,7 +21,7 @@ def write(model, path):
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
-        onnx.write(model, file)
+        onnx.write(model, file, NARROWEST_GROUP)
         openvino.serialize(openvino.Core().read_model(file), str(path))
 
 

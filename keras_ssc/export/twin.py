@@ -33,7 +33,10 @@ class TwinBuilder:
     def walk(self, model):
         """Return the twin of `model`, its weights not yet set."""
         # A plain functional model over the same tensors: also for Sequential, and not compiled.
-        plain = keras.Model(model.input, model.output, name=model.name)
+        ends = (model.input, model.output)
+        if isinstance(model, keras.Sequential):
+            ends = (model.inputs[0], model.outputs[0])
+        plain = keras.Model(*ends, name=model.name)
         copy = keras.models.clone_model(
             plain, clone_function=lambda layer: layer, call_function=self._call
         )
