@@ -2,6 +2,7 @@
 
 from keras_ssc import applications, callbacks, datasets, initializers, training
 from keras_ssc.convert import conversion_plan, densify, sparsify
+from keras_ssc.export import export
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_plots import plot_correlation, plot_model_sparsity
 from keras_ssc.network_sparsity import choose_network
@@ -24,6 +25,7 @@ __all__ = [
     "conversion_plan",
     "datasets",
     "densify",
+    "export",
     "initializers",
     "plot_correlation",
     "plot_model_sparsity",
