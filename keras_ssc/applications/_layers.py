@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_ssc.layers import SSCConv2D
+from keras_ssc.layers import BatchNormalization, SSCConv2D
 
 # GraSP's: Kaiming normal by fan-out, not truncated; BatchNormalization as in PyTorch.
 KERNEL_INITIALIZER = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
@@ -31,8 +31,10 @@ class Layers:
     def _options(self):
         return {"data_format": self.data_format, "dtype": self.dtype}
 
-    def conv_bn_relu(self, x, name, filters, kernel_size=3, strides=1, *, sparse=True, relu=True):
-        """Convolution, BatchNormalization and, if wanted, ReLU.
+    def conv_bn_relu(
+        self, x, name, filters, kernel_size=3, strides=1, *, sparse=True, relu=True, residual=None
+    ):
+        """Convolution, BatchNormalization and, if wanted, the sum with `residual`, and ReLU.
 
         `sparse` says that the layer may be sparse; its setting was chosen with the table.
         """
@@ -46,7 +48,7 @@ class Layers:
             "name": name,
         }
         x = self._convolution(filters, kernel_size, **options)(x)
-        return self._bn_relu(x, name, relu)
+        return self._bn_relu(x, name, relu, residual)
 
     def _padded(self, x, name, kernel_size, strides):
         """Pad symmetrically also with strides, where TensorFlow's "same" does not."""
@@ -66,11 +68,15 @@ class Layers:
         g, p = setting
         return SSCConv2D(filters, kernel_size, g=g, p=p, **options, **self.rules)
 
-    def _bn_relu(self, x, name, relu):
-        x = keras.layers.BatchNormalization(
-            axis=self.channel_axis, name=f"{name}_bn", dtype=self.dtype, **BATCH_NORMALIZATION
-        )(x)
-        return self._relu(x, name) if relu else x
+    def _bn_relu(self, x, name, relu, residual=None):
+        layer = BatchNormalization(
+            axis=self.channel_axis,
+            activation="relu" if relu else None,
+            name=f"{name}_bn",
+            dtype=self.dtype,
+            **BATCH_NORMALIZATION,
+        )
+        return layer(x) if residual is None else layer(x, residual=residual)
 
     def _relu(self, x, name):
         return keras.layers.Activation("relu", name=f"{name}_relu", dtype=self.dtype)(x)

@@ -27,7 +27,9 @@ class Table:
             for layer in self._layers
         ]
 
-    def conv_bn_relu(self, x, name, filters, kernel_size=3, strides=1, *, sparse=True, relu=True):
+    def conv_bn_relu(
+        self, x, name, filters, kernel_size=3, strides=1, *, sparse=True, relu=True, residual=None
+    ):
         """As `Layers.conv_bn_relu`."""
         height, width = (-(-size // strides) for size in x[:2])
         kernel = (kernel_size, kernel_size)
