@@ -108,7 +108,8 @@ def main():
         arguments.batch,
         arguments.only,
     )
-    results.report(rows, arguments.csv, f"{arguments.network.lower()}-{arguments.task}")
+    results.print_table(rows)
+    results.save(rows, arguments.csv, f"{arguments.network.lower()}-{arguments.task}")
 
 
 if __name__ == "__main__":

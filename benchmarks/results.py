@@ -8,8 +8,8 @@ import machine
 FOLDER = Path(__file__).parent / "results"
 
 
-def report(rows, path, name):
-    """Print competitor, median, spread and ratio to the fastest dense; write all columns."""
+def save(rows, path, name):
+    """Write all columns of the rows to `path`, or to a file named by `name` and the hardware."""
     path = Path(path) if path else FOLDER / f"{name}-{machine.hardware_name()}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -17,7 +17,6 @@ def report(rows, path, name):
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
-    print_table(rows)
     print(f"written: {path}")
 
 

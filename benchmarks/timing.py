@@ -11,9 +11,8 @@ def interleaved(steps, rounds=15, warm_up=2, patience=30.0, progress=None):
     Args:
         steps: dict of name -> callable that returns when its work is done.
         rounds: int, timed calls of each.
-        warm_up: int, calls before the first timed one; fewer where one takes longer than
-            `patience`.
-        patience: seconds; a callable that takes longer is called once more and then left out.
+        warm_up: int, calls before the first timed one, of which the first compiles.
+        patience: seconds; a callable that takes longer once it is compiled is timed once only.
         progress: callable that gets a line of text, or None.
 
     Returns:
@@ -22,10 +21,10 @@ def interleaved(steps, rounds=15, warm_up=2, patience=30.0, progress=None):
     seconds = {name: [] for name in steps}
     slow = set()
     for name, step in steps.items():
-        for _ in range(warm_up):
+        for turn in range(warm_up):
             start = time.perf_counter()
             step()
-            if time.perf_counter() - start > patience:
+            if turn and time.perf_counter() - start > patience:
                 slow.add(name)
                 break
         if progress:
