@@ -26,12 +26,12 @@ def competitors(network, sparsities, classes):
     """Yield (name, keras model, jit_compile)."""
     build = getattr(keras_ssc.applications, network)
     first = build(sparsity=sparsities[0], classes=classes)
-    yield "dense, graph", rivals.with_layers(first, rivals.dense), GRAPH
-    yield "dense, XLA", rivals.with_layers(first, rivals.dense), XLA
-    yield "masked dense", rivals.with_layers(first, rivals.masked), GRAPH
-    yield "separable", rivals.with_layers(first, rivals.separable), GRAPH
+    yield "dense, graph", rivals.in_keras(first, rivals.dense), GRAPH
+    yield "dense, XLA", rivals.in_keras(first, rivals.dense), XLA
+    yield "masked dense", rivals.in_keras(first, rivals.masked), GRAPH
+    yield "separable", rivals.in_keras(first, rivals.separable), GRAPH
     yield "thinner dense", rivals.thinner(first, first.count_params()), GRAPH
-    yield "Conv2D(groups=g)", rivals.with_layers(first, rivals.groups), GRAPH
+    yield "Conv2D(groups=g)", rivals.in_keras(first, rivals.groups), GRAPH
     for sparsity in sparsities:
         model = build(sparsity=sparsity, classes=classes)
         for execution in ("native", "grouped", "auto"):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_ssc import SSCConv2D
+from keras_ssc.layers import BatchNormalization
 
 
 class MaskedConv2D(keras.layers.Conv2D):
@@ -63,7 +64,7 @@ def executed(execution):
 
 
 def with_layers(model, replace):
-    """Return `model` with `replace(layer)` for every SSCConv2D."""
+    """Return `model` with `replace(layer)` for every SSCConv2D, all else as it is."""
 
     def clone(layer):
         if isinstance(layer, SSCConv2D):
@@ -73,27 +74,44 @@ def with_layers(model, replace):
     return keras.models.clone_model(model, clone_function=clone)
 
 
+def in_keras(model, replace, factor=1.0):
+    """Return `model` in Keras's own layers only: what a user without this package would have.
+
+    Args:
+        model: a network of `keras_ssc.applications`.
+        replace: function of an SSCConv2D that returns the layer in its place.
+        factor: float, by which all numbers of filters are multiplied.
+    """
+
+    def call(layer, *args, **kwargs):
+        if isinstance(layer, BatchNormalization):
+            return _batch_norm(layer, args[0], kwargs.get("residual"))
+        if isinstance(layer, (SSCConv2D, keras.layers.Conv2D)):
+            new = replace(layer) if isinstance(layer, SSCConv2D) else dense(layer)
+            new.filters = max(1, round(layer.filters * factor))
+            return new(args[0])
+        return layer.__class__.from_config(layer.get_config())(*args, **kwargs)
+
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+
+
+def _batch_norm(layer, x, residual):
+    """Keras's BatchNormalization, sum and ReLU."""
+    settings = {"momentum": layer.momentum, "epsilon": layer.epsilon, "name": layer.name}
+    x = keras.layers.BatchNormalization(**settings)(x)
+    if residual is not None:
+        x = keras.layers.Add()([x, residual])
+    return keras.layers.ReLU()(x) if layer.activation else x
+
+
 def thinner(model, parameters):
     """Return a dense net of the same layout, all widths scaled, with about `parameters` weights."""
-
-    def scaled(factor):
-        def clone(layer):
-            config = layer.get_config()
-            if isinstance(layer, (SSCConv2D, keras.layers.Conv2D)):
-                width = max(1, round(layer.filters * factor))
-                return keras.layers.Conv2D(**_options(layer, "filters"), filters=width)
-            if isinstance(layer, keras.layers.BatchNormalization):
-                return keras.layers.BatchNormalization(name=layer.name)
-            return layer.__class__.from_config(config)
-
-        return keras.models.clone_model(model, clone_function=clone)
-
     factors = np.linspace(0.1, 1, 46)
     low, high = 0, len(factors) - 1
     while low < high:  # the smallest factor with enough parameters
         middle = (low + high) // 2
-        if scaled(factors[middle]).count_params() < parameters:
+        if in_keras(model, dense, factors[middle]).count_params() < parameters:
             low = middle + 1
         else:
             high = middle
-    return scaled(factors[low])
+    return in_keras(model, dense, factors[low])

@@ -92,6 +92,33 @@ def test_equals_the_reference_at_every_width(pattern, geometry):
                 np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-5)
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh", None])
+@pytest.mark.parametrize("execution", ["native", "dense"])
+def test_bias_and_activation(execution, activation):
+    import tensorflow as tf
+
+    settings = {"g": 8, "p": 3, "bias_initializer": "random_normal", "padding": "same"}
+    layers = [
+        SSCConv2D(16, 3, activation=activation, execution=one, **settings)
+        for one in (execution, "dense")
+    ]
+    x = tf.random.normal((3, 6, 9, 16), seed=0)
+    for layer in layers:
+        layer.build(x.shape)
+    layers[1].activation = None
+    layers[1].set_weights(layers[0].get_weights())
+    function = keras.activations.get(activation)
+    results = []
+    for layer, after in ((layers[0], lambda y: y), (layers[1], function)):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = after(layer(x))
+        sources = [x, *(variable.value for variable in layer.trainable_variables)]
+        results.append([y, *tape.gradient(y, sources, output_gradients=tf.sin(y))])
+    for actual, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=2e-5, rtol=1e-4)
+
+
 def test_repeated_runs_are_bit_equal():
     pattern, arrays, _, settings = case(PATTERNS["q = 8"], size=(16, 16), batch=16)
     first = three_passes(pattern, *arrays, **settings)

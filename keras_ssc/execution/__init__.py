@@ -1,5 +1,7 @@
 """Ways to compute a Structured Sparse Convolution: arrays in, arrays out, all equal to rounding."""
 
+from keras import ops
+
 from keras_ssc.execution.choose import EXECUTIONS, choose
 from keras_ssc.execution.dense import dense
 from keras_ssc.execution.expand import expand_kernel
@@ -8,11 +10,22 @@ from keras_ssc.native import native
 
 __all__ = ["EXECUTIONS", "choose", "convolve", "expand_kernel"]
 
-_FORMS = {"dense": dense, "grouped": grouped, "native": native}
+_FORMS = {"dense": dense, "grouped": grouped}
 
 
-def convolve(x, weights, pattern, form, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1)):
-    """Return the convolution of `x` by the compact weights of a pattern.
+def convolve(
+    x,
+    weights,
+    pattern,
+    form,
+    *,
+    strides=(1, 1),
+    padding="valid",
+    dilation_rate=(1, 1),
+    bias=None,
+    relu=False,
+):
+    """Return the convolution of `x` by the compact weights of a pattern, plus bias, cut at zero.
 
     Args:
         x: tensor (batch, height, width, M), channels last.
@@ -22,6 +35,8 @@ def convolve(x, weights, pattern, form, *, strides=(1, 1), padding="valid", dila
         strides: (rows, columns).
         padding: `"same"` or `"valid"`.
         dilation_rate: (rows, columns).
+        bias: tensor (N,) to add, or None.
+        relu: bool, whether what is negative becomes zero.
 
     Returns:
         Tensor (batch, new height, new width, N).
@@ -36,6 +51,10 @@ def convolve(x, weights, pattern, form, *, strides=(1, 1), padding="valid", dila
     >>> tuple(y.shape)
     (1, 3, 3, 4)
     """
-    return _FORMS[form](
-        x, weights, pattern, strides=strides, padding=padding, dilation_rate=dilation_rate
-    )
+    geometry = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate}
+    if form == "native":
+        return native(x, weights, pattern, **geometry, bias=bias, relu=relu)
+    y = _FORMS[form](x, weights, pattern, **geometry)
+    if bias is not None:
+        y = ops.add(y, bias)
+    return ops.relu(y) if relu else y

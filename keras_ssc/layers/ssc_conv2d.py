@@ -4,13 +4,7 @@ import keras
 
 from keras_ssc.execution import EXECUTIONS, choose, convolve, expand_kernel
 from keras_ssc.initializers import live_initializer
-from keras_ssc.layers.arguments import (
-    check_pattern_choice,
-    integer,
-    one_of,
-    output_size,
-    pair,
-)
+from keras_ssc.layers.arguments import check_pattern_choice, integer, one_of, output_size, pair
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
 from keras_ssc.sparsity import choose_pattern
 
@@ -220,6 +214,7 @@ class SSCConv2D(keras.layers.Layer):
         if self.data_format == "channels_first":
             x = keras.ops.transpose(x, (0, 2, 3, 1))
         form, _ = self._choose(x.shape[1:3])
+        relu = self.activation is keras.activations.relu
         y = convolve(
             x,
             [keras.ops.convert_to_tensor(matrix) for matrix in self._matrices],
@@ -228,12 +223,12 @@ class SSCConv2D(keras.layers.Layer):
             strides=self.strides,
             padding=self.padding,
             dilation_rate=self.dilation_rate,
+            bias=keras.ops.convert_to_tensor(self.bias) if self.use_bias else None,
+            relu=relu,
         )
-        if self.use_bias:
-            y = keras.ops.add(y, self.bias)
         if self.data_format == "channels_first":
             y = keras.ops.transpose(y, (0, 3, 1, 2))
-        return y if self.activation is None else self.activation(y)
+        return y if relu or self.activation is None else self.activation(y)
 
     def _choose(self, sizes):
         return choose(

@@ -26,10 +26,24 @@ def lanes(pattern):
     return WIDEST
 
 
-def native(x, weights, pattern, *, strides, padding, dilation_rate, widest=0, slices=0):
-    """Convolve `x` (batch, height, width, M), float32. Arguments as for `dense`.
+def native(
+    x,
+    weights,
+    pattern,
+    *,
+    strides,
+    padding,
+    dilation_rate,
+    bias=None,
+    relu=False,
+    widest=0,
+    slices=0,
+):
+    """Convolve `x` (batch, height, width, M), float32. Other arguments as for `dense`.
 
     Args:
+        bias: tensor (N,) to add, or None.
+        relu: bool, whether what is negative becomes zero.
         widest: int, floats of the widest vectors to use; 0: the library's choice.
         slices: int, parts of the work; 0: as many as TensorFlow has threads.
     """
@@ -41,7 +55,8 @@ def native(x, weights, pattern, *, strides, padding, dilation_rate, widest=0, sl
         "lanes": widest,
         "slices": slices,
     }
-    return operations.KerasSscConv2D(x=x, weights=weights, bias=[], **attributes)
+    biases = [] if bias is None else [bias]
+    return operations.KerasSscConv2D(x=x, weights=weights, bias=biases, relu=relu, **attributes)
 
 
 def _pattern_attributes(pattern):
@@ -90,7 +105,10 @@ def _operations():
 
     @tf.RegisterGradient("KerasSscConv2D")
     def _(op, dy):
-        x, *weights = op.inputs
+        count = op.get_attr("matrices")
+        x, weights, bias = op.inputs[0], op.inputs[1 : count + 1], op.inputs[count + 1 :]
+        if op.get_attr("relu"):
+            dy = tf.raw_ops.ReluGrad(gradients=dy, features=op.outputs[0])
         attributes = {name: op.get_attr(name) for name in ATTRIBUTES}
         attributes["padding"] = tf.compat.as_str(attributes["padding"])
         dx = operations.KerasSscConv2DInputGradient(
@@ -98,9 +116,9 @@ def _operations():
         )
         dx.set_shape(x.shape)
         gradients = operations.KerasSscConv2DWeightGradient(
-            x=x, dy=dy, matrices=len(weights), **attributes
+            x=x, dy=dy, matrices=count, **attributes
         )
-        return dx, *gradients
+        return dx, *gradients, *(tf.raw_ops.BiasAddGrad(out_backprop=dy) for _ in bias)
 
     for name in ("KerasSscConv2DInputGradient", "KerasSscConv2DWeightGradient"):
 

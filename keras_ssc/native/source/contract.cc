@@ -138,12 +138,13 @@ struct Pass {
 // One thread's share of a pass.
 class Worker {
  public:
-  Worker(const Pass& pass, const float* source, const float* packed, const float* bias,
+  Worker(const Pass& pass, const float* source, const float* packed, const float* bias, bool relu,
          float* destination)
       : pass_(pass),
         source_(source),
         packed_(packed),
         bias_(bias),
+        relu_(relu),
         destination_(destination),
         input_(pass.tile.floats()),
         chunk_rows_(pass.plan.packed_floats <= kLeastChunk ? 1 : pass.tile_rows),
@@ -188,6 +189,7 @@ class Worker {
       Product a = {};
       a.w = packed_ + block.packed;
       a.start = bias_;
+      a.relu = relu_;
       a.y_offsets = block.out;
       a.add = block.add;
       a.x_pixel = p.across ? p.tile.image() : p.source_step() * p.tile.pixel();
@@ -222,6 +224,7 @@ class Worker {
 
   const Pass& pass_;
   const float *source_, *packed_, *bias_;
+  const bool relu_;
   float* destination_;
   Buffer input_;
   const int chunk_rows_;
@@ -231,8 +234,8 @@ class Worker {
 };
 
 void contract(const Problem& problem, const Plan& plan, bool forward, const float* source,
-              const std::vector<const float*>& weights, const float* bias, float* destination,
-              int slices, const Runner& run) {
+              const std::vector<const float*>& weights, const float* bias, bool relu,
+              float* destination, int slices, const Runner& run) {
   Buffer packed(plan.packed_floats);
   pack(plan, problem.lanes, weights, packed.data());
   const Pass pass(problem, plan, forward);
@@ -242,7 +245,7 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
   const long units = (long)groups * tiles;
   slices = (int)std::min<long>(slices, units);
   run(slices, [&](int slice) {
-    Worker worker(pass, source, packed.data(), bias, destination);
+    Worker worker(pass, source, packed.data(), bias, relu, destination);
     for (long unit = units * slice / slices; unit < units * (slice + 1) / slices; ++unit) {
       const int image = (int)(unit / tiles) * images, from = (int)(unit % tiles) * pass.tile_rows;
       worker.run(image, std::min(images, problem.batch - image), from,
@@ -254,16 +257,16 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
 }  // namespace
 
 void forward(const Problem& problem, const float* x, const std::vector<const float*>& weights,
-             const float* bias, float* y, int slices, const Runner& run) {
+             const float* bias, bool relu, float* y, int slices, const Runner& run) {
   const Plan plan = forward_plan(problem.pattern, problem.lanes);
-  contract(problem, plan, true, x, weights, bias, y, slices, run);
+  contract(problem, plan, true, x, weights, bias, relu, y, slices, run);
 }
 
 void input_gradient(const Problem& problem, const float* dy,
                     const std::vector<const float*>& weights, float* dx, int slices,
                     const Runner& run) {
   const Plan plan = input_gradient_plan(problem.pattern, problem.lanes);
-  contract(problem, plan, false, dy, weights, nullptr, dx, slices, run);
+  contract(problem, plan, false, dy, weights, nullptr, false, dx, slices, run);
 }
 
 }  // namespace keras_ssc

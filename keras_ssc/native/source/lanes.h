@@ -48,7 +48,7 @@ int usable_lanes(const Pattern& pattern, int widest);
 const Micro* micro_for(int lanes);
 
 void forward(const Problem&, const float* x, const std::vector<const float*>& weights,
-             const float* bias, float* y, int slices, const Runner&);
+             const float* bias, bool relu, float* y, int slices, const Runner&);
 void input_gradient(const Problem&, const float* dy, const std::vector<const float*>& weights,
                     float* dx, int slices, const Runner&);
 void weight_gradient(const Problem&, const float* x, const float* dy,

@@ -54,7 +54,9 @@ void product(const Product& a) {
 #pragma GCC unroll 8
     for (int f = 0; f < F; ++f) {
       vec* y = (vec*)(a.y + p * a.y_pixel + a.y_offsets[f]);
-      *y = a.add ? *y + sum[p][f] : sum[p][f];
+      vec value = a.add ? *y + sum[p][f] : sum[p][f];
+      if (a.relu) value = value < 0 ? vec{} : value;
+      *y = value;
     }
 }
 

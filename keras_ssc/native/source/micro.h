@@ -9,7 +9,8 @@ namespace keras_ssc {
 constexpr int kMaxRows = 8;     // pixels, or positions, of one outer product
 constexpr int kMaxVectors = 4;  // output vectors of one outer product
 
-// y[p][f] (+)= start[f] + sum_k x[p * x_pixel + x_offsets[k]] * w[w_rows[k]][f], vectors all.
+// y[p][f] (+)= start[f] + sum_k x[p * x_pixel + x_offsets[k]] * w[w_rows[k]][f], vectors all;
+// cut at zero where `relu`.
 struct Product {
   const float* x;
   long x_pixel;          // floats from one pixel to the next
@@ -22,6 +23,7 @@ struct Product {
   long y_pixel;
   const int* y_offsets;  // one for each vector
   bool add;              // to what is in y already, vector after vector
+  bool relu;
 };
 
 // out[t][f] += sum over images, rows, columns of x[... + x_offsets[t]] * dy[... + dy_offsets[f]].

@@ -11,7 +11,9 @@ using tensorflow::shape_inference::InferenceContext;
 
 class Forward : public Base {
  public:
-  using Base::Base;
+  explicit Forward(OpKernelConstruction* c) : Base(c) {
+    OP_REQUIRES_OK(c, c->GetAttr("relu", &relu_));
+  }
   void Compute(OpKernelContext* c) override {
     const Tensor& x = c->input(0);
     Problem problem;
@@ -25,9 +27,12 @@ class Forward : public Base {
     OP_REQUIRES_OK(c, c->allocate_output(0, output_shape(problem), &y));
     if (y->NumElements() == 0) return;
     forward(problem, x.flat<float>().data(), weights,
-            bias.size() ? bias[0].flat<float>().data() : nullptr, y->flat<float>().data(),
+            bias.size() ? bias[0].flat<float>().data() : nullptr, relu_, y->flat<float>().data(),
             slices(c), runner(c));
   }
+
+ private:
+  bool relu_;
 };
 
 class InputGradient : public Base {
@@ -122,6 +127,7 @@ REGISTER_OP("KerasSscConv2D")
     .Output("y: float")
     .Attr("matrices: int >= 1")
     .Attr("biases: int >= 0")
+    .Attr("relu: bool")
     .PATTERN_ATTRIBUTES.SetShapeFn(output_shape_of);
 
 REGISTER_OP("KerasSscConv2DInputGradient")
