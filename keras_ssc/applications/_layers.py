@@ -3,7 +3,7 @@
 import keras
 
 from keras_ssc.applications._shuffle import ShuffleSplit
-from keras_ssc.layers import SSCConv2D
+from keras_ssc.layers import BatchNormalization, SSCConv2D
 
 # GraSP's: Kaiming normal by fan-out, not truncated; BatchNormalization as in PyTorch.
 KERNEL_INITIALIZER = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
@@ -34,8 +34,10 @@ class Layers:
     def _options(self):
         return {"data_format": self.data_format, "dtype": self.dtype}
 
-    def conv_bn_relu(self, x, name, filters, kernel_size=3, strides=1, *, sparse=True, relu=True):
-        """Convolution, BatchNormalization and, if wanted, ReLU.
+    def conv_bn_relu(
+        self, x, name, filters, kernel_size=3, strides=1, *, sparse=True, relu=True, residual=None
+    ):
+        """Convolution, BatchNormalization and, if wanted, the sum with `residual`, and ReLU.
 
         `sparse` says that the layer may be sparse; its setting was chosen with the table.
         """
@@ -49,7 +51,7 @@ class Layers:
             "name": name,
         }
         x = self._convolution(filters, kernel_size, **options)(x)
-        return self._bn_relu(x, name, relu)
+        return self._bn_relu(x, name, relu, residual)
 
     def depthwise_bn_relu(self, x, name, strides=1, *, relu=True):
         """Depthwise 3x3 convolution, BatchNormalization and, if wanted, ReLU."""
@@ -83,28 +85,21 @@ class Layers:
         g, p = setting
         return SSCConv2D(filters, kernel_size, g=g, p=p, **options, **self.rules)
 
-    def _bn_relu(self, x, name, relu):
-        x = keras.layers.BatchNormalization(
-            axis=self.channel_axis, name=f"{name}_bn", dtype=self.dtype, **BATCH_NORMALIZATION
-        )(x)
-        return self._relu(x, name) if relu else x
-
-    def _relu(self, x, name):
-        return keras.layers.Activation("relu", name=f"{name}_relu", dtype=self.dtype)(x)
+    def _bn_relu(self, x, name, relu, residual=None):
+        layer = BatchNormalization(
+            axis=self.channel_axis,
+            activation="relu" if relu else None,
+            name=f"{name}_bn",
+            dtype=self.dtype,
+            **BATCH_NORMALIZATION,
+        )
+        return layer(x) if residual is None else layer(x, residual=residual)
 
     def max_pool(self, x, name, size=2, strides=2, padding=0):
         """Maximum over squares; what is padded is 0, the least that ReLU gives."""
         if padding:
             x = self._zero_padding(x, name, padding)
         return keras.layers.MaxPooling2D(size, strides, name=name, **self._options)(x)
-
-    def add(self, x, y, name):
-        """Residual sum."""
-        return keras.layers.Add(name=name, dtype=self.dtype)([x, y])
-
-    def add_relu(self, x, y, name):
-        """Residual sum, then ReLU."""
-        return self._relu(self.add(x, y, name), name)
 
     def shuffle_split(self, x, name):
         """Shuffle the two halves of the channels, and split them in two anew."""

@@ -14,20 +14,18 @@ def basic_block(build, x, name, filters, strides, shortcut, *, sparse_shortcuts)
         sparse_shortcuts: bool.
     """
     y = build.conv_bn_relu(x, f"{name}_conv1", filters, 3, strides)
-    y = build.conv_bn_relu(y, f"{name}_conv2", filters, 3, relu=False)
     if shortcut:
         x = _projection(build, x, name, filters, strides, sparse_shortcuts)
-    return build.add_relu(y, x, name)
+    return build.conv_bn_relu(y, f"{name}_conv2", filters, 3, residual=x)
 
 
 def bottleneck_block(build, x, name, filters, strides, shortcut, *, sparse_shortcuts):
     """1x1, 3x3 (with the stride) and 1x1 convolution to 4 `filters`; else as `basic_block`."""
     y = build.conv_bn_relu(x, f"{name}_conv1", filters, 1)
     y = build.conv_bn_relu(y, f"{name}_conv2", filters, 3, strides)
-    y = build.conv_bn_relu(y, f"{name}_conv3", 4 * filters, 1, relu=False)
     if shortcut:
         x = _projection(build, x, name, 4 * filters, strides, sparse_shortcuts)
-    return build.add_relu(y, x, name)
+    return build.conv_bn_relu(y, f"{name}_conv3", 4 * filters, 1, residual=x)
 
 
 def _projection(build, x, name, filters, strides, sparse):

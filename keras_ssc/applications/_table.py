@@ -29,7 +29,9 @@ class Table:
             for layer in self._layers
         ]
 
-    def conv_bn_relu(self, x, name, filters, kernel_size=3, strides=1, *, sparse=True, relu=True):
+    def conv_bn_relu(
+        self, x, name, filters, kernel_size=3, strides=1, *, sparse=True, relu=True, residual=None
+    ):
         """As `Layers.conv_bn_relu`."""
         height, width = (-(-size // strides) for size in x[:2])
         kernel = (kernel_size, kernel_size)
@@ -51,14 +53,6 @@ class Table:
                 f"`input_shape` is too small for this network: `{name}` would have no pixel left"
             )
         return (height, width, x[2])
-
-    def add(self, x, y, name):
-        """As `Layers.add`."""
-        return x
-
-    def add_relu(self, x, y, name):
-        """As `Layers.add_relu`."""
-        return x
 
     def shuffle_split(self, x, name):
         """As `Layers.shuffle_split`."""

@@ -64,15 +64,15 @@ def MobileNetV2(build, x, *, fused=False, sparse_shortcuts=True):
         for number in range(1, blocks + 1):
             stride = 1 if number > 1 or (stage == 2 and not large) else strides
             name = f"stage{stage}_block{number}"
-            y = x
-            if expansion > 1 or not large:
-                y = build.conv_bn_relu(y, f"{name}_expand", expansion * channels, 1)
-            y = separable(build, y, name, filters, stride, fused=fused, relu=(True, False))
+            residual = None
             if stride == 1 and channels == filters:
-                y = build.add(y, x, f"{name}_add")
+                residual = x
             elif stride == 1 and not large:
                 options = {"sparse": sparse_shortcuts, "relu": False}
-                shortcut = build.conv_bn_relu(x, f"{name}_shortcut", filters, 1, **options)
-                y = build.add(y, shortcut, f"{name}_add")
-            x, channels = y, filters
+                residual = build.conv_bn_relu(x, f"{name}_shortcut", filters, 1, **options)
+            if expansion > 1 or not large:
+                x = build.conv_bn_relu(x, f"{name}_expand", expansion * channels, 1)
+            options = {"fused": fused, "relu": (True, False), "residual": residual}
+            x = separable(build, x, name, filters, stride, **options)
+            channels = filters
     return build.conv_bn_relu(x, "last", 1280, 1)

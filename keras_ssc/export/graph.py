@@ -1,0 +1,65 @@
+"""The twin as a pure function: inputs and arrays in, outputs out."""
+
+import keras
+
+
+class PureModel:
+    """What the graph formats write: `outputs = pure(inputs, arrays)`.
+
+    Args:
+        twin: functional model.
+        packed: dict, id of a variable -> `PackedKernel`; other variables are arrays as they are.
+
+    Attributes:
+        arrays: list of NumPy arrays, all that a file has to hold.
+        inputs: list of the twin's input tensors; files name them input_0, input_1, ...
+    """
+
+    def __init__(self, twin, packed):
+        self.twin = twin
+        self.inputs = keras.tree.flatten(twin.input)
+        self.arrays = []
+        self._kernels = []  # for every variable: (PackedKernel or None, places in `arrays`)
+        places = {}
+        for variable in twin.trainable_variables + twin.non_trainable_variables:
+            kernel = packed.get(id(variable))
+            arrays = [keras.ops.convert_to_numpy(variable)]
+            if kernel:
+                arrays = [kernel.rows, kernel.values]
+            self._kernels.append((kernel, [self._place(array, places) for array in arrays]))
+
+    def _place(self, array, places):
+        """The place of `array` in `arrays`; lists of places that layers share are held once."""
+        key = (array.shape, array.tobytes()) if array.dtype == "int32" else id(array)
+        if key not in places:
+            places[key] = len(self.arrays)
+            self.arrays.append(array)
+        return places[key]
+
+    def __call__(self, inputs, arrays):
+        """Return the list of outputs for a list of inputs; `arrays` stand for the weights."""
+        values = [
+            kernel.unpack(*(arrays[place] for place in places)) if kernel else arrays[places[0]]
+            for kernel, places in self._kernels
+        ]
+        trainable = len(self.twin.trainable_variables)
+        outputs, _ = self.twin.stateless_call(
+            values[:trainable],
+            values[trainable:],
+            keras.tree.pack_sequence_as(self.twin.input, list(inputs)),
+            training=False,
+        )
+        return keras.tree.flatten(outputs)
+
+    def signature(self):
+        """Return a `tf.TensorSpec` for every input: input_0, input_1, ..."""
+        import tensorflow as tf
+
+        return [
+            tf.TensorSpec(x.shape, x.dtype, name=f"input_{i}") for i, x in enumerate(self.inputs)
+        ]
+
+
+def by_name(kind, tensors):
+    """Return {"input_0": tensor, ...}, or "output_0" and so on, after `kind`."""
+    return {f"{kind}_{i}": tensor for i, tensor in enumerate(tensors)}

@@ -1,0 +1,173 @@
+"""The inference twin of a model: the same graph on copied layers, BatchNormalization folded in."""
+
+import keras
+import numpy as np
+
+from keras_ssc.layers import BatchNormalization, SSCConv2D
+
+CONVOLUTIONS = (SSCConv2D, keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+
+
+class TwinBuilder:
+    """Walks through a functional model and calls a copy of each layer on the twin's tensors.
+
+    A BatchNormalization that follows a convolution is folded into it: its scale multiplies the
+    filters, its offset joins the bias. The result has the name of the BatchNormalization, whose
+    output it gives. The model itself is only read.
+    """
+
+    def __init__(self):
+        self._layers = {}  # by key: (layer of the twin, function that returns its weights)
+        self._names = {}  # how often a name was given
+        self._sources = {}  # by id of a convolution's output: (output, layer, its input)
+        self._steps = {}  # by id of one of our BatchNormalizations: Keras's layers in its place
+
+    def build(self, model):
+        """Return the twin of `model`, a functional or Sequential model with weights."""
+        twin = self.walk(model)
+        used = {id(layer) for layer in twin.layers}
+        for layer, values in self._layers.values():
+            if id(layer) in used and values is not None:
+                self.fill(layer, values())
+        return twin
+
+    def walk(self, model):
+        """Return the twin of `model`, its weights not yet set."""
+        # A plain functional model over the same tensors: also for Sequential, and not compiled.
+        ends = (model.input, model.output)
+        if isinstance(model, keras.Sequential):
+            ends = (model.inputs[0], model.outputs[0])
+        plain = keras.Model(*ends, name=model.name)
+        copy = keras.models.clone_model(
+            plain, clone_function=lambda layer: layer, call_function=self._call
+        )
+        outputs = keras.tree.map_structure(self.natural, copy.output)
+        return keras.Model(copy.input, outputs, name=model.name)
+
+    def _call(self, layer, *args, **kwargs):
+        """Call a copy of `layer`: what `clone_model` does for each layer, in order."""
+        if type(layer) in CONVOLUTIONS:
+            y = self.convolution(layer, None, args[0])
+            if keras.activations.serialize(layer.activation) == "linear":
+                self._sources[id(y)] = (y, layer, args[0])
+            return y
+        if type(layer) is BatchNormalization:
+            return self._in_steps(layer, args[0], kwargs.get("residual"))
+        if type(layer) is keras.layers.BatchNormalization and id(args[0]) in self._sources:
+            _, source, x = self._sources[id(args[0])]
+            channel_axis = -1 if source.data_format == "channels_last" else 1
+            if layer.axis % 4 == channel_axis % 4:
+                return self.convolution(source, layer, x)
+        return self.other(layer, args, kwargs)
+
+    def _in_steps(self, layer, x, residual):
+        """Our BatchNormalization as Keras's, then the sum, then the ReLU."""
+        if id(layer) not in self._steps:
+            self._steps[id(layer)] = keras_steps(layer)
+        norm, add, relu = self._steps[id(layer)]
+        y = self._call(norm, x)
+        if residual is not None:
+            y = self._call(add, [y, residual])
+        return self._call(relu, y) if layer.activation else y
+
+    def natural(self, x):
+        """Return `x` with its channels in the model's own order."""
+        return x
+
+    def convolution(self, layer, norm, x):
+        """Return the output on `x` of a convolution and a BatchNormalization (or None)."""
+        return self.alike(layer, norm, x, lambda: folded_weights(layer, norm))
+
+    def alike(self, layer, norm, x, values, order=b""):
+        """Return the output on `x` of a convolution of the same kind as `layer`."""
+        kernel = "depthwise" if isinstance(layer, keras.layers.DepthwiseConv2D) else "kernel"
+
+        def make():
+            config = layer.get_config() | {
+                "name": self.new_name((norm or layer).name),
+                "use_bias": layer.use_bias or norm is not None,
+                f"{kernel}_initializer": "zeros",  # the values are set afterwards
+                f"{kernel}_regularizer": None,
+            }
+            return type(layer).from_config(config)
+
+        return self.twin_of((layer, norm), make, values, order)(x)
+
+    def other(self, layer, args, kwargs):
+        """Return the output of a copy of any other layer."""
+        if isinstance(layer, keras.Model):
+            twin = self.twin_of((layer,), lambda: self.nested(layer), None)
+        else:
+            values = layer.get_weights if isinstance(layer, keras.Layer) else None
+            twin = self.twin_of((layer,), lambda: copied(layer), values)
+        return twin(*args, **kwargs)
+
+    def nested(self, model):
+        """Return the twin of a nested model."""
+        return type(self)().build(model)
+
+    def fill(self, layer, values):
+        """Give a layer of the twin its weights."""
+        layer.set_weights(values)
+
+    def twin_of(self, originals, make, values, order=b""):
+        """Return the layer that `make` makes, the same one for the same originals and order."""
+        key = (*map(id, originals), order)
+        if key not in self._layers:
+            self._layers[key] = (make(), values)
+        return self._layers[key][0]
+
+    def new_name(self, name):
+        """Return `name`, numbered from its second use on."""
+        uses = self._names[name] = self._names.get(name, -1) + 1
+        return f"{name}_{uses}" if uses else name
+
+
+def copied(layer):
+    """Return a new layer, or operation, with the configuration of `layer`."""
+    try:
+        return type(layer).from_config(layer.get_config())
+    except Exception as error:
+        raise ValueError(
+            f"Layer `{layer.name}` ({type(layer).__name__}) can't be copied from its config, so "
+            f"the model can't be exported: {error}"
+        ) from error
+
+
+def keras_steps(layer):
+    """Return Keras's BatchNormalization with the weights of ours, an Add, and a ReLU."""
+    config = layer.get_config()
+    config.pop("activation")
+    norm = keras.layers.BatchNormalization.from_config(config)
+    norm.build_from_config(layer.get_build_config())
+    norm.set_weights(layer.get_weights())
+    add = keras.layers.Add(name=f"{layer.name}_add")
+    return norm, add, keras.layers.ReLU(name=f"{layer.name}_relu")
+
+
+def folded_weights(layer, norm):
+    """Return [*kernels, bias] of a convolution, scaled and shifted; without bias if it has none."""
+    values = layer.get_weights()
+    if norm is None:
+        return values
+    bias = values.pop() if layer.use_bias else 0.0
+    scale, offset = scale_and_offset(norm)
+    if isinstance(layer, SSCConv2D):
+        scales = [scale[filters] for _, _, filters in layer.pattern.matrices]
+    elif isinstance(layer, keras.layers.DepthwiseConv2D):
+        scales = [scale.reshape(values[0].shape[2:])]
+    else:
+        scales = [scale]
+    kernels = [kernel * each for kernel, each in zip(values, scales, strict=True)]
+    return [*kernels, bias * scale + offset]
+
+
+def scale_and_offset(norm):
+    """Return (scale, offset) per channel of a BatchNormalization at inference."""
+    mean, variance = (
+        np.asarray(keras.ops.convert_to_numpy(v)) for v in (norm.moving_mean, norm.moving_variance)
+    )
+    gamma = keras.ops.convert_to_numpy(norm.gamma) if norm.scale else 1.0
+    beta = keras.ops.convert_to_numpy(norm.beta) if norm.center else 0.0
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    return scale, beta - mean * scale
