@@ -74,8 +74,9 @@ def choose_network(
         first, last, split, share = _search(layers, candidates, pixels, kept, parity)
         settings = {}
         for position, layer in enumerate(layers):
-            setting = candidates[first if position < split else last](layer)
-            settings[layer.name] = setting if layer.sparse and setting != (0, 1) else None
+            candidate = candidates[first if position < split else last]
+            setting = candidate(layer) if layer.sparse else None
+            settings[layer.name] = None if setting == (0, 1) else setting
         if abs(share - kept) <= NETWORK_TOLERANCE:
             return count_network(layers, settings, parity)
         nearest.append(f"{1 - share if name == 'sparsity' else share:.4f}")

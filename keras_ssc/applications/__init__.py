@@ -2,6 +2,8 @@
 
 from keras_ssc.applications.cifar_resnet import ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
 from keras_ssc.applications.imagenet_resnet import ResNet18, ResNet50
+from keras_ssc.applications.mobilenet_v2 import MobileNetV2
+from keras_ssc.applications.shufflenet_v2 import ShuffleNetV2
 from keras_ssc.applications.vgg import VGG11, VGG13, VGG16, VGG19
 
 __all__ = [
@@ -9,6 +11,7 @@ __all__ = [
     "VGG13",
     "VGG16",
     "VGG19",
+    "MobileNetV2",
     "ResNet18",
     "ResNet20",
     "ResNet32",
@@ -16,4 +19,5 @@ __all__ = [
     "ResNet50",
     "ResNet56",
     "ResNet110",
+    "ShuffleNetV2",
 ]

@@ -11,7 +11,7 @@ from keras_ssc.applications._settings import choose_settings
 from keras_ssc.applications._table import Table
 
 
-def builder(**defaults):
+def builder(*, default_setting=None, **defaults):
     """Return a decorator that turns `network(build, x, *, its own arguments)` into a builder.
 
     The builder has all arguments of `make_model`, and those of the network. It runs the network
@@ -20,6 +20,8 @@ def builder(**defaults):
     all builders share.
 
     Args:
+        default_setting: function sparse `LayerShape` -> (g, p), for where neither a sparsity nor g
+            and p are given; None for sparsity 0.9.
         **defaults: defaults of this network in place of those of `make_model`.
     """
 
@@ -33,7 +35,7 @@ def builder(**defaults):
             own = inspect.signature(network).parameters.keys()
             options = {name: bound.kwargs[name] for name in own if name in bound.kwargs}
             common = {name: bound.kwargs[name] for name in bound.kwargs.keys() - options.keys()}
-            return make_model(functools.partial(network, **options), **common)
+            return make_model(functools.partial(network, **options), default_setting, **common)
 
         build.__signature__ = signature
         words = inspect.cleandoc(network.__doc__ or "")
@@ -61,6 +63,7 @@ def _signature(network, defaults):
 
 def make_model(
     network,
+    default_setting,
     *,
     include_top=True,
     weights=None,
@@ -86,16 +89,20 @@ def make_model(
 
     Args:
         network: function of (build, x), with `build` a `Table` or `Layers`, that returns the last
-            map. All other arguments are told in `_arguments.py`.
+            map.
+        default_setting: as for `builder`. All other arguments are told in `_arguments.py`.
     """
     height, width, channels = check_arguments(input_shape, classes, pooling, weights, data_format)
-    table = Table(sparse_classifier)
-    last = network(table, (height or 32, width or 32, channels))
+    image_size = (height or 32, width or 32)
+    table = Table(image_size, sparse_classifier)
+    last = network(table, (*image_size, channels))
     if include_top:
         table.classifier(last, classes)
-    settings = choose_settings(table.shapes(), sparsity, g, p, distribution, parity)
+    settings = choose_settings(
+        table.shapes(), sparsity, g, p, distribution, parity, default_setting
+    )
     rules = {"shift": shift, "parity": parity, "set_offset": set_offset, "execution": execution}
-    build = Layers(settings, data_format, dtype, **rules)
+    build = Layers(image_size, settings, data_format, dtype, **rules)
     inputs = keras.Input(shape=tuple(input_shape)) if input_tensor is None else input_tensor
     x = network(build, inputs)
     if include_top:

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_ssc.applications._shuffle import ShuffleSplit
 from keras_ssc.layers import BatchNormalization, SSCConv2D
 
 # GraSP's: Kaiming normal by fan-out, not truncated; BatchNormalization as in PyTorch.
@@ -14,13 +15,15 @@ class Layers:
     """Makes the layers of one network, with one data format, dtype and set of rules.
 
     Args:
+        image_size: (height, width) of the images.
         settings: dict, layer name -> (g, p) or None (dense).
         data_format: `"channels_last"`, `"channels_first"` or None (Keras's setting).
         dtype: dtype or policy of the layers, or None.
         **rules: shift, parity, set_offset, execution of the sparse layers.
     """
 
-    def __init__(self, settings, data_format, dtype, **rules):
+    def __init__(self, image_size, settings, data_format, dtype, **rules):
+        self.image_size = image_size
         self.settings = settings
         self.data_format = data_format or keras.config.image_data_format()
         self.channel_axis = -1 if self.data_format == "channels_last" else 1
@@ -50,6 +53,20 @@ class Layers:
         x = self._convolution(filters, kernel_size, **options)(x)
         return self._bn_relu(x, name, relu, residual)
 
+    def depthwise_bn_relu(self, x, name, strides=1, *, relu=True):
+        """Depthwise 3x3 convolution, BatchNormalization and, if wanted, ReLU."""
+        x, padding = self._padded(x, name, 3, strides)
+        x = keras.layers.DepthwiseConv2D(
+            3,
+            strides,
+            padding,
+            use_bias=False,
+            depthwise_initializer=KERNEL_INITIALIZER.clone(),
+            name=name,
+            **self._options,
+        )(x)
+        return self._bn_relu(x, name, relu)
+
     def _padded(self, x, name, kernel_size, strides):
         """Pad symmetrically also with strides, where TensorFlow's "same" does not."""
         if strides == 1 or kernel_size == 1:
@@ -78,19 +95,19 @@ class Layers:
         )
         return layer(x) if residual is None else layer(x, residual=residual)
 
-    def _relu(self, x, name):
-        return keras.layers.Activation("relu", name=f"{name}_relu", dtype=self.dtype)(x)
-
     def max_pool(self, x, name, size=2, strides=2, padding=0):
         """Maximum over squares; what is padded is 0, the least that ReLU gives."""
         if padding:
             x = self._zero_padding(x, name, padding)
         return keras.layers.MaxPooling2D(size, strides, name=name, **self._options)(x)
 
-    def add_relu(self, x, y, name):
-        """Residual sum, then ReLU."""
-        x = keras.layers.Add(name=name, dtype=self.dtype)([x, y])
-        return self._relu(x, name)
+    def shuffle_split(self, x, name):
+        """Shuffle the two halves of the channels, and split them in two anew."""
+        return ShuffleSplit(self.data_format, name=name, dtype=self.dtype)(x)
+
+    def concatenate(self, x, y, name):
+        """The channels of both."""
+        return keras.layers.Concatenate(self.channel_axis, name=name, dtype=self.dtype)([x, y])
 
     def classifier(self, x, classes):
         """Average over the pixels, then one score for each class, without activation."""

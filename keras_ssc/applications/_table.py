@@ -12,10 +12,12 @@ class Table:
     of one size share a stage.
 
     Args:
+        image_size: (height, width) of the images.
         sparse_classifier: bool, whether the classifier is sparse.
     """
 
-    def __init__(self, sparse_classifier=False):
+    def __init__(self, image_size, sparse_classifier=False):
+        self.image_size = image_size
         self.sparse_classifier = sparse_classifier
         self._layers = []
 
@@ -36,6 +38,13 @@ class Table:
         self._layers.append(LayerShape(name, x[2], filters, kernel, (height, width), sparse))
         return (height, width, filters)
 
+    def depthwise_bn_relu(self, x, name, strides=1, *, relu=True):
+        """As `Layers.depthwise_bn_relu`."""
+        height, width = (-(-size // strides) for size in x[:2])
+        shape = (name, x[2], x[2], (3, 3), (height, width))
+        self._layers.append(LayerShape(*shape, sparse=False, groups=x[2]))
+        return (height, width, x[2])
+
     def max_pool(self, x, name, size=2, strides=2, padding=0):
         """As `Layers.max_pool`."""
         height, width = ((side + 2 * padding - size) // strides + 1 for side in x[:2])
@@ -45,9 +54,14 @@ class Table:
             )
         return (height, width, x[2])
 
-    def add_relu(self, x, y, name):
-        """As `Layers.add_relu`."""
-        return x
+    def shuffle_split(self, x, name):
+        """As `Layers.shuffle_split`."""
+        half = (*x[:2], x[2] // 2)
+        return half, half
+
+    def concatenate(self, x, y, name):
+        """As `Layers.concatenate`."""
+        return (*x[:2], x[2] + y[2])
 
     def classifier(self, x, classes):
         """As `Layers.classifier`."""

@@ -1,6 +1,7 @@
 """ResNets for small images, in the double width of GraSP."""
 
 from keras_ssc.applications._builder import builder
+from keras_ssc.applications._preprocess import preprocess_input as preprocess_input
 from keras_ssc.applications._residual import basic_block, stages
 
 
@@ -83,7 +84,7 @@ def ResNet44(build, x, *, width=32, sparse_shortcuts=False):
 
     Example:
 
-    >>> model = ResNet44(sparsity=0.9, input_shape=(8, 8, 3))
+    >>> model = ResNet44(sparsity=0, width=4, input_shape=(8, 8, 3))
     >>> model.output_shape
     (None, 10)
 
@@ -105,7 +106,7 @@ def ResNet56(build, x, *, width=32, sparse_shortcuts=False):
 
     Example:
 
-    >>> model = ResNet56(sparsity=0.9, input_shape=(8, 8, 3))
+    >>> model = ResNet56(sparsity=0, width=4, input_shape=(8, 8, 3))
     >>> model.output_shape
     (None, 10)
 
@@ -127,7 +128,7 @@ def ResNet110(build, x, *, width=32, sparse_shortcuts=False):
 
     Example:
 
-    >>> model = ResNet110(sparsity=0.9, input_shape=(8, 8, 3))
+    >>> model = ResNet110(sparsity=0, width=4, input_shape=(8, 8, 3))
     >>> model.output_shape
     (None, 10)
 

@@ -1,7 +1,27 @@
 """ResNets for large images, laid out as in torchvision (v1.5: the 3x3 convolution strides)."""
 
 from keras_ssc.applications._builder import builder
+from keras_ssc.applications._preprocess import preprocess_input as _preprocess
 from keras_ssc.applications._residual import basic_block, bottleneck_block, stages
+
+
+def preprocess_input(x, data_format=None):
+    """Return RGB images from 0 to 255 brought to ImageNet's mean 0 and deviation 1.
+
+    Args:
+        x: array or tensor of images.
+        data_format: `"channels_last"`, `"channels_first"` or None (Keras's setting).
+
+    Raises:
+        ValueError: the data format is unknown.
+
+    Example:
+
+    >>> import numpy as np
+    >>> preprocess_input(np.zeros((1, 8, 8, 3))).shape == (1, 8, 8, 3)
+    True
+    """
+    return _preprocess(x, data_format, dataset="imagenet")
 
 
 def _stem(build, x):

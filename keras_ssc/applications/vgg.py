@@ -1,6 +1,7 @@
 """VGG for small images: convolutions with BatchNormalization, one classifier."""
 
 from keras_ssc.applications._builder import builder
+from keras_ssc.applications._preprocess import preprocess_input as preprocess_input
 
 
 def _stages(build, x, numbers):
