@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_ssc.export import keras_file, litert, onnx, openvino, tf_saved_model
 from keras_ssc.export.files import beside, size
+from keras_ssc.export.twin import ends
 
 FORMATS = {
     "tf_saved_model": tf_saved_model,
@@ -89,7 +90,7 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
         )
     _check_packages(format, form.PACKAGES)
     inputs = _random_inputs(model)
-    expected = model(keras.tree.pack_sequence_as(model.input, inputs), training=False)
+    expected = model(keras.tree.pack_sequence_as(ends(model)[0], inputs), training=False)
     expected = [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(expected)]
     with beside(path) as temporary:
         try:

@@ -34,10 +34,7 @@ class TwinBuilder:
     def walk(self, model):
         """Return the twin of `model`, its weights not yet set."""
         # A plain functional model over the same tensors: also for Sequential, and not compiled.
-        ends = (model.input, model.output)
-        if isinstance(model, keras.Sequential):
-            ends = (model.inputs[0], model.outputs[0])
-        plain = keras.Model(*ends, name=model.name)
+        plain = keras.Model(*ends(model), name=model.name)
         copy = keras.models.clone_model(
             plain, clone_function=lambda layer: layer, call_function=self._call
         )
@@ -121,6 +118,13 @@ class TwinBuilder:
         """Return `name`, numbered from its second use on."""
         uses = self._names[name] = self._names.get(name, -1) + 1
         return f"{name}_{uses}" if uses else name
+
+
+def ends(model):
+    """Return (inputs, outputs) of a functional or Sequential model, in its own structure."""
+    if isinstance(model, keras.Sequential):
+        return model.inputs[0], model.outputs[0]
+    return model.input, model.output
 
 
 def copied(layer):
