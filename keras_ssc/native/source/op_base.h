@@ -125,7 +125,10 @@ class Base : public tensorflow::OpKernel {
     return fit;
   }
 
-  int slices(OpKernelContext* c) const { return slices_ ? slices_ : threads_of(c); }
+  // More parts than threads: one that is held up leaves its work to the others.
+  int slices(OpKernelContext* c, int for_each_thread) const {
+    return slices_ ? slices_ : threads_of(c) * for_each_thread;
+  }
 
   Pattern pattern_;
   std::vector<int> kernel_, strides_, dilations_;

@@ -28,7 +28,7 @@ class Forward : public Base {
     if (y->NumElements() == 0) return;
     forward(problem, x.flat<float>().data(), weights,
             bias.size() ? bias[0].flat<float>().data() : nullptr, relu_, y->flat<float>().data(),
-            slices(c), runner(c));
+            slices(c, 4), runner(c));
   }
 
  private:
@@ -51,7 +51,7 @@ class InputGradient : public Base {
     OP_REQUIRES_OK(c, c->allocate_output(0, shape, &dx));
     if (dx->NumElements() == 0) return;
     input_gradient(problem, dy.flat<float>().data(), weights, dx->flat<float>().data(),
-                   slices(c), runner(c));
+                   slices(c, 4), runner(c));
   }
 };
 
@@ -73,7 +73,7 @@ class WeightGradient : public Base {
     }
     if (problem.batch == 0) return;
     weight_gradient(problem, x.flat<float>().data(), dy.flat<float>().data(), gradients,
-                    slices(c), runner(c));
+                    slices(c, 2), runner(c));
   }
 };
 
