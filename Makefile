@@ -9,7 +9,7 @@ RUN_DIR ?= runs/digits-resnet32
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: train test lint format test-jax-only clean
+.PHONY: train test campaign lint format test-jax-only clean
 
 train: $(VENV)/train.stamp
 	$(VENV)/bin/python applications/train.py --model ResNet32 --sparsity 0.9 --dataset digits \
@@ -20,6 +20,10 @@ test: lint
 	TF_ENABLE_ONEDNN_OPTS=1 $(VENV)/bin/python -m pytest -q
 	TF_ENABLE_ONEDNN_OPTS=0 $(VENV)/bin/python -m pytest -q -m backends
 	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(VENV)/bin/python -m pytest -q -m backends
+
+# What takes too long for every change; prints tables.
+campaign: $(VENV)/all.stamp
+	$(VENV)/bin/python -m pytest -q -s -m campaign
 
 lint: $(VENV)/all.stamp
 	$(VENV)/bin/ruff check

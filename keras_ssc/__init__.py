@@ -1,8 +1,10 @@
 """Structured Sparse Convolutions for Keras 3: small and fast from the first training step."""
 
 from keras_ssc import applications, callbacks, datasets, initializers, training
+from keras_ssc.convert import conversion_plan, densify, sparsify
 from keras_ssc.export import export
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.model_plots import plot_correlation, plot_model_sparsity
 from keras_ssc.network_sparsity import choose_network
 from keras_ssc.patterns import SSCPattern
 from keras_ssc.plots import plot_pattern
@@ -20,10 +22,15 @@ __all__ = [
     "callbacks",
     "choose_network",
     "choose_pattern",
+    "conversion_plan",
     "datasets",
+    "densify",
     "export",
     "initializers",
+    "plot_correlation",
+    "plot_model_sparsity",
     "plot_pattern",
+    "sparsify",
     "summary",
     "training",
 ]

@@ -1,6 +1,10 @@
 """How alike the filters of a layer are (section 4.3)."""
 
+import keras
 import numpy as np
+
+from keras_ssc.layers import SSCConv2D
+from keras_ssc.summary import flat_layers
 
 
 def filter_correlation(kernel):
@@ -35,3 +39,38 @@ def filter_correlation(kernel):
     constant = length <= 1e-12 * np.sqrt((filters**2).sum(axis=0))
     unit = np.where(constant, 0.0, centred / np.where(constant, 1.0, length))
     return float(np.minimum(np.abs(unit.T @ unit), 1.0).mean())
+
+
+def layer_correlations(model, layers=None):
+    """Return {layer name: C_l} of the convolutions of a model, in their order.
+
+    Args:
+        model: a built `keras.Model`; models inside it are looked into.
+        layers: list of layer names, or None for all Conv2D and SSCConv2D layers.
+
+    Raises:
+        ValueError: a name in `layers` is no convolution of the model.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((6, 6, 2)), keras.layers.Conv2D(4, 3, name="conv")])
+    >>> list(layer_correlations(model))
+    ['conv']
+    """
+    found = {
+        layer.name: layer
+        for layer in flat_layers(model)
+        if isinstance(layer, (keras.layers.Conv2D, SSCConv2D))
+    }
+    unknown = set(layers or ()) - set(found)
+    if unknown:
+        raise ValueError(
+            f"`layers` must name convolutions of the model. Unknown: {sorted(unknown)}. "
+            f"Received: layers={layers}"
+        )
+    return {
+        name: filter_correlation(
+            keras.ops.convert_to_numpy(keras.ops.cast(found[name].kernel, "float32"))
+        )
+        for name in (found if layers is None else layers)
+    }

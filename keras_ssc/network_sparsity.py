@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_ssc.distributions import DISTRIBUTIONS, per_filter_candidates, uniform_candidates
 from keras_ssc.sparsity import (
     NETWORK_TOLERANCE,
     awkwardness,
@@ -13,22 +14,29 @@ from keras_ssc.sparsity import (
 # What a change of setting inside a network costs, against `awkwardness` per layer.
 CHANGE = 0.5
 CHANGE_INSIDE_A_STAGE = 1.0
+# Candidates that are weighed in pairs: those which, alone, come nearest to the target.
+NEAREST = 500
 # What missing the target by the whole of the weights kept would cost.
 MISS = 5.0
 
 
-def choose_network(layers, *, sparsity=None, mac_share=None, parity="halves"):
+def choose_network(
+    layers, *, sparsity=None, mac_share=None, parity="halves", distribution="uniform"
+):
     """Return settings (g, p) for the sparse layers of a network that reach a target.
 
     One setting for all layers is tried first (in a narrow layer g is cut to M and p to the
     channels left); where the widths allow none within 0.3 points, the last layers get another
-    one. Settings with g dividing every width, fast mixing and g near 8 come first.
+    one. Settings with g dividing every width, fast mixing and g near 8 come first. A 1x1 layer
+    takes g = 0 and a p that divides its channels; it stays dense where that p is 1.
 
     Args:
         layers: list of `LayerShape`, in the order of the network, dense layers included.
         sparsity: float in (0, 1), the wanted network sparsity; or
         mac_share: float in (0, 1), the wanted share of the dense twin's multiply-adds.
         parity: as for `SSCPattern`.
+        distribution: `"uniform"`: all sparse layers have about one density; `"per_filter"`: all
+            filters have about equally many weights, whatever their layer's width (near to ERK).
 
     Returns:
         `NetworkChoice`, with the settings and the figures reached.
@@ -55,17 +63,20 @@ def choose_network(layers, *, sparsity=None, mac_share=None, parity="halves"):
         name, kept = "mac_share", fraction("mac_share", mac_share)
     if not any(layer.sparse for layer in layers):
         raise ValueError(f"`layers` must hold a sparse layer. Received: {len(layers)} dense ones")
+    if distribution not in DISTRIBUTIONS:
+        raise ValueError(
+            f"`distribution` must be one of {DISTRIBUTIONS}. "
+            f"Received: distribution={distribution!r}"
+        )
     pixels = np.array([layer.pixels if name == "mac_share" else 1 for layer in layers], float)
     nearest = []
-    for only_dividing in (True, False):
-        candidates = _candidates(layers, only_dividing)
-        if not candidates:
-            continue
-        index_a, index_b, split, share = _search(layers, candidates, pixels, kept, parity)
+    for candidates in _candidates([layer for layer in layers if layer.sparse], distribution):
+        first, last, split, share = _search(layers, candidates, pixels, kept, parity)
         settings = {}
         for position, layer in enumerate(layers):
-            candidate = candidates[index_a if position < split else index_b]
-            settings[layer.name] = _setting(layer, candidate) if layer.sparse else None
+            candidate = candidates[first if position < split else last]
+            setting = candidate(layer) if layer.sparse else None
+            settings[layer.name] = None if setting == (0, 1) else setting
         if abs(share - kept) <= NETWORK_TOLERANCE:
             return count_network(layers, settings, parity)
         nearest.append(f"{1 - share if name == 'sparsity' else share:.4f}")
@@ -76,31 +87,13 @@ def choose_network(layers, *, sparsity=None, mac_share=None, parity="halves"):
     )
 
 
-def _setting(layer, candidate):
-    """(g, p) of a candidate (g, p, p of 1x1 layers), cut to the layer's width."""
-    g, p, p_of_1x1 = candidate
-    if layer.kernel_size == (1, 1):
-        return (0, p_of_1x1)
-    g = min(g, layer.in_channels)
-    return (g, min(p, layer.in_channels - layer.in_channels // g))
-
-
-def _candidates(layers, only_dividing):
-    """Triples (g, p, p of 1x1 layers) that every sparse layer can take."""
-    kxk = {layer.in_channels for layer in layers if layer.sparse and layer.kernel_size != (1, 1)}
-    one = {layer.in_channels for layer in layers if layer.sparse and layer.kernel_size == (1, 1)}
-    p_of_1x1 = [0] if not one else [
-        p for p in range(1, min(one) + 1) if all(width % p == 0 for width in one)
-    ]  # fmt: skip
-    if not kxk:
-        return [(0, 0, p) for p in p_of_1x1]
-    groups = [
-        g for g in range(1, max(kxk) + 1)
-        if not only_dividing or all(width % min(g, width) == 0 for width in kxk)
-    ][:128]  # fmt: skip
-    return [
-        (g, p, one) for g in groups for p in range(65 if g > 1 else 1) for one in p_of_1x1
-    ]  # fmt: skip
+def _candidates(layers, distribution):
+    """Yield lists of functions layer -> (g, p); the next where one does not reach the target."""
+    if distribution == "per_filter":
+        yield per_filter_candidates(layers)
+        return
+    yield uniform_candidates(layers, only_dividing=True)
+    yield uniform_candidates(layers, only_dividing=False)
 
 
 def _search(layers, candidates, pixels, kept, parity):
@@ -111,11 +104,15 @@ def _search(layers, candidates, pixels, kept, parity):
     """
     live = np.zeros((len(layers), len(candidates)))
     cost = np.zeros_like(live)
+    known = {}
     for line, layer in enumerate(layers):
         if not layer.sparse:
             live[line] = layer.dense_weight_count
             continue
-        g, p = np.array([_setting(layer, candidate) for candidate in candidates]).T
+        key = (layer.in_channels, layer.filters, layer.kernel_size)
+        if key not in known:
+            known[key] = np.array([candidate(layer) for candidate in candidates]).T
+        g, p = known[key]
         shape = (layer.in_channels, layer.filters)
         live[line] = live_weights(*shape, layer.kernel_size, g, p, parity)
         if layer.kernel_size != (1, 1):
@@ -124,6 +121,8 @@ def _search(layers, candidates, pixels, kept, parity):
         layer.dense_weight_count * pixel for layer, pixel in zip(layers, pixels, strict=True)
     )
     share = live * pixels[:, None] / total
+    near = np.argsort(np.abs(np.log(share.sum(0) / kept)), kind="stable")[:NEAREST]
+    live, cost, share = live[:, near], cost[:, near], share[:, near]
     sparse = np.array([layer.sparse for layer in layers])
     cost = cost / sparse.sum()
     best = None
@@ -142,7 +141,8 @@ def _search(layers, candidates, pixels, kept, parity):
         keys = np.where(miss <= NETWORK_TOLERANCE, costs, 1e3 + miss)
         index_a, index_b = np.unravel_index(np.argmin(keys), keys.shape)
         if best is None or keys[index_a, index_b] < best[0]:
-            best = (keys[index_a, index_b], index_a, index_b, split, reached[index_a, index_b])
+            found = (near[index_a], near[index_b], split, reached[index_a, index_b])
+            best = (keys[index_a, index_b], *found)
     return best[1:]
 
 

@@ -7,7 +7,8 @@ SHOWN = 32  # filters and channels drawn unless asked for by name: more cannot b
 SET_GAP = 0.6  # between sets, in cells
 
 
-def _pyplot():
+def pyplot():
+    """Return matplotlib.pyplot, or say what brings it."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -108,7 +109,7 @@ def plot_pattern(pattern, path=None, *, filters=None, channels=None):
     filters = _indices("filters", filters, _some_filters(pattern), pattern.filters)
     shown = range(min(SHOWN, pattern.in_channels))
     channels = _indices("channels", channels, shown, pattern.in_channels)
-    plt = _pyplot()
+    plt = pyplot()
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Patch, Rectangle
 

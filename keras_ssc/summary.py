@@ -1,11 +1,22 @@
 """What a model weighs: live weights and multiply-adds, beside those of its dense twin."""
 
 import math
+import re
 from dataclasses import dataclass
 
 import keras
 
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.tables import text_table
+
+_CONVOLUTIONS = (
+    keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D,
+    keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D,
+)  # fmt: skip
+_SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose,
+)  # fmt: skip
 
 
 def flat_layers(model):
@@ -27,12 +38,13 @@ def flat_layers(model):
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """Weights and multiply-adds of a model; `str()` gives a table.
+    """Weights, bytes and multiply-adds of a model; `str()` gives a table.
 
     Attributes:
-        rows: list of dicts, one for each convolution and Dense layer: name, type, g, p (None where
-            dense), output_shape, live_weights, dense_weights, sparsity, macs, dense_macs (None
-            where the map's size is unknown), execution.
+        rows: list of dicts, as `pandas.DataFrame` takes them, one for each convolution and Dense
+            layer (two for a separable one): name, type, kernel_shape (of the dense twin), g, p
+            (None where dense), output_shape, live_weights, dense_weights, sparsity, macs,
+            dense_macs (None where the map's size is unknown), bytes, dense_bytes, execution.
         parameters, trainable_parameters: all variables of the model.
         dense_trainable_parameters: the trainable parameters of the dense twin.
     """
@@ -78,22 +90,33 @@ class ModelSummary:
         """Multiply-adds of the dense twin for one image."""
         return self._total("dense_macs")
 
+    @property
+    def bytes(self):
+        """Bytes of all Conv and Dense kernels, as stored."""
+        return self._total("bytes")
+
+    @property
+    def dense_bytes(self):
+        """Bytes of all Conv and Dense kernels of the dense twin."""
+        return self._total("dense_bytes")
+
+    @property
+    def totals(self):
+        """The totals as a dict."""
+        names = (
+            "live_weights", "dense_weights", "network_sparsity", "layer_sparsity", "macs",
+            "dense_macs", "bytes", "dense_bytes", "parameters", "trainable_parameters",
+            "dense_trainable_parameters",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names}
+
     def __str__(self):
-        head = ("layer", "type", "g", "p", "output", "live", "dense", "sparsity", "multiply-adds",
-                "dense", "execution")  # fmt: skip
-        lines = [head, *(_cells(row) for row in self.rows)]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-        left = (0, 1, len(head) - 1)
-        table = [
-            "  ".join(
-                cell.ljust(width) if column in left else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        ]
-        table.insert(1, "-" * max(len(line) for line in table))
+        head = ("layer", "type", "kernel", "g", "p", "output", "live", "dense", "sparsity",
+                "multiply-adds", "bytes", "execution")  # fmt: skip
+        table = text_table(head, [_cells(row) for row in self.rows], left=(0, 1, len(head) - 1))
         totals = [
             f"Conv and Dense kernels   {self.live_weights:,} live of {self.dense_weights:,}",
+            f"Bytes of these kernels   {self.bytes:,} of {self.dense_bytes:,}",
             f"Network sparsity         {self.network_sparsity:.4f}",
             f"Sparsity of SSC layers   {self.layer_sparsity:.4f}",
             f"Multiply-adds            {_count(self.macs)} of {_count(self.dense_macs)}",
@@ -101,7 +124,7 @@ class ModelSummary:
             f"of {self.dense_trainable_parameters:,}",
             f"All parameters           {self.parameters:,}",
         ]
-        return "\n".join([*table, "", *totals])
+        return "\n".join([table, "", *totals])
 
 
 def _count(value):
@@ -112,19 +135,23 @@ def _cells(row):
     def text(value):
         return "-" if value is None else str(value)
 
-    shape = " x ".join("?" if size is None else str(size) for size in row["output_shape"])
+    def shape(sizes):
+        return "x".join("?" if size is None else str(size) for size in sizes)
+
     return (
-        row["name"], row["type"], text(row["g"]), text(row["p"]), shape,
-        _count(row["live_weights"]), _count(row["dense_weights"]), f"{row['sparsity']:.4f}",
-        _count(row["macs"]), _count(row["dense_macs"]), text(row["execution"]),
+        row["name"], row["type"], shape(row["kernel_shape"]), text(row["g"]), text(row["p"]),
+        shape(row["output_shape"]), _count(row["live_weights"]), _count(row["dense_weights"]),
+        f"{row['sparsity']:.4f}", _count(row["macs"]), _count(row["bytes"]),
+        text(row["execution"]),
     )  # fmt: skip
 
 
 def summary(model):
-    """Return the weights and multiply-adds of every convolution and Dense layer of a model.
+    """Return weights, bytes and multiply-adds of every convolution and Dense layer of a model.
 
-    Counted are Conv2D (also grouped), DepthwiseConv2D, SeparableConv2D, Dense and SSCConv2D
-    kernels, nested models included; biases and BatchNormalization count as parameters only.
+    Counted are the kernels of SSCConv2D, Dense and Keras's convolutions (grouped, depthwise,
+    separable and transposed ones too), nested models included. A shared layer counts once, also
+    its multiply-adds; biases and BatchNormalization count as parameters only.
 
     Args:
         model: a built `keras.Model`.
@@ -140,8 +167,8 @@ def summary(model):
     >>> model = keras.Sequential(
     ...     [keras.Input((8, 8, 64)), keras_ssc.SSCConv2D(64, 3, g=8, p=3, use_bias=False)])
     >>> result = summary(model)
-    >>> result.network_sparsity, result.macs
-    (0.90625, 124416)
+    >>> result.network_sparsity, result.macs, result.rows[0]["bytes"]
+    (0.90625, 124416, 13824)
     """
     if not model.built:
         raise ValueError(
@@ -155,27 +182,35 @@ def summary(model):
 
 def _rows(layer):
     """The rows of one layer: none, one, or two for a separable convolution."""
-    kernels = []
     if isinstance(layer, SSCConv2D):
-        kernels = [(layer.pattern.weight_count, layer.pattern.dense_weight_count)]
-    elif isinstance(layer, keras.layers.SeparableConv2D):
-        both = (layer.depthwise_kernel, layer.pointwise_kernel)
-        kernels = [(math.prod(kernel.shape),) * 2 for kernel in both]
-    elif isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)):
-        kernels = [(math.prod(layer.kernel.shape),) * 2]
-    return [_row(layer, live, dense) for live, dense in kernels]
+        pattern = layer.pattern
+        shape = (*pattern.kernel_size, pattern.in_channels, pattern.filters)
+        return [_row(layer, shape, pattern.weight_count, layer.variable_dtype)]
+    kernels = []
+    if isinstance(layer, _SEPARABLE):
+        kernels = [layer.depthwise_kernel, layer.pointwise_kernel]
+    elif isinstance(layer, (*_CONVOLUTIONS, *_TRANSPOSED, keras.layers.Dense)):
+        kernels = [layer.kernel]
+    return [
+        _row(layer, tuple(kernel.shape), math.prod(kernel.shape), kernel.dtype)
+        for kernel in kernels
+    ]
 
 
-def _row(layer, live, dense):
+def _row(layer, kernel_shape, live, dtype):
     sparse = isinstance(layer, SSCConv2D)
+    dense = math.prod(kernel_shape)
     input_shape = tuple(layer.get_build_config()["input_shape"])
     output_shape = tuple(layer.compute_output_shape(input_shape))[1:]
-    pixels = _sizes(layer, output_shape)
-    known = None not in pixels
     input_size = _sizes(layer, input_shape[1:])
+    # A transposed convolution multiplies its kernel with every pixel of its input.
+    pixels = input_size if isinstance(layer, _TRANSPOSED) else _sizes(layer, output_shape)
+    known = None not in pixels
+    width = int(re.search(r"\d+", keras.backend.standardize_dtype(dtype))[0]) / 8
     return {
         "name": layer.name,
         "type": type(layer).__name__,
+        "kernel_shape": kernel_shape,
         "g": layer.pattern.g if sparse else None,
         "p": layer.pattern.p if sparse else None,
         "output_shape": output_shape,
@@ -184,6 +219,8 @@ def _row(layer, live, dense):
         "sparsity": 1 - live / dense,
         "macs": math.prod(pixels) * live if known else None,
         "dense_macs": math.prod(pixels) * dense if known else None,
+        "bytes": math.ceil(live * width),
+        "dense_bytes": math.ceil(dense * width),
         "execution": layer.execution_report(input_size)["used"] if sparse else None,
     }
 

@@ -21,6 +21,9 @@ FLOAT64 = not ON_JAX or os.environ.get("JAX_ENABLE_X64") in ("1", "true", "True"
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 
+EXECUTIONS = ["dense", "grouped"] + ([] if ON_JAX else ["native"])
+
+
 def examples(count):
     """Generated settings a test; fewer on JAX, which takes a second to compile each."""
     return hypothesis_settings(max_examples=count // 8 if ON_JAX else count)
@@ -81,7 +84,7 @@ def set_kernel(layer, kernel):
         variable.assign(kernel.reshape(-1)[layer.pattern.flat_indices(positions, filters)])
 
 
-@pytest.mark.parametrize("execution", ["dense", "grouped"])
+@pytest.mark.parametrize("execution", EXECUTIONS)
 @examples(160)
 @given(layers())
 def test_equals_the_reference_in_float32(execution, case):
@@ -89,14 +92,14 @@ def test_equals_the_reference_in_float32(execution, case):
 
 
 @pytest.mark.skipif(not FLOAT64, reason="JAX without JAX_ENABLE_X64 has no float64")
-@pytest.mark.parametrize("execution", ["dense", "grouped"])
+@pytest.mark.parametrize("execution", EXECUTIONS)
 @examples(60)
 @given(layers())
 def test_equals_the_reference_in_float64(execution, case):
     check_layer(*case, execution, "float64", "channels_last", seed=1)
 
 
-@pytest.mark.parametrize("execution", ["dense", "grouped"])
+@pytest.mark.parametrize("execution", EXECUTIONS)
 @examples(30)
 @given(layers())
 def test_equals_the_reference_channels_first(execution, case):

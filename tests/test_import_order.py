@@ -11,10 +11,12 @@ PACKAGE = Path(keras_ssc.__file__).parent
 
 # From the ground up. A module may import from its own floor and from those below.
 FLOORS = (
-    {"patterns", "sparsity", "network_sparsity", "initializers"},
+    {"patterns", "sparsity", "distributions", "network_sparsity", "initializers"}
+    | {"tables", "new_file"},
     {"execution", "native"},
     {"layers"},
-    {"regularizers", "correlation", "pruning", "summary", "export", "convert", "plots"},
+    {"regularizers", "correlation", "pruning", "summary", "export", "convert", "plots"}
+    | {"model_plots"},
     {"applications", "datasets", "callbacks"},
     {"training", "experiments"},
 )

@@ -27,6 +27,7 @@ def test_every_kind_of_layer_by_hand():
             inner,
             layers.Conv2D(6, 1, groups=2, name="grouped"),
             layers.SeparableConv2D(5, 2, name="separable"),
+            layers.Conv2DTranspose(2, 3, strides=2, name="transposed"),
             layers.Flatten(),
             layers.Dense(3, name="dense"),
         ]
@@ -39,15 +40,17 @@ def test_every_kind_of_layer_by_hand():
         ("grouped", 24, 24, 4),
         ("separable", 24, 24, 1),
         ("separable", 30, 30, 1),
-        ("dense", 15, 15, 1),
+        ("transposed", 90, 90, 1),
+        ("dense", 54, 54, 1),
     ]
     assert [(row["name"], row["live_weights"], row["dense_weights"]) for row in found.rows] == [
         (name, sparse, dense) for name, sparse, dense, _ in expected
     ]
     assert found.macs == sum(sparse * pixels for _, sparse, _, pixels in expected)
     assert found.dense_macs == sum(dense * pixels for _, _, dense, pixels in expected)
-    assert found.network_sparsity == 1 - (live + 165) / (576 + 165)
+    assert found.network_sparsity == 1 - (live + 294) / (576 + 294)
     assert found.layer_sparsity == 1 - live / 576
+    assert (found.bytes, found.dense_bytes) == (4 * (live + 294), 4 * (576 + 294))
     assert found.parameters == model.count_params()
     assert found.dense_trainable_parameters == model.count_params() + 576 - live
 
@@ -57,8 +60,24 @@ def test_text_names_every_layer_and_the_totals():
         [keras.Input((8, 8, 64)), keras_ssc.SSCConv2D(64, 3, g=8, p=3, name="mine")]
     )
     text = str(keras_ssc.summary(model))
-    for words in ("mine", "SSCConv2D", "3,456", "36,864", "0.9062", "Network sparsity", "124,416"):
-        assert words in text
+    words = ("mine", "SSCConv2D", "3x3x64x64", "6x6x64", "3,456", "36,864", "0.9062", "124,416",
+             "13,824", "147,456", "Network sparsity")  # fmt: skip
+    assert [word for word in words if word not in text] == []
+
+
+def test_rows_and_totals_are_plain_tables():
+    model = keras.Sequential(
+        [keras.Input((8, 8, 64)), keras_ssc.SSCConv2D(64, 3, g=8, p=3, name="mine")]
+    )
+    found = keras_ssc.summary(model)
+    (row,) = found.rows
+    assert row["kernel_shape"] == (3, 3, 64, 64)
+    assert (row["g"], row["p"], row["output_shape"]) == (8, 3, (6, 6, 64))
+    assert found.totals["dense_macs"] == 36 * 36_864
+    assert found.totals["dense_trainable_parameters"] == 36_864 + 64
+    for name, value in found.totals.items():
+        assert value == getattr(found, name)
+        assert isinstance(value, (int, float))
 
 
 def test_unknown_sizes_are_not_guessed():

@@ -2,9 +2,7 @@
 
 import keras
 
-from keras_ssc.correlation import filter_correlation
-from keras_ssc.layers import SSCConv2D
-from keras_ssc.summary import flat_layers
+from keras_ssc.correlation import layer_correlations
 
 
 class FilterCorrelation(keras.callbacks.Callback):
@@ -44,21 +42,5 @@ class FilterCorrelation(keras.callbacks.Callback):
 
     def correlations(self):
         """Return {"correlation/<layer name>": C_l}, in the order of the model."""
-        found = {
-            layer.name: layer
-            for layer in flat_layers(self.model)
-            if isinstance(layer, (keras.layers.Conv2D, SSCConv2D))
-        }
-        unknown = set(self.layers or ()) - set(found)
-        if unknown:
-            raise ValueError(
-                f"`layers` must name convolutions of the model. Unknown: {sorted(unknown)}. "
-                f"Received: layers={self.layers}"
-            )
-        names = found if self.layers is None else self.layers
-        return {
-            f"correlation/{name}": filter_correlation(
-                keras.ops.convert_to_numpy(keras.ops.cast(found[name].kernel, "float32"))
-            )
-            for name in names
-        }
+        found = layer_correlations(self.model, self.layers)
+        return {f"correlation/{name}": value for name, value in found.items()}

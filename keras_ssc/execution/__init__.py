@@ -4,10 +4,11 @@ from keras_ssc.execution.choose import EXECUTIONS, choose
 from keras_ssc.execution.dense import dense
 from keras_ssc.execution.expand import expand_kernel
 from keras_ssc.execution.grouped import grouped
+from keras_ssc.native import native
 
 __all__ = ["EXECUTIONS", "choose", "convolve", "expand_kernel"]
 
-_FORMS = {"dense": dense, "grouped": grouped}
+_FORMS = {"dense": dense, "grouped": grouped, "native": native}
 
 
 def convolve(x, weights, pattern, form, *, strides=(1, 1), padding="valid", dilation_rate=(1, 1)):
@@ -17,7 +18,7 @@ def convolve(x, weights, pattern, form, *, strides=(1, 1), padding="valid", dila
         x: tensor (batch, height, width, M), channels last.
         weights: list of tensors (positions, filters), one for each of `pattern.matrices`.
         pattern: SSCPattern.
-        form: `"dense"` or `"grouped"`, as `choose` gave it.
+        form: `"dense"`, `"grouped"` or `"native"`, as `choose` gave it.
         strides: (rows, columns).
         padding: `"same"` or `"valid"`.
         dilation_rate: (rows, columns).

@@ -3,11 +3,12 @@
 import keras
 
 from keras_ssc.execution.grouped import why_not_grouped
+from keras_ssc.native import lanes, why_not_native
 
-EXECUTIONS = ("auto", "dense", "grouped")
+EXECUTIONS = ("auto", "dense", "grouped", "native")
 
 
-def choose(execution, pattern, *, strides, padding, sizes):
+def choose(execution, pattern, *, strides, padding, sizes, dtype="float32"):
     """Return (form, why): the form that will compute, and the reason in words.
 
     `execution` is a wish for speed, never a restriction: a form that can't serve a setting gives
@@ -19,9 +20,16 @@ def choose(execution, pattern, *, strides, padding, sizes):
         strides: (rows, columns).
         padding: `"same"` or `"valid"`.
         sizes: (height, width) of the input, None where unknown.
+        dtype: str, of inputs and weights.
     """
     if execution == "dense":
         return "dense", "asked for"
+    if execution == "native" or (execution == "auto" and lanes(pattern) > 1):
+        obstacle = why_not_native(pattern, dtype)
+        if not obstacle:
+            return "native", "asked for" if execution == "native" else "fastest where it can go"
+        if execution == "native":
+            return "dense", obstacle
     obstacle = why_not_grouped(pattern, strides=strides, padding=padding, sizes=sizes)
     if obstacle:
         return "dense", obstacle

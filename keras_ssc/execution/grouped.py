@@ -1,16 +1,21 @@
 """`execution="grouped"`: one small dense convolution per channel class, and a point-wise one.
 
 With g dividing M, the KxK kernels of filter n lie on the channels of one residue class,
-m = s(n) mod g. So the KxK part is g separate convolutions of M / g channels. They are written as
+m = s(n) mod g. So the KxK part is g separate convolutions of M / g channels. TensorFlow does them
+in one operation where that has a fast gradient, on CPU with oneDNN. Elsewhere they are written as
 split + convolutions + concatenation: the libraries' own grouped convolutions have no gradient, or
-a very slow one, on some CPUs and under XLA. The 1x1 part is one point-wise convolution on the
+a very slow one, on other CPUs and under XLA. The 1x1 part is one point-wise convolution on the
 pixels under the centre tap.
 """
 
+import functools
+
+import keras
 import numpy as np
 from keras import ops
 
 from keras_ssc.execution.expand import group_kernel, pointwise_kernel
+from keras_ssc.native import compiled_by_xla
 
 
 def why_not_grouped(pattern, *, strides, padding, sizes):
@@ -36,17 +41,13 @@ def why_not_grouped(pattern, *, strides, padding, sizes):
 
 def grouped(x, weights, pattern, *, strides, padding, dilation_rate):
     """Convolve `x` (batch, height, width, M) class by class. Arguments as for `dense`."""
-    settings = {"strides": strides, "padding": padding, "data_format": "channels_last"}
     classes = pattern.shifts % pattern.g
     order = np.argsort(classes, kind="stable")
-    ends = np.cumsum(np.bincount(classes, minlength=pattern.g))[:-1]
-    kernels = ops.split(group_kernel(weights, pattern, order), ends.tolist(), axis=-1)
-    outputs = [
-        ops.conv(part, kernel, dilation_rate=dilation_rate, **settings)
-        for part, kernel in zip(_channel_classes(x, pattern.g), kernels, strict=True)
-        if kernel.shape[-1]
-    ]
-    y = _natural_order(ops.concatenate(outputs, axis=-1), order, pattern.g)
+    counts = np.bincount(classes, minlength=pattern.g)
+    kernel = group_kernel(weights, pattern, order)
+    convolve = _at_once if len(set(counts)) == 1 and one_operation_is_fast(x.dtype) else _one_by_one
+    y = convolve(_by_classes(x, pattern.g), kernel, counts, strides, padding, dilation_rate)
+    y = _natural_order(y, order, pattern.g)
     if pattern.pointwise_channels:
         centre = _pixels_under_centre(x, pattern, strides, padding, dilation_rate)
         y = y + ops.conv(centre, pointwise_kernel(weights, pattern), data_format="channels_last")
@@ -59,12 +60,57 @@ def _shape(x):
     return [known if known is not None else now for known, now in sizes]
 
 
-def _channel_classes(x, g):
-    """Split the channels into g tensors: channels 0, g, 2g, ...; then 1, g + 1, ...; and so on."""
+def _by_classes(x, g):
+    """Bring the channels into the order 0, g, 2g, ..., 1, g + 1, ...: class after class."""
     batch, height, width, channels = _shape(x)
     x = ops.reshape(x, (batch, height, width, channels // g, g))
-    x = ops.reshape(ops.swapaxes(x, -1, -2), (batch, height, width, channels))
-    return ops.split(x, g, axis=-1)
+    return ops.reshape(ops.swapaxes(x, -1, -2), (batch, height, width, channels))
+
+
+def _one_by_one(x, kernel, counts, strides, padding, dilation_rate):
+    """One convolution for each class, of `counts[c]` filters."""
+    kernels = ops.split(kernel, np.cumsum(counts)[:-1].tolist(), axis=-1)
+    settings = {"strides": strides, "padding": padding, "data_format": "channels_last"}
+    outputs = [
+        ops.conv(part, own, dilation_rate=dilation_rate, **settings)
+        for part, own in zip(ops.split(x, len(counts), axis=-1), kernels, strict=True)
+        if own.shape[-1]
+    ]
+    return ops.concatenate(outputs, axis=-1)
+
+
+def _at_once(x, kernel, counts, strides, padding, dilation_rate):
+    """TensorFlow's grouped convolution, called by its own name: Keras would send it to XLA."""
+    import tensorflow as tf
+
+    return tf.nn.conv2d(x, kernel, strides, padding.upper(), dilations=dilation_rate)
+
+
+def one_operation_is_fast(dtype):
+    """Whether TensorFlow's grouped convolution is here, with its gradients, and not under XLA."""
+    if keras.backend.backend() != "tensorflow" or compiled_by_xla():
+        return False
+    return keras.backend.standardize_dtype(dtype) == "float32" and _has_gradients()
+
+
+@functools.cache
+def _has_gradients():
+    """Try a small one: without oneDNN TensorFlow has no gradient of it on CPU."""
+    import tensorflow as tf
+
+    @tf.function
+    def gradients(x, kernel):
+        y = tf.nn.conv2d(x, kernel, 1, "SAME")
+        return tf.gradients(y, [x, kernel])
+
+    with tf.init_scope():
+        if {device.device_type for device in tf.config.list_logical_devices()} != {"CPU"}:
+            return False
+        try:
+            gradients(tf.ones((1, 4, 4, 8)), tf.ones((3, 3, 4, 8)))
+        except (tf.errors.OpError, ValueError):
+            return False
+    return True
 
 
 def _natural_order(y, order, g):

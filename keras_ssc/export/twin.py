@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_ssc.layers import SSCConv2D
+from keras_ssc.layers import BatchNormalization, SSCConv2D
 
 CONVOLUTIONS = (SSCConv2D, keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
@@ -20,6 +20,7 @@ class TwinBuilder:
         self._layers = {}  # by key: (layer of the twin, function that returns its weights)
         self._names = {}  # how often a name was given
         self._sources = {}  # by id of a convolution's output: (output, layer, its input)
+        self._steps = {}  # by id of one of our BatchNormalizations: Keras's layers in its place
 
     def build(self, model):
         """Return the twin of `model`, a functional or Sequential model with weights."""
@@ -47,12 +48,24 @@ class TwinBuilder:
             if keras.activations.serialize(layer.activation) == "linear":
                 self._sources[id(y)] = (y, layer, args[0])
             return y
+        if type(layer) is BatchNormalization:
+            return self._in_steps(layer, args[0], kwargs.get("residual"))
         if type(layer) is keras.layers.BatchNormalization and id(args[0]) in self._sources:
             _, source, x = self._sources[id(args[0])]
             channel_axis = -1 if source.data_format == "channels_last" else 1
             if layer.axis % 4 == channel_axis % 4:
                 return self.convolution(source, layer, x)
         return self.other(layer, args, kwargs)
+
+    def _in_steps(self, layer, x, residual):
+        """Our BatchNormalization as Keras's, then the sum, then the ReLU."""
+        if id(layer) not in self._steps:
+            self._steps[id(layer)] = keras_steps(layer)
+        norm, add, relu = self._steps[id(layer)]
+        y = self._call(norm, x)
+        if residual is not None:
+            y = self._call(add, [y, residual])
+        return self._call(relu, y) if layer.activation else y
 
     def natural(self, x):
         """Return `x` with its channels in the model's own order."""
@@ -123,6 +136,17 @@ def copied(layer):
             f"Layer `{layer.name}` ({type(layer).__name__}) can't be copied from its config, so "
             f"the model can't be exported: {error}"
         ) from error
+
+
+def keras_steps(layer):
+    """Return Keras's BatchNormalization with the weights of ours, an Add, and a ReLU."""
+    config = layer.get_config()
+    config.pop("activation")
+    norm = keras.layers.BatchNormalization.from_config(config)
+    norm.build_from_config(layer.get_build_config())
+    norm.set_weights(layer.get_weights())
+    add = keras.layers.Add(name=f"{layer.name}_add")
+    return norm, add, keras.layers.ReLU(name=f"{layer.name}_relu")
 
 
 def folded_weights(layer, norm):

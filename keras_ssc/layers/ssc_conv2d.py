@@ -50,7 +50,8 @@ class SSCConv2D(keras.layers.Layer):
         parity: `"halves"` or `"alternate"`, see `SSCPattern`.
         dense_taps: bool, full KxK kernels in place of odd and even ones.
         set_offset: int, extra shift from one set of filters to the next.
-        execution: `"auto"`, `"dense"` or `"grouped"`: how to compute, with equal results.
+        execution: `"auto"`, `"dense"`, `"grouped"` or `"native"`: how to compute, with equal
+            results. A form that can't serve gives way; `execution_report` says why.
         **kwargs: name, dtype, trainable.
 
     Input shape:
@@ -236,7 +237,12 @@ class SSCConv2D(keras.layers.Layer):
 
     def _choose(self, sizes):
         return choose(
-            self.execution, self.pattern, strides=self.strides, padding=self.padding, sizes=sizes
+            self.execution,
+            self.pattern,
+            strides=self.strides,
+            padding=self.padding,
+            sizes=sizes,
+            dtype=self.compute_dtype,
         )
 
     def execution_report(self, input_size=(None, None)):

@@ -1,0 +1,78 @@
+"""The arguments that all builders share, checked, and what their docstrings say of them."""
+
+import os
+
+import keras
+
+ARGUMENTS = """
+    include_top: bool, whether the classifier is there.
+    weights: None, or the path of a `.weights.h5` file of this network.
+    input_tensor: Keras tensor to use as input, or None.
+    input_shape: (height, width, channels), or channels first with `data_format`; height and width
+        may be None. Images are normalised outside: `preprocess_input` of the builder's module.
+    pooling: None, `"avg"` or `"max"`, where `include_top=False`.
+    classes: int.
+    classifier_activation: activation of the classifier; None gives logits.
+    sparsity: float in [0, 1), the wanted network sparsity: 1 - live / dense weights over all Conv
+        and Dense kernels. 0 gives the plain dense network.
+    g, p: ints, one setting for all sparse layers, in place of `sparsity`. A sparse 1x1 layer takes
+        g = 0 and this p; it stays dense where p is 0.
+    distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
+        the paper; or `"per_filter"`, equally many weights for each filter of every sparse layer.
+    shift, parity, set_offset, execution: as for `SSCConv2D`.
+    sparse_classifier: bool. True makes the classifier sparse too: a 1x1 `SSCConv2D` on the pooled
+        map.
+    data_format: `"channels_last"`, `"channels_first"` or None (Keras's setting).
+    dtype: dtype or policy of the layers, such as `"mixed_bfloat16"`; the output is float32 at
+        least.
+    name: str.
+""".strip("\n")
+RETURNS = """
+Returns:
+    `keras.Model` from (batch, height, width, channels) to (batch, classes).
+
+Raises:
+    ValueError: an argument is outside its range, a sparsity can't be reached, or (g, p) is too
+        large for a layer; the message names the argument or the layer.
+""".strip("\n")
+
+
+def check_arguments(input_shape, classes, pooling, weights, data_format):
+    """Return (height, width, channels) of the input; refuse what can't be built.
+
+    Args:
+        input_shape: (height, width, channels), or (channels, height, width) for channels_first.
+        classes: int >= 1.
+        pooling: None, `"avg"` or `"max"`.
+        weights: None or the path of a file.
+        data_format: as for keras.layers.Conv2D.
+    """
+    if data_format not in (None, "channels_last", "channels_first"):
+        raise ValueError(
+            "`data_format` must be 'channels_last' or 'channels_first'. "
+            f"Received: data_format={data_format!r}"
+        )
+    sizes = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
+    if len(sizes) != 3 or not all(
+        size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0)
+        for size in sizes
+    ):
+        raise ValueError(
+            "`input_shape` must be three positive integers, such as (32, 32, 3). "
+            f"Received: input_shape={input_shape!r}"
+        )
+    if (data_format or keras.config.image_data_format()) == "channels_first":
+        sizes = (*sizes[1:], sizes[0])
+    if sizes[-1] is None:
+        raise ValueError(
+            f"`input_shape` must name the channels. Received: input_shape={input_shape!r}"
+        )
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
+        raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
+    if weights is not None and not os.path.isfile(os.fspath(weights)):
+        raise ValueError(
+            f"`weights` must be None or an existing file. No such file: weights={str(weights)!r}"
+        )
+    return sizes

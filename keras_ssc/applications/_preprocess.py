@@ -1,0 +1,55 @@
+"""Images from 0 to 255 brought to mean 0 and deviation 1, as in the networks' training."""
+
+import keras
+
+STATISTICS = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    "tiny_imagenet": ((0.480246, 0.448072, 0.397548), (0.276986, 0.269064, 0.282082)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+def preprocess_input(x, data_format=None, dataset="cifar10"):
+    """Return (x / 255 - mean) / deviation, colour by colour.
+
+    Args:
+        x: float or uint8 array or tensor of RGB images, 0 to 255, colours last or, for
+            channels_first, third from the end.
+        data_format: `"channels_last"`, `"channels_first"` or None (Keras's setting).
+        dataset: `"cifar10"`, `"cifar100"`, `"tiny_imagenet"` or `"imagenet"`.
+
+    Returns:
+        Float tensor of the shape of x.
+
+    Raises:
+        ValueError: the data set or the data format is unknown.
+
+    Example:
+
+    >>> import numpy as np
+    >>> white = preprocess_input(np.full((1, 8, 8, 3), 255, "uint8"))
+    >>> [round(float(value), 2) for value in white[0, 0, 0]]
+    [2.51, 2.6, 2.75]
+
+    Reference: GraSP's code.
+    """
+    if dataset not in STATISTICS:
+        raise ValueError(
+            f"`dataset` must be one of {tuple(STATISTICS)}. Received: dataset={dataset!r}"
+        )
+    data_format = data_format or keras.config.image_data_format()
+    if data_format not in ("channels_last", "channels_first"):
+        raise ValueError(
+            "`data_format` must be 'channels_last' or 'channels_first'. "
+            f"Received: data_format={data_format!r}"
+        )
+    x = keras.ops.convert_to_tensor(x)
+    if "float" not in keras.backend.standardize_dtype(x.dtype):
+        x = keras.ops.cast(x, keras.config.floatx())
+    shape = (3,) if data_format == "channels_last" else (3, 1, 1)
+    mean, deviation = (
+        keras.ops.reshape(keras.ops.convert_to_tensor(values, x.dtype), shape)
+        for values in STATISTICS[dataset]
+    )
+    return (x / 255 - mean) / deviation

@@ -1,0 +1,111 @@
+"""VGG for small images: convolutions with BatchNormalization, one classifier."""
+
+from keras_ssc.applications._builder import builder
+from keras_ssc.applications._preprocess import preprocess_input as preprocess_input
+
+
+def _stages(build, x, numbers):
+    """Five stages of `numbers` convolutions, a 2x2 maximum between them."""
+    for stage, (number, filters) in enumerate(
+        zip(numbers, (64, 128, 256, 512, 512), strict=True), start=1
+    ):
+        if stage > 1:
+            x = build.max_pool(x, f"stage{stage}_pool")
+        for layer in range(1, number + 1):
+            first = stage == layer == 1
+            x = build.conv_bn_relu(x, f"stage{stage}_conv{layer}", filters, sparse=not first)
+    return x
+
+
+@builder()
+def VGG11(build, x):
+    """VGG-11 for small images: `VGG19` with stages of 1, 1, 2, 2 and 2 convolutions.
+
+    Args:
+        {arguments}
+
+    {returns}
+
+    Example:
+
+    >>> model = VGG11(sparsity=0.9, input_shape=(16, 16, 3))
+    >>> model.output_shape
+    (None, 10)
+
+    Reference: as `VGG19`.
+    """
+    return _stages(build, x, (1, 1, 2, 2, 2))
+
+
+@builder()
+def VGG13(build, x):
+    """VGG-13 for small images: `VGG19` with stages of 2, 2, 2, 2 and 2 convolutions.
+
+    Args:
+        {arguments}
+
+    {returns}
+
+    Example:
+
+    >>> model = VGG13(sparsity=0.9, input_shape=(16, 16, 3))
+    >>> model.output_shape
+    (None, 10)
+
+    Reference: as `VGG19`.
+    """
+    return _stages(build, x, (2, 2, 2, 2, 2))
+
+
+@builder()
+def VGG16(build, x):
+    """VGG-16 for small images: `VGG19` with stages of 2, 2, 3, 3 and 3 convolutions.
+
+    Args:
+        {arguments}
+
+    {returns}
+
+    Example:
+
+    >>> model = VGG16(sparsity=0.9, input_shape=(16, 16, 3))
+    >>> model.output_shape
+    (None, 10)
+
+    Reference: as `VGG19`.
+    """
+    return _stages(build, x, (2, 2, 3, 3, 3))
+
+
+@builder()
+def VGG19(build, x):
+    """VGG-19 for small images, with BatchNormalization, at a wanted sparsity.
+
+    | stage | 3x3 convolutions | filters | map |
+    |---|---|---|---|
+    | 1 | 2 | 64 | 32 x 32 |
+    | 2 | 2 | 128 | 16 x 16 |
+    | 3 | 4 | 256 | 8 x 8 |
+    | 4 | 4 | 512 | 4 x 4 |
+    | 5 | 4 | 512 | 2 x 2 |
+    | head | average pool, Dense | classes | |
+
+    Convolutions have no bias and are followed by BatchNormalization and ReLU; a 2x2 maximum stands
+    between two stages. All convolutions but the first are sparse; the classifier stays dense.
+    Images need at least 16 x 16 pixels.
+
+    Args:
+        {arguments}
+
+    {returns}
+
+    Example:
+
+    >>> model = VGG19(sparsity=0.9, input_shape=(16, 16, 3))
+    >>> round(keras_ssc.summary(model).network_sparsity, 3)
+    0.9
+
+    Reference: Simonyan and Zisserman, 2015; in this form Wang et al., GraSP; Verma et al.,
+    section 4.1 (its use).
+    """
+    return _stages(build, x, (2, 2, 4, 4, 4))

@@ -1,0 +1,46 @@
+"""A sparse model made dense again, with equal outputs."""
+
+import keras
+
+from keras_ssc.convert.graph import check_graph, copy_graph
+from keras_ssc.layers import SSCConv2D
+
+
+def densify(model):
+    """Return a copy of a model whose SSCConv2D layers are Conv2D with the same kernels.
+
+    The outputs are equal, to rounding; the zeros are stored and computed with. `model` is not
+    touched.
+
+    Args:
+        model: a built functional or Sequential `keras.Model`; models inside it are converted too.
+
+    Returns:
+        `keras.Model` of standard Keras layers, compiled like `model` if that is.
+
+    Raises:
+        TypeError: `model` is no Keras model.
+        ValueError: the model is subclassed, not built, or holds no SSCConv2D.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((8, 8, 64)), keras_ssc.SSCConv2D(64, 3, g=8, p=3)])
+    >>> type(densify(model).layers[0]).__name__
+    'Conv2D'
+    """
+    check_graph(model)
+    copy, exchanged = copy_graph(model, _dense_layer)
+    if not exchanged:
+        raise ValueError(f"`model` must hold an SSCConv2D layer. Received: {model.name!r}")
+    for old, new in exchanged:
+        bias = [old.bias] if old.use_bias else []
+        new.set_weights([keras.ops.convert_to_numpy(one) for one in (old.kernel, *bias)])
+    return copy
+
+
+def _dense_layer(layer):
+    """An unbuilt Conv2D with the settings of an SSCConv2D, None for other layers."""
+    if not isinstance(layer, SSCConv2D):
+        return None
+    config, known = layer.get_config(), keras.layers.Conv2D(1, 1).get_config()
+    return keras.layers.Conv2D.from_config({name: config[name] for name in config if name in known})

@@ -1,0 +1,96 @@
+"""A dense model made sparse: Conv2D becomes SSCConv2D, all else stays."""
+
+import keras
+
+from keras_ssc.convert.graph import copy_graph
+from keras_ssc.convert.plan import conversion_plan
+from keras_ssc.layers import SSCConv2D
+
+
+def sparsify(
+    model,
+    sparsity=0.9,
+    *,
+    keep=None,
+    from_dense=False,
+    dense=False,
+    shift="cyclic",
+    parity="halves",
+    execution="auto",
+):
+    """Return a copy of a model whose Conv2D layers are SSCConv2D; the model is not touched.
+
+    Graph, names, shared and nested layers, compile settings and all other weights stay as they
+    are. Strides, dilation, padding, bias, activation, regularizers and the like are carried over;
+    1x1 convolutions get g = 0 and a p. Grouped, depthwise, separable and transposed convolutions
+    and layers of your own stay; `conversion_plan` names them, and what each layer gets.
+
+    Args:
+        model: a built functional or Sequential `keras.Model`; models inside it are converted too.
+        sparsity: float in (0, 1), the fraction of weights to remove from the kernels of the
+            converted layers together. A layer too narrow for it gets its sparsest pattern, wide
+            ones make up for it.
+        keep: list of names, or function (layer) -> bool: layers that stay dense. None: the first
+            convolution and the classifier, which is a last Dense or 1x1 layer with no other
+            weights behind it. A `keep` of yours takes the place of that rule.
+        from_dense: bool. True: live weights start at the values of the dense kernel, which is
+            where fine-tuning begins; BatchNormalization still has the dense model's statistics
+            then, and needs some hundred steps to forget them. False: they are drawn anew.
+        dense: bool. True: Dense layers on maps (batch, height, width, channels), as in ConvNeXt,
+            become 1x1 SSCConv2D layers.
+        shift, parity: as for `SSCPattern`.
+        execution: as for `SSCConv2D`.
+
+    Returns:
+        `keras.Model`, compiled like `model` if that is.
+
+    Raises:
+        TypeError: `model` is no Keras model, or an argument is of the wrong type.
+        ValueError: the model is subclassed, not built, has nothing to convert, or holds a layer
+            that its config can't make anew (a Lambda of a Python lambda, for one); or `sparsity`
+            can't be reached: the message says what can.
+
+    Example:
+
+    >>> model = keras.Sequential([
+    ...     keras.Input((16, 16, 3)), keras.layers.Conv2D(64, 3), keras.layers.Conv2D(64, 3),
+    ...     keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10)])
+    >>> sparse = sparsify(model, 0.9)
+    >>> [type(layer).__name__ for layer in sparse.layers]
+    ['Conv2D', 'SSCConv2D', 'GlobalAveragePooling2D', 'Dense']
+    """
+    options = SSCConv2D(1, 1, g=0, p=1, execution=execution).get_config()  # checks `execution`
+    plan = conversion_plan(model, sparsity, keep=keep, dense=dense, shift=shift, parity=parity)
+    patterns = {id(one.layer): one.pattern for one in plan.layers if one.pattern}
+
+    def exchange(layer):
+        if id(layer) not in patterns:
+            return None
+        return _sparse_layer(layer, patterns[id(layer)], options)
+
+    copy, exchanged = copy_graph(model, exchange)
+    for old, new in exchanged:
+        _copy_weights(old, new, from_dense)
+    return copy
+
+
+def _sparse_layer(layer, pattern, options):
+    """An unbuilt SSCConv2D: `options`, over them those of the layer, over them the pattern's."""
+    config = {name: value for name, value in layer.get_config().items() if name in options}
+    if isinstance(layer, keras.layers.Dense):
+        config["data_format"] = "channels_last"
+    given = ("filters", "kernel_size", "g", "p", "shift", "parity", "set_offset")
+    config |= {name: getattr(pattern, name) for name in given}
+    return SSCConv2D.from_config(options | config)
+
+
+def _copy_weights(old, new, from_dense):
+    """Give `new` the bias of `old`, and with `from_dense` the live entries of its kernel."""
+    weights = new.get_weights()
+    kernel = keras.ops.convert_to_numpy(old.kernel).reshape(-1)
+    if from_dense:
+        for index, (_, positions, filters) in enumerate(new.pattern.matrices):
+            weights[index] = kernel[new.pattern.flat_indices(positions, filters)]
+    if old.use_bias:
+        weights[-1] = keras.ops.convert_to_numpy(old.bias)
+    new.set_weights(weights)

@@ -1,0 +1,88 @@
+"""Batch normalisation with the residual sum and the ReLU that follow it, in one layer."""
+
+import keras
+
+from keras_ssc.layers.arguments import one_of
+from keras_ssc.native import batch_norm, scale_shift, why_not_native_operations
+
+
+@keras.saving.register_keras_serializable(package="keras_ssc")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's BatchNormalization with an optional residual sum and ReLU behind it.
+
+        y = activation(gamma * (x - mean) / sqrt(variance + epsilon) + beta + residual)
+
+    Values, gradients, moving statistics, names of variables and weights files are those of
+    keras.layers.BatchNormalization, keras.layers.Add and ReLU. On CPU, in float32, the native
+    operations pass over the activations as few times as can be; elsewhere (JAX, XLA, exported
+    files, other precisions) Keras's own operations compute.
+
+    Args:
+        *args: as for keras.layers.BatchNormalization.
+        activation: `"relu"` or None.
+        **kwargs: as for keras.layers.BatchNormalization.
+
+    Call arguments:
+        inputs: tensor (batch, ..., channels).
+        residual: tensor like `inputs` that is added before the activation, or None.
+        training: bool; True: the moments of the batch, and the moving ones are updated.
+        mask: as for keras.layers.BatchNormalization.
+
+    Raises:
+        ValueError: `activation` is something else.
+
+    Example:
+
+    >>> import numpy as np
+    >>> x = np.ones((2, 4, 4, 8), "float32")
+    >>> layer = keras_ssc.layers.BatchNormalization(activation="relu")
+    >>> layer(x, residual=x).shape == x.shape
+    True
+
+    Reference: Ioffe and Szegedy, "Batch Normalization"; He et al., "Deep Residual Learning".
+    """
+
+    def __init__(self, *args, activation=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        if activation is not None:
+            activation = one_of("activation", activation, ("relu",))
+        self.activation = activation
+
+    def call(self, inputs, residual=None, training=None, mask=None):
+        """Normalise, add, cut at zero."""
+        relu = self.activation == "relu"
+        if self._why_not_native(inputs, mask):
+            y = super().call(inputs, training=training, mask=mask)
+            if residual is not None:
+                y = keras.ops.add(y, residual)
+            return keras.ops.relu(y) if relu else y
+        x = keras.ops.convert_to_tensor(inputs)
+        if training and self.trainable:
+            y, mean, variance = batch_norm(
+                x, self.gamma, self.beta, residual, relu=relu, epsilon=self.epsilon
+            )
+            kept, new = self.momentum, 1 - self.momentum
+            self.moving_mean.assign(self.moving_mean * kept + mean * new)
+            self.moving_variance.assign(self.moving_variance * kept + variance * new)
+            return y
+        scale = self.gamma / keras.ops.sqrt(self.moving_variance + self.epsilon)
+        shift = self.beta - self.moving_mean * scale
+        return scale_shift(x, scale, shift, residual, relu=relu)
+
+    def _why_not_native(self, inputs, mask):
+        """Return why Keras's own operations compute here, or None."""
+        if mask is not None:
+            return "a mask"
+        if not (self.scale and self.center):
+            return "no scale or no offset"
+        if self.synchronized or getattr(self, "renorm", False):
+            return "moments of more than the batch"
+        if self.axis not in (-1, len(inputs.shape) - 1):
+            return "channels that don't come last"
+        if {self.compute_dtype, self.variable_dtype} != {"float32"}:
+            return f"the native operations compute in float32, not {self.compute_dtype}"
+        return why_not_native_operations()
+
+    def get_config(self):
+        """Return the arguments."""
+        return super().get_config() | {"activation": self.activation}

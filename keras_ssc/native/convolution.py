@@ -1,0 +1,114 @@
+"""The convolution and its gradients by the native operations, on the compact weights."""
+
+import functools
+
+from keras_ssc.native.library import load
+from keras_ssc.patterns import EVEN, ODD
+
+WIDEST = 8
+
+
+def lanes(pattern):
+    """Return 8 where all vectors of 8 filters read consecutive channels, else 1.
+
+    Args:
+        pattern: SSCPattern.
+    """
+    for _, _, filters in pattern.matrices:
+        if len(filters) % WIDEST:
+            return 1
+        vectors = filters.reshape(-1, WIDEST)
+        shifts = pattern.shifts[vectors]
+        if ((vectors[:, 1:] - vectors[:, :-1]) != 1).any():
+            return 1
+        if ((shifts[:, 1:] - shifts[:, :-1]) != 1).any():
+            return 1
+    return WIDEST
+
+
+def native(x, weights, pattern, *, strides, padding, dilation_rate, widest=0, slices=0):
+    """Convolve `x` (batch, height, width, M), float32. Arguments as for `dense`.
+
+    Args:
+        widest: int, floats of the widest vectors to use; 0: the library's choice.
+        slices: int, parts of the work; 0: as many as TensorFlow has threads.
+    """
+    operations = _operations()
+    attributes = _pattern_attributes(pattern) | {
+        "strides": list(strides),
+        "dilations": list(dilation_rate),
+        "padding": padding.upper(),
+        "lanes": widest,
+        "slices": slices,
+    }
+    return operations.KerasSscConv2D(x=x, weights=weights, bias=[], **attributes)
+
+
+def _pattern_attributes(pattern):
+    """What the operations must know of a pattern, as lists of integers."""
+    taps = [pattern.taps(ODD if name == "kernel_odd" else EVEN) for name, _, _ in pattern.matrices]
+    filters = [filters for _, _, filters in pattern.matrices]
+    _, positions, _ = pattern.matrices[0]
+    pointwise = positions[len(positions) - pattern.pointwise_channels :, 2]
+    return {
+        "kernel_size": list(pattern.kernel_size),
+        "kxk": [pattern.g * (k + 1) for k in range(pattern.kxk_channels)],
+        "pointwise": pointwise.tolist(),
+        "taps": [side for list_ in taps for side in list_.ravel().tolist()],
+        "tap_counts": [len(list_) for list_ in taps],
+        "filters": [n for list_ in filters for n in list_.tolist()],
+        "filter_counts": [len(list_) for list_ in filters],
+        "shifts": pattern.shifts.tolist(),
+    }
+
+
+ATTRIBUTES = (
+    "kernel_size",
+    "kxk",
+    "pointwise",
+    "taps",
+    "tap_counts",
+    "filters",
+    "filter_counts",
+    "shifts",
+    "strides",
+    "dilations",
+    "padding",
+    "lanes",
+    "slices",
+)
+
+
+@functools.cache
+def _operations():
+    """Load the operations and tell TensorFlow their gradients, once."""
+    import tensorflow as tf
+
+    operations, why_not = load()
+    if operations is None:
+        raise RuntimeError(f"There are no native operations: {why_not}")
+
+    @tf.RegisterGradient("KerasSscConv2D")
+    def _(op, dy):
+        x, *weights = op.inputs
+        attributes = {name: op.get_attr(name) for name in ATTRIBUTES}
+        attributes["padding"] = tf.compat.as_str(attributes["padding"])
+        dx = operations.KerasSscConv2DInputGradient(
+            x_shape=tf.shape(x), dy=dy, weights=weights, **attributes
+        )
+        dx.set_shape(x.shape)
+        gradients = operations.KerasSscConv2DWeightGradient(
+            x=x, dy=dy, matrices=len(weights), **attributes
+        )
+        return dx, *gradients
+
+    for name in ("KerasSscConv2DInputGradient", "KerasSscConv2DWeightGradient"):
+
+        @tf.RegisterGradient(name)
+        def _(op, *_gradients):
+            raise LookupError(
+                "The native SSC convolution has no second derivative. Use "
+                'execution="dense" in layers that are differentiated twice.'
+            )
+
+    return operations

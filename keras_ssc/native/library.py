@@ -1,0 +1,151 @@
+"""The native operations: compiled on first use, kept for the next, loaded once.
+
+They are compiled against the installed TensorFlow, whose binary interface changes with every
+release, so no wheel could hold them. Nothing here may break an install: where there is no
+compiler, `load` says so in one line and the library paths compute.
+"""
+
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+SOURCE = Path(__file__).parent / "source"
+TENSORFLOW_SOURCES = ("ops.cc", "normalize_ops.cc")
+# Compiled once for every instruction set, into functions that end in its name.
+LOOPS = ("micro", "normalize_loops")
+FLAGS = {"plain": ()}
+if platform.machine().lower() in ("x86_64", "amd64"):
+    FLAGS |= {
+        "avx2": ("-mavx2", "-mfma"),
+        "avx512": ("-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw"),
+    }
+MINUTES = 10
+
+
+class CannotBuild(Exception):
+    """Why there is no native library here."""
+
+
+def cache_folder():
+    """The folder of compiled libraries: `KERAS_SSC_CACHE`, or the user's cache folder."""
+    chosen = os.environ.get("KERAS_SSC_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras_ssc"
+
+
+@functools.cache
+def load():
+    """Return (module of operations, None), or (None, why there is none)."""
+    log = logging.getLogger("keras_ssc")
+    try:
+        import tensorflow as tf
+
+        return tf.load_op_library(str(build())), None
+    except CannotBuild as error:
+        reason = str(error)
+    except Exception as error:  # a library that doesn't load must not stop the user's work
+        reason = f"the native library can't be loaded: {error}"
+    log.warning("keras-ssc computes without its native kernels: %s", reason)
+    return None, reason
+
+
+def build():
+    """Compile the operations, unless the cache has them; return the path of the library."""
+    compiler = _compiler()
+    commands, link = _commands(compiler)
+    target = cache_folder() / f"{_key(compiler, [*commands, link])}.so"
+    if target.exists():
+        return target
+    logging.getLogger("keras_ssc").warning(
+        "keras-ssc compiles its CPU kernels for this TensorFlow, once: about 20 seconds. They are "
+        "kept in %s",
+        target.parent,
+    )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            _run(commands, folder)
+            _run([link], folder)
+            # Another process may have been faster; either file is whole.
+            os.replace(Path(folder) / "library.so", target)
+    except OSError as error:
+        raise CannotBuild(f"{target.parent} can't be written: {error}") from error
+    return target
+
+
+def _compiler():
+    chosen = os.environ.get("CXX")
+    for name in [chosen] if chosen else ["g++", "c++", "clang++"]:
+        path = shutil.which(name)
+        if path:
+            return path
+    raise CannotBuild(f"no C++ compiler ({chosen or 'g++'}) was found")
+
+
+def _commands(compiler):
+    """The command lines: one for each object, and the one that links them."""
+    import tensorflow as tf
+
+    common = [compiler, "-std=c++17", "-fPIC", "-w", "-c"]
+    headers = tf.sysconfig.get_compile_flags()
+    commands, objects = [], []
+    for source in sorted(SOURCE.glob("*.cc")):
+        options = headers if source.name in TENSORFLOW_SOURCES else []
+        variants = {source.stem: ["-O2", *options]}
+        if source.stem in LOOPS:
+            # GNU's dialect: products and sums may be contracted to one multiply-add.
+            variants = {
+                f"{source.stem}_{name}": ["-std=gnu++17", "-O3", *flags, f"-DINSTRUCTIONS={name}"]
+                for name, flags in FLAGS.items()
+            }
+        for name, flags in variants.items():
+            objects.append(f"{name}.o")
+            commands.append([*common, *flags, str(source), "-o", objects[-1]])
+    link = [compiler, "-shared", *objects, "-o", "library.so", *tf.sysconfig.get_link_flags()]
+    return commands, link
+
+
+def _key(compiler, commands):
+    """Name a library by all that goes into it."""
+    import tensorflow as tf
+
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+    flags = repr(commands).replace(str(SOURCE), "")
+    parts = [tf.__version__, platform.machine(), version.stdout, flags]
+    parts += [path.read_text(encoding="utf-8") for path in sorted(SOURCE.iterdir())]
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return f"tensorflow-{tf.__version__}-{digest[:16]}"
+
+
+def _run(commands, folder):
+    """Run commands side by side, as many at a time as there are processors."""
+    waiting, running = list(commands), []
+    try:
+        while waiting or running:
+            while waiting and len(running) < (os.cpu_count() or 1):
+                command = waiting.pop(0)
+                running.append(
+                    subprocess.Popen(
+                        command,
+                        cwd=folder,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.STDOUT,
+                        text=True,
+                    )
+                )
+            process = running.pop(0)
+            output, _ = process.communicate(timeout=MINUTES * 60)
+            if process.returncode:
+                raise CannotBuild(f"{process.args[0]} failed: {output.strip()[-500:]}")
+    except subprocess.TimeoutExpired as error:
+        raise CannotBuild(f"the compiler took more than {MINUTES} minutes") from error
+    finally:
+        for process in running:
+            process.kill()

@@ -1,0 +1,269 @@
+// The forward pass and the gradient by input: every destination pixel is a sum over live taps.
+//
+// Both walk along lines of pixels that share their taps: the pixels of a row, with zeros copied
+// beyond its ends; on small maps the same pixel of several images, where dead taps are left out.
+#include <algorithm>
+
+#include "plan.h"
+#include "tile.h"
+
+namespace keras_ssc {
+namespace {
+
+constexpr int kAcrossImages = 8;          // maps narrower than this take lines across images
+constexpr int kImages = 6;                // of such a line
+constexpr long kTileFloats = 48 * 1024;   // of a tile of rows: stays in the second cache
+constexpr long kLeastChunk = 6 * 1024;    // packed weights that stay in the first cache
+
+struct Steps {
+  std::vector<int> offsets, weights;
+};
+
+struct Line {
+  int first, step, count, base, kind;  // destination columns, and which of the column classes
+};
+
+// Pass: what is read (source), what is written (destination), where the taps lie.
+struct Pass {
+  const Problem& problem;
+  const Plan& plan;
+  const bool forward, across;
+  const int source_rows, source_columns, source_channels;
+  const int rows, columns, channels;
+  std::vector<Reach> row_reach;
+  std::vector<int> row_kind;
+  std::vector<Line> lines;                          // of one destination row
+  std::vector<std::vector<std::vector<Steps>>> steps;  // by row class, column class, terms
+  Tile tile = {};
+  int tile_rows = 0;  // destination rows of a tile
+
+  Pass(const Problem& p, const Plan& plan, bool forward)
+      : problem(p),
+        plan(plan),
+        forward(forward),
+        across((forward ? p.columns.out : p.columns.in) < kAcrossImages && p.batch > 1),
+        source_rows(forward ? p.rows.in : p.rows.out),
+        source_columns(forward ? p.columns.in : p.columns.out),
+        source_channels(forward ? p.pattern.in_channels : p.pattern.out_channels),
+        rows(forward ? p.rows.out : p.rows.in),
+        columns(forward ? p.columns.out : p.columns.in),
+        channels(forward ? p.pattern.out_channels : p.pattern.in_channels) {
+    std::vector<Reach> row_kinds, column_kinds;
+    for (int r = 0; r < rows; ++r) {
+      row_reach.push_back(reach(p.rows, p.pattern.kernel[0], r, true));
+      row_kind.push_back(kind_of(row_kinds, row_reach.back()));
+    }
+    const int step = across ? columns : forward ? 1 : p.columns.stride;
+    for (int c = 0; c < std::min(step, columns); ++c) {
+      const Reach at = reach(p.columns, p.pattern.kernel[1], c, across);
+      const int count = across ? 0 : (columns - c + step - 1) / step;
+      lines.push_back({c, step, count, at.base, kind_of(column_kinds, at)});
+    }
+    set_tile(column_kinds);
+    for (const Reach& row : row_kinds) {
+      steps.emplace_back();
+      for (const Reach& column : column_kinds) steps.back().push_back(live_steps(row, column));
+    }
+  }
+
+  Reach reach(const Axis& axis, int kernel, int at, bool inside) const {
+    return forward ? forward_reach(axis, kernel, at, inside)
+                   : backward_reach(axis, kernel, at, inside);
+  }
+
+  static int kind_of(std::vector<Reach>& kinds, const Reach& reach) {
+    for (int i = 0; i < (int)kinds.size(); ++i)
+      if (kinds[i].relative == reach.relative) return i;
+    kinds.push_back(reach);
+    return (int)kinds.size() - 1;
+  }
+
+  // Source pixels from one pixel of a line to the next.
+  int source_step() const { return forward ? problem.columns.stride : 1; }
+
+  // First and last source row that the destination rows [from, to) read; none: last < first.
+  std::array<int, 2> source_span(int from, int to) const {
+    std::array<int, 2> span = {source_rows, -1};
+    for (int r = from; r < to; ++r)
+      for (int relative : row_reach[r].relative)
+        if (relative != kDead) {
+          span[0] = std::min(span[0], row_reach[r].base + relative);
+          span[1] = std::max(span[1], row_reach[r].base + relative);
+        }
+    return span;
+  }
+
+  void set_tile(const std::vector<Reach>& column_kinds) {
+    tile.columns = source_columns;
+    tile.channels = source_channels;
+    tile.extra = forward ? problem.lanes : problem.lanes > 1 ? 8 : 0;  // dX: off the power of two
+    tile.images = 1;
+    for (const Line& line : lines)
+      for (int relative : column_kinds[line.kind].relative) {
+        if (across || relative == kDead) continue;
+        const int first = line.base + relative, last = first + (line.count - 1) * source_step();
+        tile.left = std::max(tile.left, -first);
+        tile.right = std::max(tile.right, last - (source_columns - 1));
+      }
+    for (tile_rows = rows;; tile_rows = (tile_rows + 1) / 2) {
+      tile.rows = 1;
+      for (int r = 0; r < rows; r += tile_rows) {
+        const auto span = source_span(r, std::min(rows, r + tile_rows));
+        tile.rows = std::max(tile.rows, span[1] - span[0] + 1);
+      }
+      if (tile_rows == 1 || tile.image() <= kTileFloats) break;
+    }
+    if (across) {
+      const long most = std::max(1L, 4 * kTileFloats / tile.image());
+      tile.images = (int)std::min<long>({most, kImages, problem.batch});
+    }
+  }
+
+  std::vector<Steps> live_steps(const Reach& row, const Reach& column) const {
+    std::vector<Steps> all;
+    for (const auto& terms : plan.terms) {
+      Steps live;
+      for (int k = 0; k < (int)terms.size(); ++k) {
+        const int r = row.relative[terms[k].tap_row], c = column.relative[terms[k].tap_column];
+        if (r == kDead || c == kDead) continue;
+        live.offsets.push_back((int)(r * tile.row() + c * tile.pixel()) + terms[k].channel);
+        live.weights.push_back(k);
+      }
+      all.push_back(live);
+    }
+    return all;
+  }
+};
+
+// One thread's share of a pass.
+class Worker {
+ public:
+  Worker(const Pass& pass, const float* source, const float* packed, const float* bias,
+         float* destination)
+      : pass_(pass),
+        source_(source),
+        packed_(packed),
+        bias_(bias),
+        destination_(destination),
+        input_(pass.tile.floats()),
+        chunk_rows_(pass.plan.packed_floats <= kLeastChunk ? 1 : pass.tile_rows),
+        pixel_(pass.channels + (pass.forward ? 0 : pass.problem.lanes)),
+        output_(pass.forward ? 0 : pass.tile.images * chunk_rows_ * pass.columns * pixel_) {
+    pass.tile.clear(input_.data());
+  }
+
+  // Destination rows [from, to) of some images.
+  void run(int image, int images, int from, int to) {
+    const Pass& p = pass_;
+    const auto span = p.source_span(from, to);
+    const long row = (long)p.source_columns * p.source_channels;
+    first_row_ = span[0];
+    if (span[1] >= span[0])
+      p.tile.fill(*p.problem.micro, input_.data(), source_ + (image * (long)p.source_rows + span[0]) * row, row,
+                  p.source_rows * row, images, span[1] - span[0] + 1);
+    for (int r = from; r < to; r += chunk_rows_) {
+      const int end = std::min(to, r + chunk_rows_);
+      if (p.forward) {
+        const long pixels = (image * (long)p.rows + r) * p.columns;
+        chunk(r, end, images, destination_ + pixels * p.channels, (long)p.rows * p.columns);
+      } else {
+        const long pixels = (long)(end - r) * p.columns;
+        clear(images * pixels);
+        chunk(r, end, images, output_.data(), pixels);
+        for (int i = 0; i < images; ++i)
+          p.problem.micro->fold(
+              {output_.data() + i * pixels * pixel_,
+               destination_ + ((image + i) * (long)p.rows + r) * p.columns * p.channels, pixels,
+               p.channels, p.problem.lanes});
+      }
+    }
+  }
+
+ private:
+  // All blocks of rows [from, to); `y` is where their first pixel of the first image goes.
+  void chunk(int from, int to, int images, float* y, long pixels_per_image) {
+    const Pass& p = pass_;
+    for (const Block& block : p.plan.blocks) {
+      const int most = std::min(kMaxRows, p.problem.micro->registers / block.vectors);
+      Product a = {};
+      a.w = packed_ + block.packed;
+      a.start = bias_;
+      a.y_offsets = block.out;
+      a.add = block.add;
+      a.x_pixel = p.across ? p.tile.image() : p.source_step() * p.tile.pixel();
+      for (int r = from; r < to; ++r)
+        for (const Line& line : p.lines) {
+          const Steps& steps = p.steps[p.row_kind[r]][line.kind][block.terms];
+          a.x_offsets = steps.offsets.data();
+          a.w_rows = steps.weights.data();
+          a.steps = (int)steps.offsets.size();
+          a.x = input_.data() + (p.row_reach[r].base - first_row_) * p.tile.row() +
+                (line.base + p.tile.left) * p.tile.pixel();
+          a.y_pixel = (p.across ? pixels_per_image : line.step) * pixel_;
+          a.y = y + ((r - from) * (long)p.columns + line.first) * pixel_;
+          int left = p.across ? images : line.count;
+          for (int parts = (left + most - 1) / most; parts; --parts) {
+            const int size = (left + parts - 1) / parts;
+            p.problem.micro->product[size][block.vectors](a);
+            a.x += size * a.x_pixel;
+            a.y += size * a.y_pixel;
+            left -= size;
+          }
+        }
+    }
+  }
+
+  // Zero what no block stores to before others add to it.
+  void clear(long pixels) {
+    const int from = pass_.plan.stored;
+    for (long i = 0; i < pixels; ++i)
+      std::fill(output_.data() + i * pixel_ + from, output_.data() + (i + 1) * pixel_, 0.f);
+  }
+
+  const Pass& pass_;
+  const float *source_, *packed_, *bias_;
+  float* destination_;
+  Buffer input_;
+  const int chunk_rows_;
+  const long pixel_;
+  Buffer output_;
+  int first_row_ = 0;
+};
+
+void contract(const Problem& problem, const Plan& plan, bool forward, const float* source,
+              const std::vector<const float*>& weights, const float* bias, float* destination,
+              int slices, const Runner& run) {
+  Buffer packed(plan.packed_floats);
+  pack(plan, problem.lanes, weights, packed.data());
+  const Pass pass(problem, plan, forward);
+  const int images = pass.tile.images;
+  const int groups = (problem.batch + images - 1) / images;
+  const int tiles = (pass.rows + pass.tile_rows - 1) / pass.tile_rows;
+  const long units = (long)groups * tiles;
+  slices = (int)std::min<long>(slices, units);
+  run(slices, [&](int slice) {
+    Worker worker(pass, source, packed.data(), bias, destination);
+    for (long unit = units * slice / slices; unit < units * (slice + 1) / slices; ++unit) {
+      const int image = (int)(unit / tiles) * images, from = (int)(unit % tiles) * pass.tile_rows;
+      worker.run(image, std::min(images, problem.batch - image), from,
+                 std::min(pass.rows, from + pass.tile_rows));
+    }
+  });
+}
+
+}  // namespace
+
+void forward(const Problem& problem, const float* x, const std::vector<const float*>& weights,
+             const float* bias, float* y, int slices, const Runner& run) {
+  const Plan plan = forward_plan(problem.pattern, problem.lanes);
+  contract(problem, plan, true, x, weights, bias, y, slices, run);
+}
+
+void input_gradient(const Problem& problem, const float* dy,
+                    const std::vector<const float*>& weights, float* dx, int slices,
+                    const Runner& run) {
+  const Plan plan = input_gradient_plan(problem.pattern, problem.lanes);
+  contract(problem, plan, false, dy, weights, nullptr, dx, slices, run);
+}
+
+}  // namespace keras_ssc

@@ -1,0 +1,36 @@
+// Which compiled inner loops this CPU can run.
+#include "lanes.h"
+#include "normalize.h"
+
+namespace keras_ssc {
+namespace {
+
+#ifdef __x86_64__
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+}
+#endif
+
+}  // namespace
+
+const Micro* micro_for(int lanes) {
+#ifdef __x86_64__
+  if (has_avx512())
+    if (const Micro* micro = micro_avx512(lanes)) return micro;
+  if (has_avx2())
+    if (const Micro* micro = micro_avx2(lanes)) return micro;
+#endif
+  return micro_plain(lanes);
+}
+
+const NormalizeLoops& normalize_loops() {
+#ifdef __x86_64__
+  if (has_avx512()) return *normalize_avx512();
+  if (has_avx2()) return *normalize_avx2();
+#endif
+  return *normalize_plain();
+}
+
+}  // namespace keras_ssc

@@ -1,0 +1,57 @@
+// Structured Sparse Convolution with filters as vector lanes: the three passes, float32, NHWC.
+//
+// Consecutive filters of a set read consecutive channels, so a vector of filters takes one
+// contiguous load of x and one of w for every position: no gather and no index table.
+// No TensorFlow in here; ops.cc hands the arrays over.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <vector>
+
+#include "micro.h"
+
+namespace keras_ssc {
+
+// One spatial axis of the convolution.
+struct Axis {
+  int in, out, stride, dilation, pad;  // pad: zeros before the first pixel
+};
+
+// What SSCPattern knows, as plain numbers. `weights[m]` of a call is matrix m: its rows are the
+// KxK kernels, tap by tap, then the 1x1 kernels; its columns are `filters[m]`.
+struct Pattern {
+  int in_channels, out_channels;
+  std::vector<int> kxk, pointwise;                       // relative channels r
+  std::array<int, 2> kernel, centre;                     // size; tap of the 1x1 kernels
+  std::vector<std::vector<std::array<int, 2>>> taps;     // of each matrix
+  std::vector<std::vector<int>> filters;                 // of each matrix
+  std::vector<int> shifts;                               // of each filter
+};
+
+struct Problem {
+  Pattern pattern;
+  int batch;
+  Axis rows, columns;
+  int lanes;            // floats in a vector; `usable_lanes` says which serve
+  const Micro* micro;   // of that many lanes
+};
+
+// Runs job(0) ... job(count - 1), on several threads or one.
+using Runner = std::function<void(int count, const std::function<void(int)>& job)>;
+
+// The widest vectors, of at most `widest` floats, that hold consecutive filters with consecutive
+// shifts only. 1 always serves, slowly.
+int usable_lanes(const Pattern& pattern, int widest);
+
+// The inner loops for vectors of `lanes` floats on this CPU; null if it has none.
+const Micro* micro_for(int lanes);
+
+void forward(const Problem&, const float* x, const std::vector<const float*>& weights,
+             const float* bias, float* y, int slices, const Runner&);
+void input_gradient(const Problem&, const float* dy, const std::vector<const float*>& weights,
+                    float* dx, int slices, const Runner&);
+void weight_gradient(const Problem&, const float* x, const float* dy,
+                     const std::vector<float*>& gradients, int slices, const Runner&);
+
+}  // namespace keras_ssc

@@ -1,0 +1,171 @@
+// Compiled with -DINSTRUCTIONS=plain, avx2 or avx512 and that instruction set's flags. No standard
+// library here: an inline function of it, compiled for AVX-512, could be linked into code for all
+// CPUs.
+#include "micro.h"
+
+#define JOIN(a, b) a##b
+#define NAME(instructions) JOIN(micro_, instructions)
+
+namespace keras_ssc {
+namespace {
+
+template <int V>
+struct Lanes {
+  typedef float vec __attribute__((vector_size(4 * V), aligned(4)));
+};
+template <>
+struct Lanes<1> {
+  typedef float vec;
+};
+
+// Keep a loaded value in a register: GCC would load it again for every multiply-add.
+#ifdef __x86_64__
+#define HOLD(value) __asm__("" : "+v"(value))
+#else
+#define HOLD(value)
+#endif
+
+template <int V, int P, int F>
+void product(const Product& a) {
+  typedef typename Lanes<V>::vec vec;
+  vec sum[P][F];
+#pragma GCC unroll 8
+  for (int p = 0; p < P; ++p)
+#pragma GCC unroll 8
+    for (int f = 0; f < F; ++f)
+      sum[p][f] = a.start ? *(const vec*)(a.start + a.y_offsets[f]) : vec{};
+  const long pixel = a.x_pixel;
+  for (int k = 0; k < a.steps; ++k) {
+    const float* x = a.x + a.x_offsets[k];
+    const float* w = a.w + (long)a.w_rows[k] * (F * V);
+    vec weights[F];
+#pragma GCC unroll 8
+    for (int f = 0; f < F; ++f) weights[f] = *(const vec*)(w + f * V);
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) {
+      vec value = *(const vec*)(x + p * pixel);
+      HOLD(value);
+#pragma GCC unroll 8
+      for (int f = 0; f < F; ++f) sum[p][f] += value * weights[f];
+    }
+  }
+#pragma GCC unroll 8
+  for (int p = 0; p < P; ++p)
+#pragma GCC unroll 8
+    for (int f = 0; f < F; ++f) {
+      vec* y = (vec*)(a.y + p * a.y_pixel + a.y_offsets[f]);
+      *y = a.add ? *y + sum[p][f] : sum[p][f];
+    }
+}
+
+template <int V, int T, int F>
+void sum_(const Sum& a) {
+  typedef typename Lanes<V>::vec vec;
+  vec sum[T][F];
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t)
+#pragma GCC unroll 8
+    for (int f = 0; f < F; ++f) sum[t][f] = vec{};
+  for (int image = 0; image < a.images; ++image)
+    for (int row = 0; row < a.rows; ++row) {
+      const float* x = a.x + image * a.x_image + row * a.x_row;
+      const float* dy = a.dy + image * a.dy_image + row * a.dy_row;
+      for (int column = 0; column < a.columns; ++column) {
+        vec gradient[F];
+#pragma GCC unroll 8
+        for (int f = 0; f < F; ++f) gradient[f] = *(const vec*)(dy + a.dy_offsets[f]);
+#pragma GCC unroll 8
+        for (int t = 0; t < T; ++t) {
+          vec value = *(const vec*)(x + a.x_offsets[t]);
+          HOLD(value);
+#pragma GCC unroll 8
+          for (int f = 0; f < F; ++f) sum[t][f] += value * gradient[f];
+        }
+        x += a.x_column;
+        dy += a.dy_column;
+      }
+    }
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t)
+#pragma GCC unroll 8
+    for (int f = 0; f < F; ++f) *(vec*)(a.out + a.out_rows[t] + a.out_columns[f]) += sum[t][f];
+}
+
+template <int V>
+void spread(const Copy& a) {
+  typedef typename Lanes<V>::vec vec;
+  const float* from = a.from;
+  float* to = a.to;
+  for (long i = 0; i < a.pixels; ++i, from += a.channels, to += a.channels + a.extra) {
+    int c = 0;
+    for (; c + V <= a.channels; c += V) *(vec*)(to + c) = *(const vec*)(from + c);
+    for (; c < a.channels; ++c) to[c] = from[c];
+    for (int k = 0; c < a.channels + a.extra; ++c, k = k + 1 < a.channels ? k + 1 : 0)
+      to[c] = from[k];
+  }
+}
+
+template <int V>
+void fold(const Copy& a) {
+  typedef typename Lanes<V>::vec vec;
+  const float* from = a.from;
+  float* to = a.to;
+  for (long i = 0; i < a.pixels; ++i, from += a.channels + a.extra, to += a.channels) {
+    int c = 0;
+    for (; c + V <= a.channels; c += V) *(vec*)(to + c) = *(const vec*)(from + c);
+    for (; c < a.channels; ++c) to[c] = from[c];
+    for (int k = 0; c < a.channels + a.extra; ++c, k = k + 1 < a.channels ? k + 1 : 0)
+      to[k] += from[c];
+  }
+}
+
+template <int V, int P, int F>
+void fill(Micro& m) {
+  m.product[P][F] = product<V, P, F>;
+  m.sum[P][F] = sum_<V, P, F>;
+  if constexpr (F < kMaxVectors)
+    fill<V, P, F + 1>(m);
+  else if constexpr (P < kMaxRows)
+    fill<V, P + 1, 1>(m);
+}
+
+template <int V>
+const Micro* table() {
+  static const Micro micro = [] {
+    Micro m = {};
+#ifdef __AVX512F__
+    m.registers = 24;  // of 32
+#else
+    m.registers = 12;  // of 16
+#endif
+    m.spread = spread<V>;
+    m.fold = fold<V>;
+    fill<V, 1, 1>(m);
+    return m;
+  }();
+  return &micro;
+}
+
+}  // namespace
+
+const Micro* NAME(INSTRUCTIONS)(int lanes) {
+  switch (lanes) {
+#ifdef __AVX512F__
+    case 16:
+      return table<16>();
+#endif
+#ifdef __AVX2__
+    case 8:
+      return table<8>();
+#else
+    case 4:
+      return table<4>();
+    case 1:
+      return table<1>();
+#endif
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace keras_ssc

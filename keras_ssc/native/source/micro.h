@@ -1,0 +1,62 @@
+// The inner loops: outer products, lane by lane, of a few vectors by a few vectors.
+//
+// Compiled once for every instruction set, each time into a namespace of its own (micro.cc), and
+// picked at run time by what the CPU has. Nothing here knows about convolutions.
+#pragma once
+
+namespace keras_ssc {
+
+constexpr int kMaxRows = 8;     // pixels, or positions, of one outer product
+constexpr int kMaxVectors = 4;  // output vectors of one outer product
+
+// y[p][f] (+)= start[f] + sum_k x[p * x_pixel + x_offsets[k]] * w[w_rows[k]][f], vectors all.
+struct Product {
+  const float* x;
+  long x_pixel;          // floats from one pixel to the next
+  const int* x_offsets;  // one for each step
+  const int* w_rows;     // one for each step: which row of `w`
+  int steps;
+  const float* w;      // rows of (vectors, lanes)
+  const float* start;  // added to every pixel, at `y_offsets`; or null
+  float* y;
+  long y_pixel;
+  const int* y_offsets;  // one for each vector
+  bool add;              // to what is in y already, vector after vector
+};
+
+// out[t][f] += sum over images, rows, columns of x[... + x_offsets[t]] * dy[... + dy_offsets[f]].
+struct Sum {
+  const float* x;
+  const float* dy;
+  long x_image, x_row, x_column;
+  long dy_image, dy_row, dy_column;
+  int images, rows, columns;
+  const int* x_offsets;
+  const int* dy_offsets;
+  float* out;
+  const int* out_rows;     // one for each t
+  const int* out_columns;  // one for each f
+};
+
+// Pixels of `channels` floats, each with `extra` more in the copy: its first channels once again.
+struct Copy {
+  const float* from;
+  float* to;
+  long pixels;
+  int channels, extra;
+};
+
+struct Micro {
+  int registers;  // accumulators that fit
+  void (*spread)(const Copy&);  // pixels without the extra channels to pixels with them
+  void (*fold)(const Copy&);    // and back: the extra channels are added to the first ones
+  void (*product[kMaxRows + 1][kMaxVectors + 1])(const Product&);
+  void (*sum[kMaxRows + 1][kMaxVectors + 1])(const Sum&);
+};
+
+// The loops for a vector of `lanes` floats; null where this build or CPU has none.
+const Micro* micro_plain(int lanes);
+const Micro* micro_avx2(int lanes);
+const Micro* micro_avx512(int lanes);
+
+}  // namespace keras_ssc

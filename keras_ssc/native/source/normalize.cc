@@ -1,0 +1,87 @@
+#include "normalize.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace keras_ssc {
+namespace {
+
+constexpr long kRange = 16 * 1024;  // floats handled at a time: the sums go over them in cache
+
+// body(first pixel, pixels, slice) over the whole array, slice by slice.
+template <typename Body>
+void over_pixels(const Normalization& n, const Body& body) {
+  const long range = std::max(1L, kRange / n.channels);
+  n.run(n.slices, [&](int slice) {
+    const long end = n.pixels * (slice + 1) / n.slices;
+    for (long from = n.pixels * slice / n.slices; from < end; from += range)
+      body(from, std::min(range, end - from), slice);
+  });
+}
+
+// Two sums of every channel, the slices added in their order.
+template <typename Body>
+std::vector<double> total(const Normalization& n, const Body& body) {
+  const std::size_t width = 2 * n.channels;
+  std::vector<double> sums(width * n.slices);
+  over_pixels(n, [&](long from, long count, int slice) {
+    body(from, count, sums.data() + slice * width);
+  });
+  for (int slice = 1; slice < n.slices; ++slice)
+    for (std::size_t i = 0; i < width; ++i) sums[i] += sums[slice * width + i];
+  sums.resize(width);
+  return sums;
+}
+
+}  // namespace
+
+void moments(const Normalization& n, const float* x, float* mean, float* variance) {
+  const NormalizeLoops& loops = normalize_loops();
+  // Around the first pixel, so that a large mean does not swallow the variance.
+  const auto sums = total(n, [&](long from, long count, double* own) {
+    loops.moments(x + from * n.channels, x, count, n.channels, own);
+  });
+  for (int c = 0; c < n.channels; ++c) {
+    const double distance = sums[c] / n.pixels;
+    mean[c] = (float)(x[c] + distance);
+    variance[c] =
+        (float)std::max(0.0, sums[n.channels + c] / n.pixels - distance * distance);
+  }
+}
+
+void apply(const Normalization& n, const float* x, const float* scale, const float* shift,
+           const float* residual, bool relu, float* y) {
+  const NormalizeLoops& loops = normalize_loops();
+  over_pixels(n, [&](long from, long count, int) {
+    const long at = from * n.channels;
+    loops.apply(x + at, scale, shift, residual ? residual + at : nullptr, relu, count,
+                n.channels, y + at);
+  });
+}
+
+void gradient(const Normalization& n, const float* dy, const float* y, const float* x,
+              const float* gamma, const float* mean, const float* inverse, float* dx,
+              float* dgamma, float* dbeta, float* dresidual) {
+  const NormalizeLoops& loops = normalize_loops();
+  const auto sums = total(n, [&](long from, long count, double* own) {
+    const long at = from * n.channels;
+    loops.gradient_sums(dy + at, y ? y + at : nullptr, x + at, mean, count, n.channels, own);
+  });
+  std::vector<float> a(n.channels), b(n.channels), c(n.channels);
+  for (int i = 0; i < n.channels; ++i) {
+    const double slope = (double)gamma[i] * inverse[i];
+    const double along = sums[n.channels + i] * inverse[i];  // sum of dz * normalised x
+    dbeta[i] = (float)sums[i];
+    dgamma[i] = (float)along;
+    a[i] = (float)slope;
+    b[i] = (float)(-slope * inverse[i] * along / n.pixels);
+    c[i] = (float)(-slope * sums[i] / n.pixels - (double)b[i] * mean[i]);
+  }
+  over_pixels(n, [&](long from, long count, int) {
+    const long at = from * n.channels;
+    loops.gradient(dy + at, y ? y + at : nullptr, x + at, a.data(), b.data(), c.data(), count,
+                   n.channels, dx + at, dresidual ? dresidual + at : nullptr);
+  });
+}
+
+}  // namespace keras_ssc

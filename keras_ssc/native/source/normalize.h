@@ -1,0 +1,28 @@
+// Batch normalisation with an optional sum and ReLU behind it, in as few passes as can be.
+//
+// Arrays are (pixels, channels), float32; ranges of pixels are shared out to threads.
+#pragma once
+
+#include "lanes.h"
+#include "normalize_loops.h"
+
+namespace keras_ssc {
+
+const NormalizeLoops& normalize_loops();  // the best this CPU has
+
+struct Normalization {
+  long pixels;
+  int channels, slices;
+  const Runner& run;
+};
+
+// Mean and variance (of the population, as Keras takes it) of every channel.
+void moments(const Normalization&, const float* x, float* mean, float* variance);
+void apply(const Normalization&, const float* x, const float* scale, const float* shift,
+           const float* residual, bool relu, float* y);
+// Gradients of y = relu((x - mean) * inverse * gamma + beta + residual), with the batch's moments.
+void gradient(const Normalization&, const float* dy, const float* y, const float* x,
+              const float* gamma, const float* mean, const float* inverse, float* dx,
+              float* dgamma, float* dbeta, float* dresidual);
+
+}  // namespace keras_ssc

@@ -1,0 +1,27 @@
+// What is done to a range of pixels, compiled once for every instruction set. Arrays are (pixels,
+// channels), float32.
+#pragma once
+
+namespace keras_ssc {
+
+struct NormalizeLoops {
+  // sums[0][c] += x - origin, sums[1][c] += (x - origin)^2: in double, over short float sums.
+  void (*moments)(const float* x, const float* origin, long pixels, int channels, double* sums);
+  // y = x * scale + shift (+ residual), cut at zero where `relu`.
+  void (*apply)(const float* x, const float* scale, const float* shift, const float* residual,
+                bool relu, long pixels, int channels, float* y);
+  // dz = dy where y > 0 (y: null if there is no ReLU). sums[0][c] += dz, sums[1][c] += dz * (x -
+  // mean).
+  void (*gradient_sums)(const float* dy, const float* y, const float* x, const float* mean,
+                        long pixels, int channels, double* sums);
+  // dx = a * dz + b * x + c, and dz itself where `dz` is not null.
+  void (*gradient)(const float* dy, const float* y, const float* x, const float* a,
+                   const float* b, const float* c, long pixels, int channels, float* dx,
+                   float* dz);
+};
+
+const NormalizeLoops* normalize_plain();
+const NormalizeLoops* normalize_avx2();
+const NormalizeLoops* normalize_avx512();
+
+}  // namespace keras_ssc

@@ -1,0 +1,25 @@
+// TensorFlow's own threads, for the passes of lanes.h and normalize.h.
+#pragma once
+
+#include "lanes.h"
+#include "tensorflow/core/framework/op_kernel.h"
+
+namespace keras_ssc {
+
+inline const tensorflow::DeviceBase::CpuWorkerThreads* workers(tensorflow::OpKernelContext* c) {
+  return c->device()->tensorflow_cpu_worker_threads();
+}
+
+inline int threads_of(tensorflow::OpKernelContext* c) { return workers(c)->num_threads; }
+
+inline Runner runner(tensorflow::OpKernelContext* c) {
+  auto* pool = workers(c)->workers;
+  return [pool](int count, const std::function<void(int)>& job) {
+    if (count == 1) return job(0);
+    pool->ParallelFor(count, /*cost_per_unit=*/100'000'000, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) job((int)i);
+    });
+  };
+}
+
+}  // namespace keras_ssc

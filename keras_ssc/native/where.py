@@ -1,0 +1,85 @@
+"""Where the native operations can't go: XLA, exported files, other devices.
+
+Keras and TensorFlow have no public signal for "this is being compiled by XLA" or "this is being
+exported". The two looks below are the one place of the package that uses private names; whatever
+they don't find as expected counts as "no native operation here".
+"""
+
+import sys
+
+import keras
+
+from keras_ssc.native.library import load
+
+EXPORTERS = (
+    "keras.src.export",
+    "tensorflow.python.saved_model",
+    "tensorflow.lite",
+    "tf2onnx",
+)
+
+
+def why_not_native(pattern, dtype):
+    """Return why the native form can't serve here and now, or None where it can.
+
+    Args:
+        pattern: SSCPattern.
+        dtype: str, of inputs and weights.
+    """
+    if dtype != "float32":
+        return f"the native operations compute in float32, not {dtype}"
+    if sum(len(filters) for _, _, filters in pattern.matrices) < pattern.filters:
+        return "some filters have no weights"
+    return why_not_native_operations()
+
+
+def why_not_native_operations():
+    """Return why no native operation can be used here and now, or None."""
+    if keras.backend.backend() != "tensorflow":
+        return "the native operations are TensorFlow's"
+    return _why_not_in_this_context() or load()[1]
+
+
+def _why_not_in_this_context():
+    import tensorflow as tf
+
+    others = {device.device_type for device in tf.config.list_logical_devices()} - {"CPU"}
+    if others:
+        return f"the native operations run on CPU only, and there is a {min(others)}"
+    if tf.executing_eagerly():
+        return None
+    if compiled_by_xla():
+        return "XLA can't compile the native operations"
+    if _being_exported():
+        return "an exported file must not need the native operations"
+    return None
+
+
+def compiled_by_xla():
+    """Whether TensorFlow traces the present operations for XLA. True where that can't be told."""
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    try:
+        while graph is not None:
+            context = graph._get_control_flow_context()
+            while context is not None:
+                if context.IsXLAContext():
+                    return True
+                context = context.outer_context
+            graph = getattr(graph, "outer_graph", None)
+    except AttributeError:
+        return True
+    return False
+
+
+def _being_exported():
+    """Whether a function of an exporter is waiting for the present one to return."""
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(EXPORTERS):
+            return True
+        frame = frame.f_back
+    return False

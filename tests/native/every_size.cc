@@ -1,0 +1,170 @@
+// Runs the native passes over many settings, in arrays of exactly the right length, and compares
+// them with sums written out one by one. Built with sanitizers, it finds every step outside.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include "lanes.h"
+#include "normalize.h"
+
+using namespace keras_ssc;
+
+static std::mt19937 generator(0);
+
+static std::vector<float> numbers(long count) {
+  std::normal_distribution<float> normal;
+  std::vector<float> all(count);
+  for (float& one : all) one = normal(generator);
+  all.shrink_to_fit();
+  return all;
+}
+
+static void compare(const char* what, const std::vector<float>& is,
+                    const std::vector<double>& is_to) {
+  double largest = 0.1, error = 0;
+  for (std::size_t i = 0; i < is.size(); ++i) {
+    largest = std::max(largest, std::fabs(is_to[i]));
+    error = std::max(error, std::fabs(is[i] - is_to[i]));
+  }
+  if (!(error <= 1e-5 * largest)) {
+    std::printf("%s differs by %g of %g\n", what, error, largest);
+    std::exit(1);
+  }
+}
+
+static Pattern pattern_of(int M, int N, int rows, int columns, int g, int p) {
+  Pattern pattern;
+  pattern.in_channels = M;
+  pattern.out_channels = N;
+  pattern.kernel = {rows, columns};
+  pattern.centre = {(rows - 1) / 2, (columns - 1) / 2};
+  int others = 0;
+  for (int r = 1; r <= M; ++r) {
+    if (g && r % g == 0) {
+      pattern.kxk.push_back(r);
+    } else if (p && ++others % p == 0) {
+      pattern.pointwise.push_back(r);
+    }
+  }
+  for (int parity : {0, 1}) {
+    pattern.taps.emplace_back();
+    pattern.filters.emplace_back();
+    for (int r = 0; r < rows; ++r)
+      for (int c = 0; c < columns; ++c)
+        if ((r + c) % 2 == parity) pattern.taps.back().push_back({r, c});
+    for (int n = 0; n < N; ++n)
+      if ((n >= N / 2) == parity) pattern.filters.back().push_back(n);
+  }
+  for (int n = 0; n < N; ++n) pattern.shifts.push_back(n % std::max(g, p));
+  return pattern;
+}
+
+static Axis axis_of(int in, int kernel, int stride, int dilation, bool same) {
+  const int reach = (kernel - 1) * dilation + 1;
+  const int out = same ? (in + stride - 1) / stride : (in - reach) / stride + 1;
+  const int needed = (out - 1) * stride + reach;
+  return {in, out, stride, dilation, same && needed > in ? (needed - in) / 2 : 0};
+}
+
+static void convolution(const Pattern& pattern, int batch, Axis rows, Axis columns, int widest,
+                        int slices) {
+  Problem problem = {pattern, batch, rows, columns, usable_lanes(pattern, widest), nullptr};
+  problem.micro = micro_for(problem.lanes);
+  const int M = pattern.in_channels, N = pattern.out_channels;
+  const auto x = numbers((long)batch * rows.in * columns.in * M);
+  const auto dy = numbers((long)batch * rows.out * columns.out * N);
+  std::vector<std::vector<float>> weights, gradients;
+  std::vector<std::vector<double>> sums;
+  for (std::size_t m = 0; m < pattern.filters.size(); ++m) {
+    const long positions = pattern.taps[m].size() * pattern.kxk.size() + pattern.pointwise.size();
+    weights.push_back(numbers(positions * pattern.filters[m].size()));
+    gradients.push_back(numbers(weights.back().size()));
+    sums.emplace_back(weights.back().size());
+  }
+  std::vector<double> y(dy.size()), dx(x.size());
+  for (std::size_t m = 0; m < pattern.filters.size(); ++m) {
+    std::vector<std::array<int, 3>> positions;
+    for (const auto& tap : pattern.taps[m])
+      for (int r : pattern.kxk) positions.push_back({tap[0], tap[1], r});
+    for (int r : pattern.pointwise) positions.push_back({pattern.centre[0], pattern.centre[1], r});
+    const std::size_t count = pattern.filters[m].size();
+    for (std::size_t k = 0; k < positions.size(); ++k)
+      for (std::size_t f = 0; f < count; ++f)
+        for (int b = 0; b < batch; ++b)
+          for (int i = 0; i < rows.out; ++i)
+            for (int j = 0; j < columns.out; ++j) {
+              const int n = pattern.filters[m][f];
+              const int at = i * rows.stride - rows.pad + positions[k][0] * rows.dilation;
+              const int to = j * columns.stride - columns.pad + positions[k][1] * columns.dilation;
+              if (at < 0 || at >= rows.in || to < 0 || to >= columns.in) continue;
+              const int channel = (positions[k][2] + pattern.shifts[n]) % M;
+              const long in = ((long)(b * rows.in + at) * columns.in + to) * M + channel;
+              const long out = ((long)(b * rows.out + i) * columns.out + j) * N + n;
+              y[out] += (double)x[in] * weights[m][k * count + f];
+              dx[in] += (double)dy[out] * weights[m][k * count + f];
+              sums[m][k * count + f] += (double)x[in] * dy[out];
+            }
+  }
+  const Runner run = [](int parts, const std::function<void(int)>& job) {
+    for (int part = 0; part < parts; ++part) job(part);
+  };
+  std::vector<const float*> matrices;
+  std::vector<float*> outputs;
+  for (std::size_t m = 0; m < weights.size(); ++m) {
+    matrices.push_back(weights[m].data());
+    outputs.push_back(gradients[m].data());
+  }
+  std::vector<float> result(y.size()), slope(dx.size());
+  forward(problem, x.data(), matrices, nullptr, result.data(), slices, run);
+  input_gradient(problem, dy.data(), matrices, slope.data(), slices, run);
+  weight_gradient(problem, x.data(), dy.data(), outputs, slices, run);
+  compare("y", result, y);
+  compare("dx", slope, dx);
+  for (std::size_t m = 0; m < weights.size(); ++m) compare("dw", gradients[m], sums[m]);
+}
+
+static void normalization(long pixels, int channels, int slices) {
+  const Runner run = [](int parts, const std::function<void(int)>& job) {
+    for (int part = 0; part < parts; ++part) job(part);
+  };
+  const Normalization n = {pixels, channels, slices, run};
+  const auto x = numbers(pixels * channels), residual = numbers(pixels * channels);
+  const auto dy = numbers(pixels * channels), scale = numbers(channels), shift = numbers(channels);
+  std::vector<float> mean(channels), variance(channels), y(x.size()), dx(x.size()), dr(x.size());
+  std::vector<float> dgamma(channels), dbeta(channels);
+  moments(n, x.data(), mean.data(), variance.data());
+  apply(n, x.data(), scale.data(), shift.data(), residual.data(), true, y.data());
+  gradient(n, dy.data(), y.data(), x.data(), scale.data(), mean.data(), shift.data(), dx.data(),
+           dgamma.data(), dbeta.data(), dr.data());
+  std::vector<double> expected(channels), cut(x.size());
+  for (long i = 0; i < pixels * channels; ++i) {
+    expected[i % channels] += x[i] / (double)pixels;
+    cut[i] = std::max(0.0, (double)x[i] * scale[i % channels] + shift[i % channels] + residual[i]);
+  }
+  compare("mean", mean, expected);
+  compare("apply", y, cut);
+}
+
+int main() {
+  int runs = 0;
+  const int patterns[][6] = {{32, 32, 3, 3, 8, 3},   {64, 64, 3, 3, 16, 5}, {13, 9, 3, 3, 4, 2},
+                             {20, 32, 3, 3, 4, 8},   {3, 16, 3, 3, 0, 1},   {16, 48, 3, 3, 8, 0},
+                             {32, 16, 1, 1, 0, 2},   {16, 16, 7, 7, 8, 4},  {16, 16, 2, 5, 8, 3},
+                             {128, 128, 3, 3, 8, 3}, {32, 64, 3, 3, 32, 9}, {8, 16, 3, 3, 8, 7}};
+  const int shapes[][5] = {{1, 1, 1, 1, 1}, {3, 7, 2, 1, 1}, {1, 33, 1, 1, 1}, {9, 8, 2, 1, 1},
+                           {8, 17, 1, 2, 1}, {9, 5, 3, 2, 1}, {10, 12, 1, 1, 2}, {4, 4, 7, 1, 1}};
+  for (const auto& p : patterns)
+    for (const auto& s : shapes)
+      for (bool same : {true, false})
+        for (int widest : {1, 4, 8, 16}) {
+          if (!same && (s[0] <= (p[2] - 1) * s[4] || s[1] <= (p[3] - 1) * s[4])) continue;
+          convolution(pattern_of(p[0], p[1], p[2], p[3], p[4], p[5]), s[2],
+                      axis_of(s[0], p[2], s[3], s[4], same), axis_of(s[1], p[3], s[3], s[4], same),
+                      widest, 1 + runs % 3);
+          ++runs;
+        }
+  for (int channels : {1, 3, 8, 13, 32, 40, 64})
+    for (long pixels : {1, 7, 63, 64, 65, 1000}) normalization(pixels, channels, 1 + runs++ % 3);
+  std::printf("%d settings\n", runs);
+}

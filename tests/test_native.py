@@ -1,0 +1,233 @@
+"""The native kernels: every vector width, odd sizes, threads; and where they must not go."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import reference
+
+import keras_ssc
+from keras_ssc import SSCConv2D, SSCPattern
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="the native operations are TensorFlow's"
+)
+
+PATTERNS = {
+    "q = 8": {"in_channels": 32, "filters": 32, "g": 8, "p": 3},
+    "q = 16": {"in_channels": 64, "filters": 64, "g": 16, "p": 5},
+    "straddled sets": {"in_channels": 24, "filters": 24, "g": 12, "p": 5},
+    "odd numbers": {"in_channels": 13, "filters": 9, "g": 4, "p": 2},
+    "KxK loads that wrap": {"in_channels": 20, "filters": 32, "g": 4, "p": 8},
+    "fewer channels than lanes": {"in_channels": 3, "filters": 16, "g": 0, "p": 1},
+    "set offset": {"in_channels": 16, "filters": 32, "g": 8, "p": 3, "set_offset": 3},
+    "block": {"in_channels": 16, "filters": 16, "g": 8, "p": 3, "shift": "block"},
+    "alternate": {"in_channels": 16, "filters": 16, "g": 8, "p": 3, "parity": "alternate"},
+    "no 1x1": {"in_channels": 16, "filters": 48, "g": 8, "p": 0},
+    "1x1 only": {"in_channels": 32, "filters": 16, "kernel_size": 1, "g": 0, "p": 2},
+    "7x7": {"in_channels": 16, "filters": 16, "kernel_size": 7, "g": 8, "p": 4},
+    "rectangle": {"in_channels": 16, "filters": 16, "kernel_size": (2, 5), "g": 8, "p": 3},
+}
+GEOMETRY = {
+    "1 x 1": {"size": (1, 1)},
+    "one row": {"size": (1, 7)},
+    "7 x 33": {"size": (7, 33), "batch": 1},
+    "33 x 7": {"size": (33, 7)},
+    "stride 2, even": {"size": (8, 10), "strides": (2, 2)},
+    "stride 2, odd": {"size": (9, 7), "strides": (2, 2)},
+    "stride (3, 2), valid": {"size": (11, 20), "strides": (3, 2), "padding": "valid"},
+    "dilation 2": {"size": (9, 12), "dilation": (2, 2)},
+    "dilation (1, 3), valid": {"size": (9, 17), "dilation": (1, 3), "padding": "valid"},
+    "nine small images": {"size": (4, 4), "batch": 9},
+}
+
+
+def three_passes(pattern, x, weights, dy, **settings):
+    """Return y and the gradients by x and by the weights, as arrays."""
+    import tensorflow as tf
+
+    from keras_ssc.native import native
+
+    x, weights = tf.constant(x), [tf.constant(matrix) for matrix in weights]
+    with tf.GradientTape() as tape:
+        tape.watch([x, *weights])
+        y = native(x, weights, pattern, **settings)
+    dx, *gradients = tape.gradient(y, [x, *weights], output_gradients=tf.constant(dy))
+    return [tensor.numpy() for tensor in (y, dx, *gradients)]
+
+
+def case(pattern, size, batch=3, strides=(1, 1), dilation=(1, 1), padding="same"):
+    """Return (pattern, arrays in, reference out, settings), or skip what can't be."""
+    pattern = SSCPattern(**pattern)
+    spans = [(k - 1) * d + 1 for k, d in zip(pattern.kernel_size, dilation, strict=True)]
+    if padding == "valid" and any(s > room for s, room in zip(spans, size, strict=True)):
+        pytest.skip("the kernel is larger than the image")
+    random = np.random.default_rng(0)
+    mask = pattern.mask()
+    kernel = random.normal(size=mask.shape) * mask
+    x = random.normal(size=(batch, *size, pattern.in_channels))
+    y = reference.convolution(x, kernel, 0, strides, padding, dilation)
+    dy = random.normal(size=y.shape)
+    dx, dkernel, _ = reference.convolution_gradients(x, kernel, dy, strides, padding, dilation)
+    places = [pattern.flat_indices(rows, filters) for _, rows, filters in pattern.matrices]
+    weights = [kernel.reshape(-1)[place].astype("float32") for place in places]
+    expected = [y, dx, *(dkernel.reshape(-1)[place] for place in places)]
+    settings = {"strides": strides, "padding": padding, "dilation_rate": dilation}
+    return pattern, (x.astype("float32"), weights, dy.astype("float32")), expected, settings
+
+
+@pytest.mark.parametrize("geometry", GEOMETRY)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_equals_the_reference_at_every_width(pattern, geometry):
+    pattern, (x, weights, dy), expected, settings = case(PATTERNS[pattern], **GEOMETRY[geometry])
+    for widest in (1, 4, 8, 16):
+        for slices in (1, 2, 4):
+            results = three_passes(
+                pattern, x, weights, dy, **settings, widest=widest, slices=slices
+            )
+            for actual, wanted in zip(results, expected, strict=True):
+                scale = max(np.abs(wanted).max(), 1e-3)
+                np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-5)
+
+
+def test_repeated_runs_are_bit_equal():
+    pattern, arrays, _, settings = case(PATTERNS["q = 8"], size=(16, 16), batch=16)
+    first = three_passes(pattern, *arrays, **settings)
+    for _ in range(50):
+        for again, before in zip(three_passes(pattern, *arrays, **settings), first, strict=True):
+            np.testing.assert_array_equal(again, before)
+
+
+def test_no_second_derivative_and_it_says_so():
+    import tensorflow as tf
+
+    layer = SSCConv2D(16, 3, g=8, p=3, execution="native")
+    x = tf.random.normal((2, 8, 8, 16))
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = tf.reduce_sum(layer(x) ** 2)
+        slope = inner.gradient(y, x)
+    with pytest.raises(LookupError, match=r"no second derivative.*dense"):
+        outer.gradient(slope, x)
+
+
+def test_an_empty_batch():
+    x = np.zeros((0, 8, 8, 16), "float32")
+    pattern = SSCPattern(16, 16, 3, 8, 3)
+    weights = [np.ones((len(i), len(n)), "float32") for _, i, n in pattern.matrices]
+    settings = {"strides": (1, 1), "padding": "same", "dilation_rate": (1, 1)}
+    y, dx, *gradients = three_passes(pattern, x, weights, x, **settings)
+    assert y.shape == dx.shape == x.shape
+    assert all((gradient == 0).all() for gradient in gradients)
+
+
+def used_operations(function, *arguments):
+    graph = function.get_concrete_function(*arguments).graph
+    return {operation.type for operation in graph.get_operations()}
+
+
+def test_auto_goes_native_in_a_users_function_but_not_under_xla():
+    import tensorflow as tf
+
+    layer = SSCConv2D(16, 3, g=8, p=3)
+    x = tf.random.normal((2, 8, 8, 16))
+    expected = layer(x)
+    plain, compiled = tf.function(layer), tf.function(layer, jit_compile=True)
+    assert "KerasSscConv2D" in used_operations(plain, x)
+    assert "KerasSscConv2D" not in used_operations(compiled, x)
+
+    @tf.function(jit_compile=True)
+    def around(x):
+        return tf.function(lambda inside: layer(inside) + 0)(x)
+
+    for function in (plain, compiled, around):
+        np.testing.assert_allclose(function(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_fits_compiled_or_not(jit_compile):
+    model = keras.Sequential(
+        [keras.Input((8, 8, 16)), SSCConv2D(16, 3, g=8, p=3), keras.layers.Flatten()]
+    )
+    model.compile("sgd", "mse", jit_compile=jit_compile)
+    model.fit(np.ones((4, 8, 8, 16)), np.ones((4, 576)), verbose=0)
+
+
+SERVED = """
+import sys
+import numpy as np
+import tensorflow as tf
+x = np.load(sys.argv[2])
+model = tf.saved_model.load(sys.argv[1])
+serve = model.serve
+np.save(sys.argv[3], serve(x).numpy())
+assert serve(x[:1]).shape[0] == 1
+assert "keras_ssc" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("way", ["export", "archive"])
+def test_an_exported_model_needs_tensorflow_only(tmp_path, way):
+    inputs = keras.Input((8, 8, 16))
+    model = keras.Model(inputs, SSCConv2D(16, 3, g=8, p=3)(inputs))
+    x = np.random.default_rng(0).normal(size=(3, 8, 8, 16)).astype("float32")
+    expected = model.predict(x, verbose=0)
+    if way == "export":
+        model.export(tmp_path / "model", verbose=False)
+    else:
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        signature = [keras.InputSpec(shape=(None, 8, 8, 16), dtype="float32")]
+        archive.add_endpoint("serve", model.call, input_signature=signature)
+        archive.write_out(tmp_path / "model", verbose=False)
+    np.save(tmp_path / "x.npy", x)
+    paths = [tmp_path / name for name in ("model", "x.npy", "y.npy")]
+    subprocess.run([sys.executable, "-c", SERVED, *map(str, paths)], check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, atol=1e-5)
+
+
+NO_COMPILER = """
+import numpy as np
+import keras_ssc
+layer = keras_ssc.SSCConv2D(16, 3, g=8, p=3)
+layer(np.ones((2, 8, 8, 16), "float32"))
+layer(np.ones((2, 8, 8, 16), "float32"))
+print(layer.execution_report())
+"""
+
+
+def test_without_a_compiler_the_library_paths_compute(tmp_path):
+    import os
+
+    environment = os.environ | {"CXX": "no-such-compiler", "KERAS_SSC_CACHE": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", NO_COMPILER],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "'used': 'dense'" in done.stdout
+    assert done.stderr.count("keras-ssc computes without its native kernels") == 1
+    assert "no C++ compiler (no-such-compiler) was found" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"dtype": "mixed_bfloat16"}, "float32, not bfloat16"),
+        ({"dtype": "float64"}, "float32, not float64"),
+        ({"filters": 1, "g": 0, "p": 1}, None),
+    ],
+)
+def test_gives_way_and_says_why(settings, words):
+    settings = {"filters": 16, "kernel_size": 3, "g": 8, "p": 3, "execution": "native"} | settings
+    layer = keras_ssc.SSCConv2D(**settings)
+    layer.build((None, 8, 8, 16))
+    report = layer.execution_report((8, 8))
+    assert report["used"] == ("dense" if words else "native")
+    assert words is None or words in report["why"]
