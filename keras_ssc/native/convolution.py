@@ -1,8 +1,6 @@
 """The convolution and its gradients by the native operations, on the compact weights."""
 
-import functools
-
-from keras_ssc.native.library import load
+from keras_ssc.native.library import load, once
 from keras_ssc.patterns import EVEN, ODD
 
 WIDEST = 8
@@ -94,7 +92,7 @@ ATTRIBUTES = (
 )
 
 
-@functools.cache
+@once
 def _operations():
     """Load the operations and tell TensorFlow their gradients, once."""
     import tensorflow as tf

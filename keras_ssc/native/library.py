@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 SOURCE = Path(__file__).parent / "source"
@@ -40,7 +41,19 @@ def cache_folder():
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras_ssc"
 
 
-@functools.cache
+def once(function):
+    """Return `function` with its first result for all calls; one thread at a time may enter."""
+    lock, first = threading.RLock(), functools.cache(function)
+
+    @functools.wraps(function)
+    def locked():
+        with lock:
+            return first()
+
+    return locked
+
+
+@once
 def load():
     """Return (module of operations, None), or (None, why there is none)."""
     log = logging.getLogger("keras_ssc")

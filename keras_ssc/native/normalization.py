@@ -1,8 +1,6 @@
 """Batch normalisation (+ sum + ReLU) by the native operations, and its gradient."""
 
-import functools
-
-from keras_ssc.native.library import load
+from keras_ssc.native.library import load, once
 
 
 def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
@@ -32,7 +30,7 @@ def _list(residual):
     return [] if residual is None else [residual]
 
 
-@functools.cache
+@once
 def _operations():
     """Load the operations and tell TensorFlow their gradients, once."""
     import tensorflow as tf
