@@ -16,10 +16,13 @@ train: $(VENV)/train.stamp
 	    --run-dir $(RUN_DIR) --resume
 
 # TensorFlow turns oneDNN on by itself only where the CPU has AVX-512: both ways are asked for by name.
+# Two processes side by side: most tests keep one core busy.
+PYTEST := $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
+
 test: lint
-	TF_ENABLE_ONEDNN_OPTS=1 $(VENV)/bin/python -m pytest -q
-	TF_ENABLE_ONEDNN_OPTS=0 $(VENV)/bin/python -m pytest -q -m backends
-	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(VENV)/bin/python -m pytest -q -m backends
+	TF_ENABLE_ONEDNN_OPTS=1 $(PYTEST)
+	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) -m backends
+	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(PYTEST) -m backends
 
 # What takes too long for every change; prints tables.
 campaign: $(VENV)/all.stamp
