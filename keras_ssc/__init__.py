@@ -1,6 +1,6 @@
 """Structured Sparse Convolutions for Keras 3: small and fast from the first training step."""
 
-from keras_ssc import applications, callbacks, datasets, initializers, training
+from keras_ssc import applications, callbacks, datasets, initializers, layers, training
 from keras_ssc.convert import conversion_plan, densify, sparsify
 from keras_ssc.export import export
 from keras_ssc.layers import SSCConv2D
@@ -27,6 +27,7 @@ __all__ = [
     "densify",
     "export",
     "initializers",
+    "layers",
     "plot_correlation",
     "plot_model_sparsity",
     "plot_pattern",

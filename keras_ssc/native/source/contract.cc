@@ -37,7 +37,8 @@ struct Pass {
   Tile tile = {};
   int tile_rows = 0;  // destination rows of a tile
 
-  Pass(const Problem& p, const Plan& plan, bool forward)
+  // `parts`: how many tiles there should be at least.
+  Pass(const Problem& p, const Plan& plan, bool forward, int parts)
       : problem(p),
         plan(plan),
         forward(forward),
@@ -59,7 +60,7 @@ struct Pass {
       const int count = across ? 0 : (columns - c + step - 1) / step;
       lines.push_back({c, step, count, at.base, kind_of(column_kinds, at)});
     }
-    set_tile(column_kinds);
+    set_tile(column_kinds, parts);
     for (const Reach& row : row_kinds) {
       steps.emplace_back();
       for (const Reach& column : column_kinds) steps.back().push_back(live_steps(row, column));
@@ -93,7 +94,7 @@ struct Pass {
     return span;
   }
 
-  void set_tile(const std::vector<Reach>& column_kinds) {
+  void set_tile(const std::vector<Reach>& column_kinds, int parts) {
     tile.columns = source_columns;
     tile.channels = source_channels;
     tile.extra = forward ? problem.lanes : problem.lanes > 1 ? 8 : 0;  // dX: off the power of two
@@ -105,13 +106,15 @@ struct Pass {
         tile.left = std::max(tile.left, -first);
         tile.right = std::max(tile.right, last - (source_columns - 1));
       }
+    const int groups = across ? (problem.batch + kImages - 1) / kImages : problem.batch;
     for (tile_rows = rows;; tile_rows = (tile_rows + 1) / 2) {
       tile.rows = 1;
       for (int r = 0; r < rows; r += tile_rows) {
         const auto span = source_span(r, std::min(rows, r + tile_rows));
         tile.rows = std::max(tile.rows, span[1] - span[0] + 1);
       }
-      if (tile_rows == 1 || tile.image() <= kTileFloats) break;
+      const long tiles = groups * ((rows + tile_rows - 1L) / tile_rows);
+      if (tile_rows == 1 || (tile.image() <= kTileFloats && tiles >= parts)) break;
     }
     if (across) {
       const long most = std::max(1L, 4 * kTileFloats / tile.image());
@@ -238,7 +241,7 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
               float* destination, int slices, const Runner& run) {
   Buffer packed(plan.packed_floats);
   pack(plan, problem.lanes, weights, packed.data());
-  const Pass pass(problem, plan, forward);
+  const Pass pass(problem, plan, forward, (slices + 3) / 4);
   const int images = pass.tile.images;
   const int groups = (problem.batch + images - 1) / images;
   const int tiles = (pass.rows + pass.tile_rows - 1) / pass.tile_rows;
