@@ -70,13 +70,18 @@ def make_step(network, task, x, y):
                 return model(x)
 
         return infer
-    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    # torch.optim would load Triton, whose LLVM and TensorFlow's can't be in one process.
+    momenta = [torch.zeros_like(parameter) for parameter in model.parameters()]
 
     def train():
-        optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        with torch.no_grad():
+            for parameter, momentum, gradient in zip(
+                model.parameters(), momenta, gradients, strict=True
+            ):
+                momentum.mul_(0.9).add_(gradient)
+                parameter.sub_(momentum, alpha=0.01)
         return loss.item()
 
     return train
