@@ -88,7 +88,8 @@ class BatchNormGradient : public Base {
     if (!check(c, x, {gamma, mean, variance}, {dy, y})) return;
     tensorflow::OpOutputList residual;
     Tensor *dx, *dgamma, *dbeta, *dresidual = nullptr, inverse;
-    OP_REQUIRES_OK(c, c->allocate_output(0, x.shape(), &dx));
+    // In the place of dy, where nobody else needs that.
+    OP_REQUIRES_OK(c, c->forward_input_or_allocate_output({0}, 0, x.shape(), &dx));
     OP_REQUIRES_OK(c, c->allocate_output(1, gamma.shape(), &dgamma));
     OP_REQUIRES_OK(c, c->allocate_output(2, gamma.shape(), &dbeta));
     OP_REQUIRES_OK(c, c->output_list("dresidual", &residual));
@@ -112,8 +113,8 @@ class ScaleShift : public Base {
     OpInputList residual;
     OP_REQUIRES_OK(c, c->input_list("residual", &residual));
     if (!check(c, x, {scale, shift}, {residual.size() ? residual[0] : x})) return;
-    Tensor* y;
-    OP_REQUIRES_OK(c, c->allocate_output(0, x.shape(), &y));
+    Tensor* y;  // in the place of x, where nobody else needs that
+    OP_REQUIRES_OK(c, c->forward_input_or_allocate_output({0}, 0, x.shape(), &y));
     if (x.NumElements() == 0) return;
     const Runner run = runner(c);
     apply(normalization(c, x, run), data(x), data(scale), data(shift),
