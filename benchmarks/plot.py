@@ -31,10 +31,13 @@ def read(path):
 
 def draw(paths, output):
     """One panel a file; whiskers are the quartiles."""
-    figure, panels = plt.subplots(
-        1, len(paths), figsize=(5.2 * len(paths), 4), squeeze=False, layout="constrained"
-    )
-    for path, panel in zip(paths, panels[0], strict=True):
+    columns = min(2, len(paths))
+    lines = -(-len(paths) // columns)
+    size = (6 * columns, 3.8 * lines)
+    figure, panels = plt.subplots(lines, columns, figsize=size, squeeze=False, layout="constrained")
+    for panel in panels.flat[len(paths) :]:
+        panel.set_visible(False)
+    for path, panel in zip(paths, panels.flat, strict=False):
         title, bars = read(path)
         names, ratios, low, high = zip(*reversed(bars), strict=True)
         colours = [COLOURS.get(name.split(",")[0].split()[0], "tab:orange") for name in names]
