@@ -15,6 +15,17 @@ pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the native operations are TensorFlow's"
 )
 
+
+@pytest.fixture(autouse=True)
+def _compiler():
+    """Skip where there is no compiler; a compiler that fails is a failure."""
+    from keras_ssc.native.library import load
+
+    _, why_not = load()
+    if why_not and "no C++ compiler" in why_not:
+        pytest.skip(why_not)
+
+
 PATTERNS = {
     "q = 8": {"in_channels": 32, "filters": 32, "g": 8, "p": 3},
     "q = 16": {"in_channels": 64, "filters": 64, "g": 16, "p": 5},
