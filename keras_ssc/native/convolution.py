@@ -43,7 +43,7 @@ def native(
         bias: tensor (N,) to add, or None.
         relu: bool, whether what is negative becomes zero.
         widest: int, floats of the widest vectors to use; 0: the library's choice.
-        slices: int, parts of the work; 0: as many as TensorFlow has threads.
+        slices: int, parts of the work; 0: a few for each of TensorFlow's threads.
     """
     operations = _operations()
     attributes = _pattern_attributes(pattern) | {

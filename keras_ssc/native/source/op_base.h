@@ -39,8 +39,8 @@ inline Axis make_axis(int in, int kernel, int stride, int dilation, bool same) {
       .Attr("strides: list(int)")                                                       \
       .Attr("dilations: list(int)")                                                     \
       .Attr("padding: {'SAME', 'VALID'}")                                               \
-      .Attr("lanes: int = 0")  /* the widest vector to use; 0: 8, the fastest so far */ \
-      .Attr("slices: int = 0") /* parts of the work; 0: as many as threads */
+      .Attr("lanes: int = 0")  /* the widest vector to use; 0: of 8 floats   */ \
+      .Attr("slices: int = 0") /* parts of the work; 0: some a thread */
 
 class Base : public tensorflow::OpKernel {
  public:
