@@ -150,7 +150,8 @@ def summary(model):
     """Return weights, bytes and multiply-adds of every convolution and Dense layer of a model.
 
     Counted are the kernels of SSCConv2D, Dense and Keras's convolutions (grouped, depthwise,
-    separable and transposed ones too), nested models included. A shared layer counts once, also
+    separable and transposed ones too), nested models included; of a masked layer what its mask
+    lets live (in memory and in the file its zeros remain). A shared layer counts once, also
     its multiply-adds; biases and BatchNormalization count as parameters only.
 
     Args:
@@ -192,9 +193,15 @@ def _rows(layer):
     elif isinstance(layer, (*_CONVOLUTIONS, *_TRANSPOSED, keras.layers.Dense)):
         kernels = [layer.kernel]
     return [
-        _row(layer, tuple(kernel.shape), math.prod(kernel.shape), kernel.dtype)
-        for kernel in kernels
+        _row(layer, tuple(kernel.shape), _live(layer, kernel), kernel.dtype) for kernel in kernels
     ]
+
+
+def _live(layer, kernel):
+    """The weights under a mask of `keras_ssc.pruning`, or all."""
+    if hasattr(layer, "kernel_mask"):
+        return int(keras.ops.convert_to_numpy(layer.kernel_mask).sum())
+    return math.prod(kernel.shape)
 
 
 def _row(layer, kernel_shape, live, dtype):

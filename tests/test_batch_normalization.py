@@ -10,6 +10,7 @@ from keras_ssc.native.library import load
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 pytestmark = pytest.mark.backends
 
+DTYPES = ("float32", "float64")
 SHAPES = [(4, 6, 5, 32), (3, 7, 7, 13), (4, 3, 1, 1), (5, 64), (2, 33, 9, 40)]
 
 
@@ -135,3 +136,37 @@ def test_config_and_functional_model(tmp_path):
 def test_refuses_other_activations():
     with pytest.raises(ValueError, match=r"`activation` must be one of .*'relu'.*'tanh'"):
         BatchNormalization(activation="tanh")
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="GradientTape is TensorFlow's")
+@pytest.mark.parametrize("activation", ["relu", None])
+@pytest.mark.parametrize("with_residual", [True, False])
+def test_second_derivatives_are_the_differences_of_the_first(with_residual, activation):
+    import tensorflow as tf
+
+    shape = (3, 2, 2, 5)
+    arrays_of = [array.astype("float64") for array in arrays(shape)]
+    layers = {name: BatchNormalization(activation=activation, dtype=name) for name in DTYPES}
+    for layer in layers.values():
+        start(layer, shape)
+
+    def objective(dtype, x):
+        """A scalar made of first derivatives."""
+        residual, weights = (tf.constant(array, dtype) for array in arrays_of[1:])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layers[dtype](x, residual=residual if with_residual else None, training=True)
+            value = tf.reduce_sum(tf.sin(y) * weights)
+        return tf.reduce_sum(tf.cos(tape.gradient(value, x)))
+
+    x = tf.Variable(arrays_of[0], dtype="float32")
+    with tf.GradientTape() as tape:
+        value = objective("float32", x.read_value())
+    second = tape.gradient(value, x).numpy()
+    expected = np.zeros(shape)
+    for place in np.ndindex(shape):
+        step = np.zeros(shape)
+        step[place] = 1e-5
+        up, down = (objective("float64", tf.constant(arrays_of[0] + s)) for s in (step, -step))
+        expected[place] = (up - down) / 2e-5
+    np.testing.assert_allclose(second, expected, atol=3e-5 * np.abs(expected).max())

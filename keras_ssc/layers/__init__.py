@@ -1,6 +1,19 @@
 """Keras layers."""
 
 from keras_ssc.layers.batch_normalization import BatchNormalization
+from keras_ssc.layers.masked import (
+    InterspaceConv2D,
+    MaskedConv2D,
+    MaskedDense,
+    MaskedDepthwiseConv2D,
+)
 from keras_ssc.layers.ssc_conv2d import SSCConv2D
 
-__all__ = ["BatchNormalization", "SSCConv2D"]
+__all__ = [
+    "BatchNormalization",
+    "InterspaceConv2D",
+    "MaskedConv2D",
+    "MaskedDense",
+    "MaskedDepthwiseConv2D",
+    "SSCConv2D",
+]

@@ -67,7 +67,30 @@ def _operations():
         return dz * scale, dscale, dshift, *([dz] if residual else [])
 
     @tf.RegisterGradient("KerasSscBatchNormGradient")
-    def _(op, *_gradients):
-        raise LookupError("The native batch normalisation has no second derivative.")
+    def _(op, *upstream):
+        # Rare (GraSP's Hessian-gradient product), so TensorFlow's operations compute it.
+        dy, y, x, gamma, _, _ = op.inputs
+        with tf.GradientTape() as tape:
+            tape.watch([dy, x, gamma])
+            outputs = _gradient(dy, y, x, gamma, op.get_attr("relu"), op.get_attr("epsilon"))
+            if op.get_attr("residuals"):
+                outputs = (*outputs, tf.where(y > 0, dy, 0) if op.get_attr("relu") else dy)
+            total = tf.add_n([tf.reduce_sum(a * b) for a, b in zip(outputs, upstream, strict=True)])
+        second = tape.gradient(total, [dy, x, gamma], unconnected_gradients="zero")
+        return second[0], None, second[1], second[2], None, None
 
     return operations
+
+
+def _gradient(dy, y, x, gamma, relu, epsilon):
+    """(dx, dgamma, dbeta) in TensorFlow's operations, all moments taken from x."""
+    import tensorflow as tf
+
+    axes = list(range(x.shape.rank - 1))
+    dz = tf.where(y > 0, dy, tf.zeros_like(dy)) if relu else dy
+    mean, variance = tf.nn.moments(x, axes)
+    scale = tf.math.rsqrt(variance + epsilon)
+    normal = (x - mean) * scale
+    dgamma, dbeta = tf.reduce_sum(dz * normal, axes), tf.reduce_sum(dz, axes)
+    count = tf.cast(tf.size(x) / tf.size(gamma), x.dtype)
+    return gamma * scale * (dz - (dbeta + normal * dgamma) / count), dgamma, dbeta

@@ -1,0 +1,243 @@
+"""Masks of live weights: put on a model, read, counted, changed, taken off.
+
+Masks are a dict, layer name -> bool array shaped like the layer's kernel.
+"""
+
+import keras
+import numpy as np
+
+from keras_ssc.convert.graph import check_graph, copy_graph
+from keras_ssc.layers import InterspaceConv2D, MaskedConv2D, MaskedDense, MaskedDepthwiseConv2D
+from keras_ssc.summary import flat_layers
+
+_MASKED = {
+    keras.layers.Conv2D: MaskedConv2D,
+    keras.layers.DepthwiseConv2D: MaskedDepthwiseConv2D,
+    keras.layers.Dense: MaskedDense,
+}
+_PLAIN = {masked: plain for plain, masked in _MASKED.items()}
+MASKED = (*_PLAIN, InterspaceConv2D)
+
+
+def prunable_layers(model):
+    """Return {name: layer} of the layers whose kernels can be pruned, in the model's order.
+
+    These are Conv2D, DepthwiseConv2D and Dense, masked or not; models inside it are looked into.
+
+    Raises:
+        TypeError: `model` is no Keras model.
+        ValueError: it is not built, holds no such layer, or two of one name.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="one")])
+    >>> list(prunable_layers(model))
+    ['one']
+
+    Reference: GraSP prunes every convolution and linear layer (paper, section 4).
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model. Received: {model!r}")
+    if not model.built:
+        raise ValueError(f"`model` must be built. Received: {model.name!r}, without weights")
+    found = {}
+    for layer in flat_layers(model):
+        if type(layer) in _MASKED or type(layer) in MASKED:
+            if layer.name in found:
+                raise ValueError(f"`model` must not have two layers named {layer.name!r}")
+            found[layer.name] = layer
+    if not found:
+        raise ValueError(
+            "`model` must have Conv2D, DepthwiseConv2D or Dense layers to prune. "
+            f"Received: {model.name!r}"
+        )
+    return found
+
+
+def kernels(model):
+    """Return {layer name: kernel as a NumPy array}; pruned entries are 0.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="one")])
+    >>> kernels(model)["one"].shape
+    (4, 2)
+    """
+    found = {}
+    for name, layer in prunable_layers(model).items():
+        found[name] = keras.ops.convert_to_numpy(layer.kernel).copy()
+        if isinstance(layer, MASKED):
+            found[name][~_mask(layer)] = 0
+    return found
+
+
+def _mask(layer):
+    return keras.ops.convert_to_numpy(layer.kernel_mask)
+
+
+def apply_masks(model, masks, interspace=False):
+    """Return a copy of a model in which only the weights under the masks live.
+
+    Pruned weights are zero in the copy, take no part in its training under any optimizer, and the
+    masks are saved with it. Layers without a mask, and masks that are all True, are copied as
+    they are when `model` has no masked layer there.
+
+    Args:
+        model: a built functional or Sequential `keras.Model`; it is not touched.
+        masks: dict, layer name -> bool array shaped like the layer's kernel.
+        interspace: bool. True: KxK convolutions become `InterspaceConv2D`, whose masks are on the
+            coefficients.
+
+    Returns:
+        `keras.Model`, compiled like `model` if that is.
+
+    Raises:
+        TypeError: `model` is no Keras model, or a mask is not bool.
+        ValueError: the model is subclassed or not built, a name is unknown, a shape does not fit.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="one")])
+    >>> sparse = apply_masks(model, {"one": np.eye(4, 2, dtype=bool)})
+    >>> live_weights(sparse)
+    2
+    """
+    check_graph(model)
+    layers = prunable_layers(model)
+    _check(layers, masks)
+
+    def exchange(layer):
+        if layers.get(layer.name) is not layer or layer.name not in masks:
+            return None
+        kind = _MASKED.get(type(layer), type(layer))
+        if interspace and issubclass(kind, MaskedConv2D) and max(layer.kernel_size) > 1:
+            kind = InterspaceConv2D
+        return kind.from_config(layer.get_config())
+
+    copy, exchanged = copy_graph(model, exchange)
+    for old, new in exchanged:
+        for weight in old.weights:
+            # A copy: JAX gives the buffers of a model that trains to its next step.
+            _named(new, weight.name).assign(np.array(weight))
+    set_masks(copy, masks)
+    return copy
+
+
+def _named(layer, name):
+    return next(weight for weight in layer.weights if weight.name == name)
+
+
+def _check(layers, masks):
+    unknown = set(masks) - set(layers)
+    if unknown:
+        raise ValueError(
+            f"`masks` must name prunable layers. Unknown: {sorted(unknown)}. "
+            f"Prunable are: {list(layers)}"
+        )
+    for name, mask in masks.items():
+        if np.asarray(mask).dtype != bool:
+            raise TypeError(f"`masks[{name!r}]` must be bool. Received: {np.asarray(mask).dtype}")
+        shape = tuple(layers[name].kernel.shape)
+        if np.shape(mask) != shape:
+            raise ValueError(
+                f"`masks[{name!r}]` must be shaped {shape}. Received: {np.shape(mask)}"
+            )
+
+
+def masked_layers(model):
+    """Return {name: layer} of the layers that have a mask.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="one")])
+    >>> masked_layers(model)
+    {}
+    """
+    return {n: layer for n, layer in prunable_layers(model).items() if isinstance(layer, MASKED)}
+
+
+def set_masks(model, masks):
+    """Change masks of a masked model in place; what they remove becomes zero in the kernel too.
+
+    Args:
+        model: a model of `apply_masks`.
+        masks: dict, layer name -> bool array; layers that are not named keep theirs.
+
+    Raises:
+        ValueError: a name is no masked layer, or a shape does not fit.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="one")])
+    >>> sparse = apply_masks(model, {"one": np.eye(4, 2, dtype=bool)})
+    >>> set_masks(sparse, {"one": np.ones((4, 2), bool)})
+    >>> live_weights(sparse)
+    8
+    """
+    layers = masked_layers(model)
+    _check(layers, masks)
+    for name, mask in masks.items():
+        layer = layers[name]
+        kernel = keras.ops.convert_to_numpy(layer.kernel)
+        layer.kernel.assign(np.where(mask, kernel, np.zeros_like(kernel)))
+        layer.kernel_mask.assign(np.asarray(mask))
+
+
+def read_masks(model):
+    """Return the masks of a model: a dict, layer name -> bool array; empty where it has none.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="one")])
+    >>> read_masks(apply_masks(model, {"one": np.eye(4, 2, dtype=bool)}))["one"].sum()
+    np.int64(2)
+    """
+    return {name: _mask(layer).copy() for name, layer in masked_layers(model).items()}
+
+
+def live_weights(model):
+    """Return how many weights of the prunable layers live.
+
+    Example:
+
+    >>> live_weights(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
+    8
+    """
+    masks = read_masks(model)
+    return sum(
+        int(masks[name].sum()) if name in masks else int(np.prod(layer.kernel.shape))
+        for name, layer in prunable_layers(model).items()
+    )
+
+
+def remove_masks(model):
+    """Return a copy of a masked model in Keras's own layers, with zeros for the pruned weights.
+
+    The outputs are equal, to rounding. Training it brings pruned weights back.
+
+    Raises:
+        ValueError: the model has no masked layer.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="one")])
+    >>> plain = remove_masks(apply_masks(model, {"one": np.eye(4, 2, dtype=bool)}))
+    >>> type(plain.layers[0]).__name__, int((plain.layers[0].kernel.numpy() != 0).sum())
+    ('Dense', 2)
+    """
+    check_graph(model)
+
+    def exchange(layer):
+        if not isinstance(layer, MASKED):
+            return None
+        kind = next(plain for masked, plain in _PLAIN.items() if isinstance(layer, masked))
+        return kind.from_config(layer.get_config())
+
+    copy, exchanged = copy_graph(model, exchange)
+    if not exchanged:
+        raise ValueError(f"`model` must have masks. Received: {model.name!r}, without any")
+    for old, new in exchanged:
+        new.kernel.assign(np.array(old.live_kernel()))
+        if new.use_bias:
+            new.bias.assign(np.array(old.bias))
+    return copy
