@@ -155,7 +155,7 @@ def test_summary_counts_what_lives():
 
 
 def test_refusals():
-    with pytest.raises(TypeError, match="keras.Model"):
+    with pytest.raises(TypeError, match=r"keras\.Model"):
         pruning.apply_masks("model", {})
     with pytest.raises(ValueError, match="must have masks"):
         pruning.remove_masks(network())

@@ -11,6 +11,9 @@ from keras import ops
 class _Masked:
     """Adds `kernel_mask` to a layer that has a `kernel`."""
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+
     def build(self, input_shape):
         """Create the layer's variables, and the mask, which lets all weights live."""
         super().build(input_shape)

@@ -24,7 +24,7 @@ def weights_to_keep(model, sparsity=None, keep=None, dense=()):
 
     Example:
 
-    >>> model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(10), keras.layers.Dense(5)])
+    >>> model = keras.Sequential([keras.Input((30,)), keras.layers.Dense(5)])
     >>> weights_to_keep(model, 0.9)[0]
     15
 
@@ -51,8 +51,8 @@ def weights_to_keep(model, sparsity=None, keep=None, dense=()):
     left = keep - sum(sizes[name] for name in dense)
     if left < 0 or not names:
         raise ValueError(
-            f"`dense` leaves nothing to prune: of {total} weights {keep} may stay, and these layers "
-            f"have {sum(sizes[name] for name in dense)}. Received: dense={sorted(dense)}"
+            f"`dense` leaves nothing to prune: of {total} weights {keep} may stay, and these "
+            f"layers have {sum(sizes[name] for name in dense)}. Received: dense={sorted(dense)}"
         )
     return left, names
 
