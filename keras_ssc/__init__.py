@@ -2,7 +2,7 @@
 
 from keras_ssc import applications, callbacks, datasets, initializers, layers, training
 from keras_ssc.convert import conversion_plan, densify, sparsify
-from keras_ssc.export import export
+from keras_ssc.export import export, fold
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_plots import plot_correlation, plot_model_sparsity
 from keras_ssc.network_sparsity import choose_network
@@ -26,6 +26,7 @@ __all__ = [
     "datasets",
     "densify",
     "export",
+    "fold",
     "initializers",
     "layers",
     "plot_correlation",

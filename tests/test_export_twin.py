@@ -51,7 +51,7 @@ def check_twins(model, tolerance=1e-5):
     expected = np.asarray(model(x, training=False))
     grouped, _ = graph_twin(model, 1)
     dense, _ = graph_twin(model, 9999)
-    twins = TwinBuilder().build(model), grouped, dense
+    twins = TwinBuilder().build(model), grouped, dense, keras_ssc.fold(model)
     for twin in twins:
         np.testing.assert_allclose(
             np.asarray(twin(x)), expected, atol=tolerance * np.abs(expected).max(), rtol=0
@@ -66,7 +66,7 @@ def kinds(model):
 def test_twins_of_a_network_compute_the_same():
     model = network()
     before = [value.copy() for value in model.get_weights()]
-    folded, grouped, dense = check_twins(model)
+    folded, grouped, dense, _ = check_twins(model)
     assert L.BatchNormalization not in kinds(folded) | kinds(grouped) | kinds(dense)
     assert keras_ssc.SSCConv2D not in kinds(grouped) | kinds(dense)
     assert GroupedConvolution in kinds(grouped)
@@ -122,7 +122,7 @@ def test_shared_and_nested_and_sequential_models():
     inputs = keras.Input((8, 8, 8))
     x = sparse(sparse(inputs))
     x = L.Concatenate()([inner(x), inner(inputs), x * 2.0])
-    _, grouped, _ = check_twins(lively(keras.Model(inputs, x)))
+    _, grouped, _, _ = check_twins(lively(keras.Model(inputs, x)))
     assert sum(type(layer) is GroupedConvolution for layer in grouped.layers) <= 2
     check_twins(lively(inner))
 

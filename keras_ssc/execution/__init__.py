@@ -23,9 +23,12 @@ def convolve(
     padding="valid",
     dilation_rate=(1, 1),
     bias=None,
+    residual=None,
     relu=False,
 ):
-    """Return the convolution of `x` by the compact weights of a pattern, plus bias, cut at zero.
+    """Return the convolution of `x` by the compact weights of a pattern, and what follows it.
+
+        y = relu(convolution + bias + residual)
 
     Args:
         x: tensor (batch, height, width, M), channels last.
@@ -36,6 +39,7 @@ def convolve(
         padding: `"same"` or `"valid"`.
         dilation_rate: (rows, columns).
         bias: tensor (N,) to add, or None.
+        residual: tensor like the output to add, or None.
         relu: bool, whether what is negative becomes zero.
 
     Returns:
@@ -53,8 +57,10 @@ def convolve(
     """
     geometry = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate}
     if form == "native":
-        return native(x, weights, pattern, **geometry, bias=bias, relu=relu)
+        return native(x, weights, pattern, **geometry, bias=bias, residual=residual, relu=relu)
     y = _FORMS[form](x, weights, pattern, **geometry)
     if bias is not None:
         y = ops.add(y, bias)
+    if residual is not None:
+        y = ops.add(y, residual)
     return ops.relu(y) if relu else y

@@ -1,5 +1,6 @@
-"""Models written for other runtimes: TensorFlow, LiteRT, ONNX, OpenVINO, and Keras itself."""
+"""Models for inference: folded, and written for other runtimes."""
 
 from keras_ssc.export.exporting import ExportReport, export
+from keras_ssc.export.fold import fold
 
-__all__ = ["ExportReport", "export"]
+__all__ = ["ExportReport", "export", "fold"]

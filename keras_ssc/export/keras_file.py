@@ -5,7 +5,7 @@ It holds the live weights only; loading it needs `import keras_ssc`.
 
 import keras
 
-from keras_ssc.export.twin import TwinBuilder
+from keras_ssc.export.fold import fold
 
 SUFFIX = ".keras"
 PACKAGES = {}
@@ -13,7 +13,7 @@ PACKAGES = {}
 
 def write(model, path):
     """Write the inference twin of `model` to the file `path`."""
-    TwinBuilder().build(model).save(path)
+    fold(model).save(path)
 
 
 def load(path):

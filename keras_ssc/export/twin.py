@@ -52,10 +52,14 @@ class TwinBuilder:
             return self._in_steps(layer, args[0], kwargs.get("residual"))
         if type(layer) is keras.layers.BatchNormalization and id(args[0]) in self._sources:
             _, source, x = self._sources[id(args[0])]
-            channel_axis = -1 if source.data_format == "channels_last" else 1
-            if layer.axis % 4 == channel_axis % 4:
+            if self.on_channels(layer, source):
                 return self.convolution(source, layer, x)
         return self.other(layer, args, kwargs)
+
+    def on_channels(self, norm, convolution):
+        """Whether a BatchNormalization works on the channels of a convolution's output."""
+        channel_axis = -1 if convolution.data_format == "channels_last" else 1
+        return norm.axis % 4 == channel_axis % 4
 
     def _in_steps(self, layer, x, residual):
         """Our BatchNormalization as Keras's, then the sum, then the ReLU."""
@@ -75,7 +79,7 @@ class TwinBuilder:
         """Return the output on `x` of a convolution and a BatchNormalization (or None)."""
         return self.alike(layer, norm, x, lambda: folded_weights(layer, norm))
 
-    def alike(self, layer, norm, x, values, order=b""):
+    def alike(self, layer, norm, x, values, order=b"", residual=None, **changes):
         """Return the output on `x` of a convolution of the same kind as `layer`."""
         kernel = "depthwise" if isinstance(layer, keras.layers.DepthwiseConv2D) else "kernel"
 
@@ -86,9 +90,10 @@ class TwinBuilder:
                 f"{kernel}_initializer": "zeros",  # the values are set afterwards
                 f"{kernel}_regularizer": None,
             }
-            return type(layer).from_config(config)
+            return type(layer).from_config(config | changes)
 
-        return self.twin_of((layer, norm), make, values, order)(x)
+        twin = self.twin_of((layer, norm), make, values, order)
+        return twin(x) if residual is None else twin(x, residual=residual)
 
     def other(self, layer, args, kwargs):
         """Return the output of a copy of any other layer."""

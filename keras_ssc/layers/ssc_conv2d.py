@@ -208,11 +208,12 @@ class SSCConv2D(keras.layers.Layer):
         pattern = self.pattern
         return expand_kernel([matrix.value for matrix in self._matrices], pattern)
 
-    def call(self, inputs):
-        """Convolve `inputs`."""
+    def call(self, inputs, residual=None):
+        """Convolve `inputs`; add `residual`, shaped like the output, before the activation."""
         x = keras.ops.convert_to_tensor(inputs)
         if self.data_format == "channels_first":
             x = keras.ops.transpose(x, (0, 2, 3, 1))
+            residual = None if residual is None else keras.ops.transpose(residual, (0, 2, 3, 1))
         form, _ = self._choose(x.shape[1:3])
         relu = self.activation is keras.activations.relu
         y = convolve(
@@ -224,6 +225,7 @@ class SSCConv2D(keras.layers.Layer):
             padding=self.padding,
             dilation_rate=self.dilation_rate,
             bias=keras.ops.convert_to_tensor(self.bias) if self.use_bias else None,
+            residual=residual,
             relu=relu,
         )
         if self.data_format == "channels_first":

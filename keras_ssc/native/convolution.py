@@ -33,6 +33,7 @@ def native(
     padding,
     dilation_rate,
     bias=None,
+    residual=None,
     relu=False,
     widest=0,
     slices=0,
@@ -41,6 +42,7 @@ def native(
 
     Args:
         bias: tensor (N,) to add, or None.
+        residual: tensor like the output to add, or None.
         relu: bool, whether what is negative becomes zero.
         widest: int, floats of the widest vectors to use; 0: the library's choice.
         slices: int, parts of the work; 0: a few for each of TensorFlow's threads.
@@ -53,8 +55,11 @@ def native(
         "lanes": widest,
         "slices": slices,
     }
-    biases = [] if bias is None else [bias]
-    return operations.KerasSscConv2D(x=x, weights=weights, bias=biases, relu=relu, **attributes)
+    added = {
+        name: [] if tensor is None else [tensor]
+        for name, tensor in {"bias": bias, "residual": residual}.items()
+    }
+    return operations.KerasSscConv2D(x=x, weights=weights, relu=relu, **added, **attributes)
 
 
 def _pattern_attributes(pattern):
@@ -104,7 +109,7 @@ def _operations():
     @tf.RegisterGradient("KerasSscConv2D")
     def _(op, dy):
         count = op.get_attr("matrices")
-        x, weights, bias = op.inputs[0], op.inputs[1 : count + 1], op.inputs[count + 1 :]
+        x, weights = op.inputs[0], op.inputs[1 : count + 1]
         if op.get_attr("relu"):
             dy = tf.raw_ops.ReluGrad(gradients=dy, features=op.outputs[0])
         attributes = {name: op.get_attr(name) for name in ATTRIBUTES}
@@ -116,7 +121,8 @@ def _operations():
         gradients = operations.KerasSscConv2DWeightGradient(
             x=x, dy=dy, matrices=count, **attributes
         )
-        return dx, *gradients, *(tf.raw_ops.BiasAddGrad(out_backprop=dy) for _ in bias)
+        by_bias = [tf.raw_ops.BiasAddGrad(out_backprop=dy)] * op.get_attr("biases")
+        return dx, *gradients, *by_bias, *([dy] * op.get_attr("residuals"))
 
     for name in ("KerasSscConv2DInputGradient", "KerasSscConv2DWeightGradient"):
 

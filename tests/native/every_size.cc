@@ -74,7 +74,7 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
   const int M = pattern.in_channels, N = pattern.out_channels;
   const auto x = numbers((long)batch * rows.in * columns.in * M);
   const auto dy = numbers((long)batch * rows.out * columns.out * N);
-  const auto bias = numbers(N);
+  const auto bias = numbers(N), residual = numbers((long)batch * rows.out * columns.out * N);
   std::vector<std::vector<float>> weights, gradients;
   std::vector<std::vector<double>> sums;
   for (std::size_t m = 0; m < pattern.filters.size(); ++m) {
@@ -117,10 +117,12 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
     outputs.push_back(gradients[m].data());
   }
   std::vector<float> result(y.size()), slope(dx.size());
-  forward(problem, x.data(), matrices, bias.data(), true, result.data(), slices, run);
+  forward(problem, x.data(), matrices, {bias.data(), residual.data(), true}, result.data(), slices,
+          run);
   input_gradient(problem, dy.data(), matrices, slope.data(), slices, run);
   weight_gradient(problem, x.data(), dy.data(), outputs, slices, run);
-  for (std::size_t i = 0; i < y.size(); ++i) y[i] = std::max(0.0, y[i] + bias[i % N]);
+  for (std::size_t i = 0; i < y.size(); ++i) 
+    y[i] = std::max(0.0, y[i] + bias[i % N] + residual[i]);
   compare("y", result, y);
   compare("dx", slope, dx);
   for (std::size_t m = 0; m < weights.size(); ++m) compare("dw", gradients[m], sums[m]);

@@ -141,13 +141,12 @@ struct Pass {
 // One thread's share of a pass.
 class Worker {
  public:
-  Worker(const Pass& pass, const float* source, const float* packed, const float* bias, bool relu,
+  Worker(const Pass& pass, const float* source, const float* packed, const Finish& finish,
          float* destination)
       : pass_(pass),
         source_(source),
         packed_(packed),
-        bias_(bias),
-        relu_(relu),
+        finish_(finish),
         destination_(destination),
         input_(pass.tile.floats()),
         chunk_rows_(pass.plan.packed_floats <= kLeastChunk ? 1 : pass.tile_rows),
@@ -191,8 +190,8 @@ class Worker {
       const int most = std::min(kMaxRows, p.problem.micro->registers / block.vectors);
       Product a = {};
       a.w = packed_ + block.packed;
-      a.start = bias_;
-      a.relu = relu_;
+      a.start = finish_.bias;
+      a.relu = finish_.relu;
       a.y_offsets = block.out;
       a.add = block.add;
       a.x_pixel = p.across ? p.tile.image() : p.source_step() * p.tile.pixel();
@@ -206,12 +205,14 @@ class Worker {
                 (line.base + p.tile.left) * p.tile.pixel();
           a.y_pixel = (p.across ? pixels_per_image : line.step) * pixel_;
           a.y = y + ((r - from) * (long)p.columns + line.first) * pixel_;
+          a.residual = finish_.residual ? finish_.residual + (a.y - destination_) : nullptr;
           int left = p.across ? images : line.count;
           for (int parts = (left + most - 1) / most; parts; --parts) {
             const int size = (left + parts - 1) / parts;
             p.problem.micro->product[size][block.vectors](a);
             a.x += size * a.x_pixel;
             a.y += size * a.y_pixel;
+            if (a.residual) a.residual += size * a.y_pixel;
             left -= size;
           }
         }
@@ -226,8 +227,8 @@ class Worker {
   }
 
   const Pass& pass_;
-  const float *source_, *packed_, *bias_;
-  const bool relu_;
+  const float *source_, *packed_;
+  const Finish finish_;
   float* destination_;
   Buffer input_;
   const int chunk_rows_;
@@ -237,8 +238,8 @@ class Worker {
 };
 
 void contract(const Problem& problem, const Plan& plan, bool forward, const float* source,
-              const std::vector<const float*>& weights, const float* bias, bool relu,
-              float* destination, int slices, const Runner& run) {
+              const std::vector<const float*>& weights, const Finish& finish, float* destination,
+              int slices, const Runner& run) {
   Buffer packed(plan.packed_floats);
   pack(plan, problem.lanes, weights, packed.data());
   const Pass pass(problem, plan, forward, (slices + 3) / 4);
@@ -248,7 +249,7 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
   const long units = (long)groups * tiles;
   slices = (int)std::min<long>(slices, units);
   run(slices, [&](int slice) {
-    Worker worker(pass, source, packed.data(), bias, relu, destination);
+    Worker worker(pass, source, packed.data(), finish, destination);
     for (long unit = units * slice / slices; unit < units * (slice + 1) / slices; ++unit) {
       const int image = (int)(unit / tiles) * images, from = (int)(unit % tiles) * pass.tile_rows;
       worker.run(image, std::min(images, problem.batch - image), from,
@@ -260,16 +261,16 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
 }  // namespace
 
 void forward(const Problem& problem, const float* x, const std::vector<const float*>& weights,
-             const float* bias, bool relu, float* y, int slices, const Runner& run) {
+             const Finish& finish, float* y, int slices, const Runner& run) {
   const Plan plan = forward_plan(problem.pattern, problem.lanes);
-  contract(problem, plan, true, x, weights, bias, relu, y, slices, run);
+  contract(problem, plan, true, x, weights, finish, y, slices, run);
 }
 
 void input_gradient(const Problem& problem, const float* dy,
                     const std::vector<const float*>& weights, float* dx, int slices,
                     const Runner& run) {
   const Plan plan = input_gradient_plan(problem.pattern, problem.lanes);
-  contract(problem, plan, false, dy, weights, nullptr, false, dx, slices, run);
+  contract(problem, plan, false, dy, weights, {}, dx, slices, run);
 }
 
 }  // namespace keras_ssc

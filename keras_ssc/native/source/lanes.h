@@ -47,8 +47,15 @@ int usable_lanes(const Pattern& pattern, int widest);
 // The inner loops for vectors of `lanes` floats on this CPU; null if it has none.
 const Micro* micro_for(int lanes);
 
+// What is added to each output pixel: `bias` to every one, `residual` like y; null where there is
+// none. Then what is negative becomes zero where `relu`.
+struct Finish {
+  const float *bias, *residual;
+  bool relu;
+};
+
 void forward(const Problem&, const float* x, const std::vector<const float*>& weights,
-             const float* bias, bool relu, float* y, int slices, const Runner&);
+             const Finish&, float* y, int slices, const Runner&);
 void input_gradient(const Problem&, const float* dy, const std::vector<const float*>& weights,
                     float* dx, int slices, const Runner&);
 void weight_gradient(const Problem&, const float* x, const float* dy,

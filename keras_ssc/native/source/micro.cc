@@ -55,6 +55,7 @@ void product(const Product& a) {
     for (int f = 0; f < F; ++f) {
       vec* y = (vec*)(a.y + p * a.y_pixel + a.y_offsets[f]);
       vec value = a.add ? *y + sum[p][f] : sum[p][f];
+      if (a.residual) value += *(const vec*)(a.residual + p * a.y_pixel + a.y_offsets[f]);
       if (a.relu) value = value < 0 ? vec{} : value;
       *y = value;
     }

@@ -10,7 +10,7 @@ constexpr int kMaxRows = 8;     // pixels, or positions, of one outer product
 constexpr int kMaxVectors = 4;  // output vectors of one outer product
 
 // y[p][f] (+)= start[f] + sum_k x[p * x_pixel + x_offsets[k]] * w[w_rows[k]][f], vectors all;
-// cut at zero where `relu`.
+// plus residual[p][f] where there is one, cut at zero where `relu`.
 struct Product {
   const float* x;
   long x_pixel;          // floats from one pixel to the next
@@ -22,7 +22,8 @@ struct Product {
   float* y;
   long y_pixel;
   const int* y_offsets;  // one for each vector
-  bool add;              // to what is in y already, vector after vector
+  const float* residual;  // laid out like y, added after the sum; or null
+  bool add;               // to what is in y already, vector after vector
   bool relu;
 };
 

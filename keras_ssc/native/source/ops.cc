@@ -23,11 +23,16 @@ class Forward : public Base {
     OP_REQUIRES_OK(c, c->input_list("bias", &bias));
     OP_REQUIRES(c, bias.size() == 0 || bias[0].NumElements() == pattern_.out_channels,
                 InvalidArgumentError("bias doesn't fit the pattern"));
+    tensorflow::OpInputList residual;
+    OP_REQUIRES_OK(c, c->input_list("residual", &residual));
+    OP_REQUIRES(c, residual.size() == 0 || residual[0].shape() == output_shape(problem),
+                InvalidArgumentError("residual isn't shaped like the output"));
     Tensor* y = nullptr;
     OP_REQUIRES_OK(c, c->allocate_output(0, output_shape(problem), &y));
     if (y->NumElements() == 0) return;
-    forward(problem, x.flat<float>().data(), weights,
-            bias.size() ? bias[0].flat<float>().data() : nullptr, relu_, y->flat<float>().data(),
+    const Finish finish = {bias.size() ? bias[0].flat<float>().data() : nullptr,
+                           residual.size() ? residual[0].flat<float>().data() : nullptr, relu_};
+    forward(problem, x.flat<float>().data(), weights, finish, y->flat<float>().data(),
             slices(c, 4), runner(c));
   }
 
@@ -124,9 +129,11 @@ REGISTER_OP("KerasSscConv2D")
     .Input("x: float")
     .Input("weights: matrices * float")
     .Input("bias: biases * float")
+    .Input("residual: residuals * float")
     .Output("y: float")
     .Attr("matrices: int >= 1")
     .Attr("biases: int >= 0")
+    .Attr("residuals: int >= 0")
     .Attr("relu: bool")
     .PATTERN_ATTRIBUTES.SetShapeFn(output_shape_of);
 

@@ -1,0 +1,113 @@
+"""`fold`: fewer layers, equal outputs, the sum and the ReLU inside the convolution."""
+
+import keras
+import numpy as np
+import pytest
+import reference
+from gradients import value_and_gradients
+
+import keras_ssc
+from keras_ssc.layers import BatchNormalization, SSCConv2D
+
+NETWORKS = {
+    "VGG11": {},
+    "ResNet20": {},
+    "ResNet20 dense": {"sparsity": 0},
+    "ResNet18": {"input_shape": (33, 40, 3), "sparsity": 0.75},
+    "MobileNetV2": {},
+    "ShuffleNetV2": {},
+}
+
+
+def lively(model):
+    """Give every variable a value of its own, near those of a trained network."""
+    random = np.random.default_rng(0)
+    for variable in model.weights:
+        if "variance" in variable.path or "gamma" in variable.path:
+            variable.assign(random.uniform(0.5, 1.5, variable.shape))
+        elif "mean" in variable.path or "beta" in variable.path:
+            variable.assign(random.uniform(-0.5, 0.5, variable.shape))
+    return model
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_folded_network_computes_the_same(name):
+    build = getattr(keras_ssc.applications, name.split()[0])
+    model = lively(build(classes=7, classifier_activation=None, **NETWORKS[name]))
+    folded = keras_ssc.fold(model)
+    shape = model.input_shape[1:]
+    x = np.random.default_rng(1).normal(size=(2, *shape)).astype("float32")
+    expected = keras.ops.convert_to_numpy(model(x, training=False))
+    found = keras.ops.convert_to_numpy(folded(x, training=False))
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max(), rtol=0)
+    assert not any(isinstance(layer, BatchNormalization) for layer in folded.layers)
+    assert len(folded.layers) < len(model.layers)
+    sums = [layer for layer in folded.layers if isinstance(layer, keras.layers.Add)]
+    # A sum stays where the convolution before it is dense.
+    assert bool(sums) == (name == "ResNet20 dense")
+
+
+def test_a_folded_network_is_saved_and_loaded(tmp_path):
+    model = lively(keras_ssc.applications.ResNet20(sparsity=0.9))
+    folded = keras_ssc.fold(model)
+    folded.save(tmp_path / "folded.keras")
+    again = keras.models.load_model(tmp_path / "folded.keras")
+    x = np.random.default_rng(1).normal(size=(2, 32, 32, 3)).astype("float32")
+    np.testing.assert_array_equal(np.asarray(again(x)), np.asarray(folded(x)))
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+@pytest.mark.parametrize("execution", ["auto", "dense", "grouped"])
+def test_a_layer_adds_its_residual_before_the_activation(execution, activation, data_format):
+    random = np.random.default_rng(0)
+    options = {"execution": execution, "activation": activation, "data_format": data_format}
+    layer = SSCConv2D(8, 3, padding="same", g=4, p=3, strides=2, **options)
+    x, residual = random.normal(size=(2, 7, 6, 8)), random.normal(size=(2, 4, 3, 8))
+
+    def own(array):
+        array = array.transpose(0, 3, 1, 2) if data_format == "channels_first" else array
+        return array.astype("float32")
+
+    layer.build(own(x).shape)
+    layer.bias.assign(random.normal(size=8))
+    kernel, bias = (keras.ops.convert_to_numpy(w) for w in (layer.kernel, layer.bias))
+    sums = reference.convolution(x, kernel, bias, (2, 2), "same", (1, 1)) + residual
+    after = {None: lambda z: z, "relu": lambda z: np.maximum(z, 0), "tanh": np.tanh}[activation]
+    y = layer(own(x), residual=own(residual))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(y), own(after(sums)), atol=1e-5)
+
+
+@pytest.mark.backends
+def test_the_gradient_by_the_residual():
+    random = np.random.default_rng(0)
+    layer = SSCConv2D(16, 3, padding="same", g=8, p=3, activation="relu")
+    x = random.normal(size=(2, 5, 5, 16)).astype("float32")
+    layer.build(x.shape)
+
+    class Around(keras.layers.Layer):
+        """The residual as the input."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = layer
+
+        def build(self, input_shape):
+            self.built = True
+
+        def call(self, residual):
+            return self.inner(x, residual=residual)
+
+    residual, dy = (random.normal(size=(2, 5, 5, 16)).astype("float32") for _ in range(2))
+    around = Around()
+    around.build(residual.shape)
+    y, by_residual, _ = value_and_gradients(around, residual, dy)
+    np.testing.assert_allclose(by_residual, dy * (y > 0), atol=1e-6)
+
+
+def test_refusals():
+    with pytest.raises(TypeError, match=r"keras\.Model"):
+        keras_ssc.fold("model")
+    with pytest.raises(ValueError, match="built"):
+        keras_ssc.fold(keras.Sequential([keras.layers.Dense(2)]))
