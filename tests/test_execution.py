@@ -21,7 +21,7 @@ FLOAT64 = not ON_JAX or os.environ.get("JAX_ENABLE_X64") in ("1", "true", "True"
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 
-EXECUTIONS = ["dense", "grouped"] + ([] if ON_JAX else ["native"])
+EXECUTIONS = ["dense", "grouped", "gather"] + ([] if ON_JAX else ["native"])
 
 
 def examples(count):
@@ -129,22 +129,41 @@ GEOMETRY = {
 }
 
 
+GATHERABLE = {
+    name: GROUPABLE[name]
+    for name in ("p divides g - 1", "no 1x1", "dense taps", "even kernel", "rectangle")
+} | {
+    "one filter a class": {"g": 8, "p": 3},
+    "more channels than q": {"g": 8, "p": 3, "in_channels": 36},
+    "no KxK": {"g": 0, "p": 2},
+    "1x1 filters": {"g": 0, "p": 4, "kernel_size": (1, 1)},
+    "alternate": {"g": 4, "p": 3, "parity": "alternate"},
+    "block": {"g": 8, "p": 3, "shift": "block"},
+}
+DEFAULTS = {"in_channels": 16, "filters": 16, "kernel_size": (3, 3), "g": 0, "p": 0}
+RULES = {"shift": "cyclic", "parity": "halves", "dense_taps": False, "set_offset": 0}
+
+
+def really_serves(execution, pattern, geometry):
+    """The form is chosen, and right."""
+    pattern = DEFAULTS | RULES | pattern
+    geometry = {"strides": (1, 1), "dilation_rate": (1, 1)} | GEOMETRY[geometry]
+    settings = {name: geometry[name] for name in ("strides", "padding")}
+    form, _ = choose(execution, SSCPattern(**pattern), **settings, sizes=(8, 9))
+    assert form == execution
+    check_layer(pattern, geometry, (8, 9), 2, execution, "float32", "channels_last", seed=3)
+
+
 @pytest.mark.parametrize("geometry", GEOMETRY)
 @pytest.mark.parametrize("pattern", GROUPABLE)
 def test_grouped_really_groups(pattern, geometry):
-    default = {"in_channels": 16, "filters": 16, "kernel_size": (3, 3), "g": 0, "p": 0}
-    rules = {"shift": "cyclic", "parity": "halves", "dense_taps": False, "set_offset": 0}
-    pattern = default | rules | GROUPABLE[pattern]
-    geometry = {"strides": (1, 1), "dilation_rate": (1, 1)} | GEOMETRY[geometry]
-    form, _ = choose(
-        "grouped",
-        SSCPattern(**pattern),
-        strides=geometry["strides"],
-        padding=geometry["padding"],
-        sizes=(8, 9),
-    )
-    assert form == "grouped"
-    check_layer(pattern, geometry, (8, 9), 2, "grouped", "float32", "channels_last", seed=3)
+    really_serves("grouped", GROUPABLE[pattern], geometry)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRY)
+@pytest.mark.parametrize("pattern", GATHERABLE)
+def test_gather_really_gathers(pattern, geometry):
+    really_serves("gather", GATHERABLE[pattern], geometry)
 
 
 @pytest.mark.parametrize(
@@ -161,3 +180,12 @@ def test_grouped_gives_way_to_dense_and_says_why(pattern, sizes, geometry, words
     form, why = choose("grouped", pattern, **settings)
     assert form == "dense"
     assert words in why
+
+
+def test_gather_gives_way_to_dense_and_says_why():
+    settings = {"strides": (1, 1), "padding": "same", "sizes": (8, 8)}
+    form, why = choose("gather", SSCPattern(16, 16, 3, 8, 3), **settings)
+    assert (form, why) == ("gather", "asked for")
+    form, why = choose("gather", SSCPattern(16, 12, 3, 4, 3), **settings)
+    assert form == "dense"
+    assert "unequally many filters" in why

@@ -5,12 +5,13 @@ from keras import ops
 from keras_ssc.execution.choose import EXECUTIONS, choose
 from keras_ssc.execution.dense import dense
 from keras_ssc.execution.expand import expand_kernel
+from keras_ssc.execution.gather import gather
 from keras_ssc.execution.grouped import grouped
 from keras_ssc.native import native
 
 __all__ = ["EXECUTIONS", "choose", "convolve", "expand_kernel"]
 
-_FORMS = {"dense": dense, "grouped": grouped}
+_FORMS = {"dense": dense, "grouped": grouped, "gather": gather}
 
 
 def convolve(
@@ -34,7 +35,7 @@ def convolve(
         x: tensor (batch, height, width, M), channels last.
         weights: list of tensors (positions, filters), one for each of `pattern.matrices`.
         pattern: SSCPattern.
-        form: `"dense"`, `"grouped"` or `"native"`, as `choose` gave it.
+        form: `"dense"`, `"grouped"`, `"gather"` or `"native"`, as `choose` gave it.
         strides: (rows, columns).
         padding: `"same"` or `"valid"`.
         dilation_rate: (rows, columns).

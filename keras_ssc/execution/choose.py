@@ -2,10 +2,11 @@
 
 import keras
 
+from keras_ssc.execution.gather import why_not_gather
 from keras_ssc.execution.grouped import why_not_grouped
 from keras_ssc.native import lanes, why_not_native
 
-EXECUTIONS = ("auto", "dense", "grouped", "native")
+EXECUTIONS = ("auto", "dense", "grouped", "gather", "native")
 
 
 def choose(execution, pattern, *, strides, padding, sizes, dtype="float32"):
@@ -30,11 +31,12 @@ def choose(execution, pattern, *, strides, padding, sizes, dtype="float32"):
             return "native", "asked for" if execution == "native" else "fastest where it can go"
         if execution == "native":
             return "dense", obstacle
-    obstacle = why_not_grouped(pattern, strides=strides, padding=padding, sizes=sizes)
+    why_not = why_not_gather if execution == "gather" else why_not_grouped
+    obstacle = why_not(pattern, strides=strides, padding=padding, sizes=sizes)
     if obstacle:
         return "dense", obstacle
-    if execution == "grouped":
-        return "grouped", "asked for"
+    if execution != "auto":
+        return execution, "asked for"
     return _measured(pattern)
 
 

@@ -44,8 +44,8 @@ class SSCConv2D(keras.layers.Layer):
         parity: `"halves"` or `"alternate"`, see `SSCPattern`.
         dense_taps: bool, full KxK kernels in place of odd and even ones.
         set_offset: int, extra shift from one set of filters to the next.
-        execution: `"auto"`, `"dense"`, `"grouped"` or `"native"`: how to compute, with equal
-            results. A form that can't serve gives way; `execution_report` says why.
+        execution: `"auto"`, `"dense"`, `"grouped"`, `"gather"` or `"native"`: how to compute, with
+            equal results. A form that can't serve gives way; `execution_report` says why.
         **kwargs: name, dtype, trainable.
 
     Input shape:
