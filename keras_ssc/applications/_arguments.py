@@ -19,7 +19,8 @@ ARGUMENTS = """
         g = 0 and this p; it stays dense where p is 0.
     distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
         the paper; or `"per_filter"`, equally many weights for each filter of every sparse layer.
-    shift, parity, set_offset, execution: as for `SSCConv2D`.
+    shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
+        offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
     sparse_classifier: bool. True makes the classifier sparse too: a 1x1 `SSCConv2D` on the pooled
         map.
     data_format: `"channels_last"`, `"channels_first"` or None (Keras's setting).

@@ -1,6 +1,7 @@
 """The Keras layers of which all networks are made."""
 
 import keras
+import numpy as np
 
 from keras_ssc.applications._shuffle import ShuffleSplit
 from keras_ssc.layers import BatchNormalization, SSCConv2D
@@ -29,6 +30,7 @@ class Layers:
         self.channel_axis = -1 if self.data_format == "channels_last" else 1
         self.dtype = dtype
         self.rules = rules
+        self._sparse_layers = 0
 
     @property
     def _options(self):
@@ -83,7 +85,16 @@ class Layers:
         if setting is None:
             return keras.layers.Conv2D(filters, kernel_size, **options)
         g, p = setting
-        return SSCConv2D(filters, kernel_size, g=g, p=p, **options, **self.rules)
+        rules = self.rules
+        if rules["set_offset"] == "butterfly":
+            rules = rules | {"set_offset": self._butterfly(max(g, p), rules["shift"])}
+        return SSCConv2D(filters, kernel_size, g=g, p=p, **options, **rules)
+
+    def _butterfly(self, q, shift):
+        """1, 2, 4, ..., the largest power of 2 below q, and again 1, from layer to layer."""
+        offset = 2 ** (self._sparse_layers % max(1, int(np.log2(q))))
+        self._sparse_layers += 1
+        return offset if shift == "cyclic" else 0
 
     def _bn_relu(self, x, name, relu, residual=None):
         layer = BatchNormalization(

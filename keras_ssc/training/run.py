@@ -12,6 +12,7 @@ from keras_ssc.summary import summary
 from keras_ssc.training.optimizer import CoupledSGD
 from keras_ssc.training.plots import plot_correlation, plot_curves
 from keras_ssc.training.progress import Progress
+from keras_ssc.training.recipe import drop_at_half_and_three_quarters
 from keras_ssc.training.record import Record
 from keras_ssc.training.run_folder import (
     RunFolderError,
@@ -145,13 +146,7 @@ def _new_model(settings, data, steps):
         p=settings.p,
         execution=settings.execution,
     )
-    total = settings.epochs * steps
-    rate = settings.learning_rate
-    schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
-        # A boundary belongs to the rate before it: the first step of the next part is one later.
-        [max(total // 2 - 1, 0), max(total * 3 // 4 - 1, 1)],
-        [rate, rate * 0.1, rate * 0.01],
-    )
+    schedule = drop_at_half_and_three_quarters(settings.learning_rate, settings.epochs * steps)
     model.compile(
         CoupledSGD(schedule, momentum=settings.momentum, l2=settings.l2),
         "sparse_categorical_crossentropy",

@@ -1,0 +1,130 @@
+"""One run: a setting in, a record of everything that was seen out."""
+
+import dataclasses
+import time
+
+import keras
+
+from keras_ssc.correlation import layer_correlations
+from keras_ssc.datasets import Batches
+from keras_ssc.experiments.data import experiment_data
+from keras_ssc.experiments.methods import METHODS
+from keras_ssc.summary import summary
+from keras_ssc.training.optimizer import CoupledSGD
+from keras_ssc.training.recipe import drop_at_half_and_three_quarters
+from keras_ssc.training.run_folder import environment
+
+
+def run(setting, data_dir=None, progress=print):
+    """Train and test one network; return its record, a dict that JSON can hold.
+
+    Args:
+        setting: `Setting`.
+        data_dir: as for `keras_ssc.datasets.load`.
+        progress: function that takes a line after each epoch.
+
+    Returns:
+        dict: key, setting, environment, metrics (a dict for each epoch), live_weights,
+        dense_weights, network_sparsity, kxk_sparsity, trainable_parameters, multiply_adds,
+        correlation (by layer, of the trained network), rewirings, seconds.
+
+    Raises:
+        ValueError: an unknown method, variant or image set.
+        FloatingPointError: the loss is not finite.
+
+    Example:
+
+        record = run(Setting("ResNet20", "digits", "SNIP", sparsity=0.9, epochs=2))
+    """
+    if setting.method not in METHODS:
+        raise ValueError(f"`method` must be one of {list(METHODS)}. Received: {setting.method!r}")
+    started = time.monotonic()
+    keras.utils.set_random_seed(setting.seed)
+    data = experiment_data(setting, data_dir)
+    model, callbacks = METHODS[setting.method](setting, data)
+    prepared = time.monotonic() - started
+    epochs = _Epochs(setting, progress)
+    _fit(model, setting, data, [*callbacks, epochs])
+    sizes = summary(model)
+    return {
+        "key": setting.key,
+        "setting": dataclasses.asdict(setting),
+        "environment": environment(),
+        "metrics": epochs.metrics,
+        "live_weights": sizes.live_weights,
+        "dense_weights": sizes.dense_weights,
+        "network_sparsity": sizes.network_sparsity,
+        "kxk_sparsity": kxk_sparsity(sizes),
+        "trainable_parameters": sizes.trainable_parameters,
+        "multiply_adds": sizes.macs,
+        "correlation": layer_correlations(model),
+        "rewirings": [update for one in callbacks for update in one.history],
+        "seconds_before_training": round(prepared, 1),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def kxk_sparsity(sizes):
+    """Return 1 - live / dense over the KxK kernels but the first: those that SSC replaces (R_p).
+
+    Args:
+        sizes: `ModelSummary`.
+    """
+    rows = [row for row in sizes.rows if len(row["kernel_shape"]) == 4]
+    rows = [row for row in rows[1:] if max(row["kernel_shape"][:2]) > 1]
+    return 1 - sum(row["live_weights"] for row in rows) / sum(row["dense_weights"] for row in rows)
+
+
+def _fit(model, setting, data, callbacks):
+    common = {"mean": data.mean, "std": data.std, "classes": data.classes}
+    batches = Batches(
+        data.x_train,
+        data.y_train,
+        setting.batch_size,
+        augment=True,
+        flip=data.flip,
+        pad=setting.image_size // 8,
+        shuffle=True,
+        seed=setting.seed,
+        **common,
+    )
+    metrics = ["accuracy"]
+    if data.classes >= 200:
+        metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5"))
+    rate = drop_at_half_and_three_quarters(setting.learning_rate, setting.epochs * len(batches))
+    model.compile(
+        CoupledSGD(rate, momentum=0.9, l2=setting.l2),
+        "sparse_categorical_crossentropy",
+        metrics=metrics,
+        jit_compile="auto" if keras.backend.backend() == "jax" else False,
+    )
+    model.fit(
+        batches,
+        validation_data=Batches(data.x_test, data.y_test, 500, **common),
+        epochs=setting.epochs,
+        callbacks=[batches.follow_epochs(), keras.callbacks.TerminateOnNaN(), *callbacks],
+        shuffle=False,
+        verbose=0,
+    )
+
+
+class _Epochs(keras.callbacks.Callback):
+    """Keeps the figures of each epoch and tells them."""
+
+    def __init__(self, setting, progress):
+        super().__init__()
+        self.setting, self.progress, self.metrics = setting, progress, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = round(time.monotonic() - self.started, 2)
+        figures = {name: round(float(value), 5) for name, value in logs.items()}
+        if not all(abs(value) < float("inf") for value in figures.values()):
+            raise FloatingPointError(f"{self.setting}: the loss is not finite in epoch {epoch + 1}")
+        self.metrics.append({"epoch": epoch + 1, **figures, "seconds": seconds})
+        self.progress(
+            f"{self.setting}  epoch {epoch + 1}/{self.setting.epochs}  loss {figures['loss']:.3f}"
+            f"  test {figures['val_accuracy']:.4f}  {seconds:.1f} s"
+        )
