@@ -81,23 +81,30 @@ def grasp(
         for name in names:
             if isinstance(layers[name], keras.layers.Dense):
                 values[name] = draw(values[name].shape)
-    mean_loss = _cross_entropy(temperature, from_logits)
-    scores = grasp_scores(model, values, images, np.reshape(labels, -1), mean_loss, batch_size)
+    scores = grasp_scores(model, values, images, labels, temperature, from_logits, batch_size)
     return keep_largest({name: -score for name, score in scores.items()}, keep)
 
 
-def grasp_scores(model, values, images, labels, mean_loss, batch_size=None):
+def grasp_scores(
+    model, values, images, labels, temperature=200.0, from_logits=False, batch_size=None
+):
     """Return {layer name: -w * (H g)}.
 
     Args:
-        model, images, labels, batch_size: as for `grasp`.
+        model, images, labels, temperature, from_logits, batch_size: as for `grasp`.
         values: dict, layer name -> tensor, the kernels w.
-        mean_loss: function (model, images, labels) -> scalar tensor.
     """
+
+    def mean_loss(model, images, labels):
+        outputs = model(images, training=True)
+        logs = log_probabilities(outputs, from_logits, temperature)
+        chosen = keras.ops.one_hot(labels, outputs.shape[-1], dtype=logs.dtype)
+        return -keras.ops.mean(keras.ops.sum(chosen * logs, axis=-1))
+
+    labels, kernels = np.reshape(labels, -1), list(values.values())
     variables = [prunable_layers(model)[name].kernel for name in values]
     function = function_of_weights(model, variables, mean_loss)
     slope, curvature = gradients(function), hessian_times(function)
-    kernels = list(values.values())
     # First the gradient of all images, which is then a constant; then the Hessian of all.
     g = mean_over_batches(lambda x, y: slope(kernels, x, y), images, labels, batch_size)
     g = [keras.ops.cast(part, kernel.dtype) for part, kernel in zip(g, kernels, strict=True)]
@@ -108,13 +115,3 @@ def grasp_scores(model, values, images, labels, mean_loss, batch_size=None):
         name: -keras.ops.convert_to_numpy(kernel) * part
         for name, kernel, part in zip(values, kernels, product, strict=True)
     }
-
-
-def _cross_entropy(temperature, from_logits):
-    def mean_loss(model, images, labels):
-        outputs = model(images, training=True)
-        logs = log_probabilities(outputs, from_logits, temperature)
-        chosen = keras.ops.one_hot(labels, outputs.shape[-1], dtype=logs.dtype)
-        return -keras.ops.mean(keras.ops.sum(chosen * logs, axis=-1))
-
-    return mean_loss

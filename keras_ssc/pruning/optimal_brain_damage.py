@@ -78,13 +78,12 @@ def obd_saliencies(model, names, images, from_logits=False, draws=1, seed=0):
 
     slope = gradients(function_of_weights(model, variables, log_likelihood))
     fisher = [np.zeros(value.shape) for value in values]
-    for image in images:
-        image = image[None]
-        logs = log_probabilities(model(image, training=False), from_logits)
-        probabilities = np.exp(keras.ops.convert_to_numpy(logs)[0].astype("float64"))
-        for label, weight in _labels(probabilities / probabilities.sum(), draws, random):
-            one_hot = np.eye(1, len(probabilities), label, dtype="float32")
-            for sum_, part in zip(fisher, slope(values, image, one_hot), strict=True):
+    logs = log_probabilities(model.predict(images, verbose=0), from_logits)
+    probabilities = np.exp(keras.ops.convert_to_numpy(logs).astype("float64"))
+    for image, chances in zip(images, probabilities, strict=True):
+        for label, weight in _labels(chances / chances.sum(), draws, random):
+            one_hot = np.eye(1, len(chances), label, dtype="float32")
+            for sum_, part in zip(fisher, slope(values, image[None], one_hot), strict=True):
                 sum_ += weight / len(images) * np.square(keras.ops.convert_to_numpy(part))
     return {
         name: part * np.square(keras.ops.convert_to_numpy(value)) / 2
@@ -92,11 +91,9 @@ def obd_saliencies(model, names, images, from_logits=False, draws=1, seed=0):
     }
 
 
-def _labels(probabilities, draws, random):
+def _labels(chances, draws, random):
     """[(label, its weight)], drawn, or all."""
     if draws is None:
-        return list(enumerate(probabilities))
+        return list(enumerate(chances))
     draws = integer("draws", draws, 1)
-    return [
-        (label, 1 / draws) for label in random.choice(len(probabilities), draws, p=probabilities)
-    ]
+    return [(label, 1 / draws) for label in random.choice(len(chances), draws, p=chances)]

@@ -127,7 +127,8 @@ def _absolute_copy(model):
     for old, new in exchanged:
         if not _is_dropped(old, last):
             new.set_weights([np.abs(weight) for weight in old.get_weights()])
-    return copy
+    # Takes a tensor also where `model` takes a list of one.
+    return keras.Model(copy.inputs[0], copy.outputs[0])
 
 
 def _is_dropped(layer, last):
