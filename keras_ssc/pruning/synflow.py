@@ -1,0 +1,158 @@
+"""SynFlow: keep the weights through which most flows, without any data."""
+
+import contextlib
+
+import keras
+import numpy as np
+
+from keras_ssc.convert.graph import check_graph, copy_graph, graph_layers
+from keras_ssc.layers.arguments import integer
+from keras_ssc.pruning.budget import keep_largest, weights_to_keep
+from keras_ssc.pruning.differentiate import function_of_weights, gradients
+from keras_ssc.pruning.masks import prunable_layers
+
+# What shifts or scales the images would make something else of the input of ones.
+_PREPROCESSING = (keras.layers.Normalization, keras.layers.Rescaling)
+
+
+def synflow(model, sparsity=None, *, keep=None, dense=(), rounds=100):
+    """Return masks of the weights through which most flows from the input to the output.
+
+        score = w * dR/dw,   R = sum of the logits for an image of ones
+
+    in a copy of the model with the absolute values of all its weights, as for inference. In round
+    k of n the fraction density^(k / n) stays, and the scores are taken anew. All layers are
+    ranked together. The scores of every layer that all flow passes through have the same sum, so
+    none of these runs empty. Parallel branches compete: a 1x1 shortcut beside two convolutions
+    loses nearly all its weights, unless `dense` names it.
+
+    R grows with each layer by ten and more, past float32's range in a ResNet32. So the copy
+    computes in float64, whose range holds some 300 layers (no rescaling is exact where there are
+    offsets).
+
+    IP-SynFlow: `apply_masks(model, masks, interspace=True)`. At the start the basis is the
+    standard basis, so the scores of the coefficients are those of the kernel.
+
+    Args:
+        model: a built functional or Sequential `keras.Model`; an activation at its end is taken
+            off. It is not touched.
+        sparsity: float in [0, 1), of the whole network, or
+        keep: int, the live weights of the whole network.
+        dense: names of layers that stay dense; they get no mask.
+        rounds: int.
+
+    Returns:
+        dict, layer name -> bool array, for `apply_masks`.
+
+    Raises:
+        TypeError, ValueError: see `apply_masks` and `weights_to_keep`; the model ends in a softmax
+            that is no layer; its inputs have no fixed shape; R is too large, or nothing flows.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((30,)), keras.layers.Dense(3, "softmax", name="a")])
+    >>> masks = synflow(model, 0.9)
+    >>> int(masks["a"].sum())
+    9
+
+    Reference: Tanaka et al., "Pruning neural networks without any data", arXiv 2006.05467;
+    Interspace: Wimmer et al., arXiv 2203.07808.
+    """
+    rounds = integer("rounds", rounds, 1)
+    keep, names = weights_to_keep(model, sparsity, keep, dense)
+    with _float64():
+        scores_of = synflow_scores(model, names)
+        layers = prunable_layers(model)
+        masks = {name: np.ones(layers[name].kernel.shape, bool) for name in names}
+        total = sum(mask.size for mask in masks.values())
+        for k in range(1, rounds + 1):
+            scores = scores_of(masks)
+            # What is gone ranks below what lives without flow.
+            scores = {name: np.where(masks[name], scores[name], -1.0) for name in names}
+            masks = keep_largest(scores, round(total * (keep / total) ** (k / rounds)))
+    return masks
+
+
+def synflow_scores(model, names):
+    """Return a function: masks -> {layer name: |w * dR/dw|}, 0 outside the masks.
+
+    Args:
+        model: as for `synflow`.
+        names: list of layer names.
+    """
+    copy = _absolute_copy(model)
+    variables = [prunable_layers(copy)[name].kernel for name in names]
+    weights = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    ones = np.ones((1, *copy.inputs[0].shape[1:]), "float64")
+
+    def flow(model):
+        return keras.ops.sum(model(ones, training=False))
+
+    _check_flow(float(flow(copy)))
+    # Masked weights enter as values, so this compiles once.
+    slope = gradients(function_of_weights(copy, variables, flow))
+
+    def scores(masks):
+        live = [weight * masks[name] for name, weight in zip(names, weights, strict=True)]
+        slopes = slope([keras.ops.convert_to_tensor(weight) for weight in live])
+        return {
+            name: np.abs(weight * keras.ops.convert_to_numpy(part))
+            for name, weight, part in zip(names, live, slopes, strict=True)
+        }
+
+    return scores
+
+
+def _absolute_copy(model):
+    """The model in float64 with absolute weights, without preprocessing and last activation."""
+    check_graph(model)
+    if len(model.inputs) != 1 or len(model.outputs) != 1 or None in model.inputs[0].shape[1:]:
+        raise ValueError(
+            "`model` must have one output, and one input of fixed shape. Received: inputs "
+            f"{[tuple(part.shape) for part in model.inputs]}, {len(model.outputs)} outputs"
+        )
+    last = graph_layers(model)[-1]
+
+    def exchange(layer):
+        if not isinstance(layer, keras.layers.Layer):
+            return None
+        config = layer.get_config() | {"dtype": "float64"}
+        if _is_dropped(layer, last):
+            return keras.layers.Activation("linear", name=layer.name, dtype="float64")
+        if layer is last and "activation" in config:
+            config["activation"] = "linear"
+        return type(layer).from_config(config)
+
+    copy, exchanged = copy_graph(model, exchange)
+    for old, new in exchanged:
+        if not _is_dropped(old, last):
+            new.set_weights([np.abs(weight) for weight in old.get_weights()])
+    # Takes a tensor also where `model` takes a list of one.
+    return keras.Model(copy.inputs[0], copy.outputs[0])
+
+
+def _is_dropped(layer, last):
+    return isinstance(layer, _PREPROCESSING) or (
+        layer is last and isinstance(layer, keras.layers.Softmax)
+    )
+
+
+def _check_flow(total):
+    if not np.isfinite(total):
+        raise ValueError("`model` must let R stay in float64's range. Received: R is too large")
+    if total == 0:
+        raise ValueError("`model` must let ones flow to its output. Received: R = 0")
+    if abs(total - 1) < 1e-9:
+        raise ValueError(
+            "`model` must give logits, or end in a layer that makes probabilities of them. "
+            "Received: probabilities (R = 1), by an operation that is no layer"
+        )
+
+
+def _float64():
+    """JAX has float64 only where it is asked for."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.enable_x64(True)
+    return contextlib.nullcontext()
