@@ -182,27 +182,30 @@ def _prefix(variable):
     return variable.path.replace("/", "_") + "_"
 
 
-def grow_at_random(kept, counts, random, avoid=None):
+def grow_at_random(kept, old, counts, random):
     """Return masks: those of `kept`, and in each layer so many places more, drawn at random.
 
+    They are places that were dead before; in a layer that has too few of these, also those that
+    were just dropped.
+
     Args:
-        kept: dict, layer name -> bool array.
-        counts: dict, layer name -> int, at most the places that are free.
+        kept: dict, layer name -> bool array, what is left of `old`.
+        old: dict, layer name -> bool array.
+        counts: dict, layer name -> int, at most the places that are free in `kept`.
         random: `np.random.Generator`.
-        avoid: dict, layer name -> bool array; where other free places are enough, none of these.
 
     Example:
 
+    >>> old = {"one": np.array([True, True, False])}
     >>> kept = {"one": np.array([True, False, False])}
-    >>> avoid = {"one": np.array([False, True, False])}
-    >>> grow_at_random(kept, {"one": 1}, np.random.default_rng(0), avoid)
+    >>> grow_at_random(kept, old, {"one": 1}, np.random.default_rng(0))
     {'one': array([ True, False,  True])}
     """
     masks = {}
     for name, mask in kept.items():
-        masks[name] = mask.copy()
-        places = np.flatnonzero(~mask if avoid is None else ~(mask | avoid[name]))
+        places = np.flatnonzero(~old[name])
         if counts[name] > places.size:
             places = np.flatnonzero(~mask)
+        masks[name] = mask.copy()
         masks[name].flat[random.choice(places, counts[name], replace=False)] = True
     return masks
