@@ -12,6 +12,15 @@ def integer(name, value, minimum):
     return int(value)
 
 
+def number(name, value, minimum):
+    """Return `value` as a float of at least `minimum`."""
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
+    if not minimum <= float(value) < float("inf"):
+        raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={value}")
+    return float(value)
+
+
 def pair(name, value):
     """Return (rows, columns) for a positive integer or two of them."""
     if isinstance(value, (tuple, list)):

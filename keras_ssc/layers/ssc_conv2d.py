@@ -5,6 +5,7 @@ import keras
 from keras_ssc.execution import EXECUTIONS, choose, convolve, expand_kernel
 from keras_ssc.initializers import live_initializer
 from keras_ssc.layers.arguments import check_pattern_choice, integer, one_of, output_size, pair
+from keras_ssc.layers.whole_kernel import matrix_regularizer
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
 from keras_ssc.sparsity import choose_pattern
 
@@ -34,7 +35,8 @@ class SSCConv2D(keras.layers.Layer):
             in `keras_ssc.initializers.DenseScale` to keep the dense scale.
         bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
             kernel_constraint, bias_constraint: as in Conv2D. Regularizer and constraint of the
-            kernel see the live weights as matrices (positions, filters), one for each parity.
+            kernel see the live weights as matrices (positions, filters), one for each parity;
+            those of `keras_ssc.regularizers` see the dense kernel.
         g: int. Every g-th channel carries a KxK kernel; 0: none. Goes with `p`.
         p: int. Every p-th other channel carries a 1x1 kernel; 0: none. Goes with `g`.
         sparsity: float in (0, 1), in place of g and p: they are then chosen at build for the
@@ -176,7 +178,7 @@ class SSCConv2D(keras.layers.Layer):
                     initializer=live_initializer(
                         self.kernel_initializer, self._pattern, positions, filters
                     ),
-                    regularizer=self.kernel_regularizer,
+                    regularizer=matrix_regularizer(self, is_first=not self._matrices),
                     constraint=self.kernel_constraint,
                 )
             )
