@@ -58,7 +58,7 @@ def test_obd_with_drawn_labels_comes_near_the_expectation():
     images = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
     model, weights = softmax_regression(images)
     chances = np.asarray(model(images), "float64")
-    draws = 300
+    draws = 100
     found = obd_saliencies(model, ["only"], images, draws=draws, seed=1)["only"]
     expected, variance = np.zeros((3, CLASSES)), np.zeros((3, CLASSES))
     for image, p in zip(images.astype("float64"), chances, strict=True):

@@ -75,7 +75,7 @@ def grasp(
         raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
     keep, names = weights_to_keep(model, sparsity, keep, dense)
     layers = prunable_layers(model)
-    values = {name: keras.ops.convert_to_tensor(layers[name].kernel) for name in names}
+    values = {name: layers[name].kernel for name in names}
     if redraw_dense:
         draw = keras.initializers.GlorotNormal(seed=seed)
         for name in names:
@@ -92,7 +92,7 @@ def grasp_scores(
 
     Args:
         model, images, labels, temperature, from_logits, batch_size: as for `grasp`.
-        values: dict, layer name -> tensor, the kernels w.
+        values: dict, layer name -> tensor or variable, the kernels w.
     """
 
     def mean_loss(model, images, labels):
@@ -101,7 +101,8 @@ def grasp_scores(
         chosen = keras.ops.one_hot(labels, outputs.shape[-1], dtype=logs.dtype)
         return -keras.ops.mean(keras.ops.sum(chosen * logs, axis=-1))
 
-    labels, kernels = np.reshape(labels, -1), list(values.values())
+    labels = np.reshape(labels, -1)
+    kernels = [keras.ops.convert_to_tensor(value) for value in values.values()]
     variables = [prunable_layers(model)[name].kernel for name in values]
     function = function_of_weights(model, variables, mean_loss)
     slope, curvature = gradients(function), hessian_times(function)

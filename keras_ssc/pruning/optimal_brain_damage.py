@@ -69,6 +69,8 @@ def obd_saliencies(model, names, images, from_logits=False, draws=1, seed=0):
         names: list of layer names.
     """
     random = np.random.default_rng(seed)
+    logs = log_probabilities(model.predict(images, verbose=0), from_logits)
+    probabilities = np.exp(keras.ops.convert_to_numpy(logs).astype("float64"))
     variables = [prunable_layers(model)[name].kernel for name in names]
     values = [keras.ops.convert_to_tensor(variable) for variable in variables]
 
@@ -78,8 +80,6 @@ def obd_saliencies(model, names, images, from_logits=False, draws=1, seed=0):
 
     slope = gradients(function_of_weights(model, variables, log_likelihood))
     fisher = [np.zeros(value.shape) for value in values]
-    logs = log_probabilities(model.predict(images, verbose=0), from_logits)
-    probabilities = np.exp(keras.ops.convert_to_numpy(logs).astype("float64"))
     for image, chances in zip(images, probabilities, strict=True):
         for label, weight in _labels(chances / chances.sum(), draws, random):
             one_hot = np.eye(1, len(chances), label, dtype="float32")

@@ -64,17 +64,13 @@ def mean_over_batches(function, images, labels, batch_size=None):
     """
     check_samples(images, labels)
     size = len(images) if batch_size is None else integer("batch_size", batch_size, 1)
-    total = 0.0
+    means = None
     for start in range(0, len(images), size):
         x, y = images[start : start + size], labels[start : start + size]
-        arrays = [np.asarray(keras.ops.convert_to_numpy(part), float) for part in function(x, y)]
         share = len(x) / len(images)
-        total = (
-            [share * array for array in arrays]
-            if start == 0
-            else [old + share * array for old, array in zip(total, arrays, strict=True)]
-        )
-    return total
+        parts = [share * np.asarray(keras.ops.convert_to_numpy(part)) for part in function(x, y)]
+        means = parts if means is None else [a + b for a, b in zip(means, parts, strict=True)]
+    return means
 
 
 def check_samples(images, labels):

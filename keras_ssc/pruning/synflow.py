@@ -1,7 +1,5 @@
 """SynFlow: keep the weights through which most flows, without any data."""
 
-import contextlib
-
 import keras
 import numpy as np
 
@@ -26,9 +24,9 @@ def synflow(model, sparsity=None, *, keep=None, dense=(), rounds=100):
     none of these runs empty. Parallel branches compete: a 1x1 shortcut beside two convolutions
     loses nearly all its weights, unless `dense` names it.
 
-    R grows with each layer by ten and more, past float32's range in a ResNet32. So the copy
-    computes in float64, whose range holds some 300 layers (no rescaling is exact where there are
-    offsets).
+    R grows with each layer, in a ResNet32 past float32's range. So the copy computes in float64,
+    which also holds a ResNet110; layers beside identity shortcuts can't be rescaled. On JAX
+    Keras has no float64: deep residual networks are refused there, VGG19 fits.
 
     IP-SynFlow: `apply_masks(model, masks, interspace=True)`. At the start the basis is the
     standard basis, so the scores of the coefficients are those of the kernel.
@@ -60,16 +58,15 @@ def synflow(model, sparsity=None, *, keep=None, dense=(), rounds=100):
     """
     rounds = integer("rounds", rounds, 1)
     keep, names = weights_to_keep(model, sparsity, keep, dense)
-    with _float64():
-        scores_of = synflow_scores(model, names)
-        layers = prunable_layers(model)
-        masks = {name: np.ones(layers[name].kernel.shape, bool) for name in names}
-        total = sum(mask.size for mask in masks.values())
-        for k in range(1, rounds + 1):
-            scores = scores_of(masks)
-            # What is gone ranks below what lives without flow.
-            scores = {name: np.where(masks[name], scores[name], -1.0) for name in names}
-            masks = keep_largest(scores, round(total * (keep / total) ** (k / rounds)))
+    scores_of = synflow_scores(model, names)
+    layers = prunable_layers(model)
+    masks = {name: np.ones(layers[name].kernel.shape, bool) for name in names}
+    total = sum(mask.size for mask in masks.values())
+    for k in range(1, rounds + 1):
+        scores = scores_of(masks)
+        # What is gone ranks below what lives without flow.
+        scores = {name: np.where(masks[name], scores[name], -1.0) for name in names}
+        masks = keep_largest(scores, round(total * (keep / total) ** (k / rounds)))
     return masks
 
 
@@ -83,7 +80,7 @@ def synflow_scores(model, names):
     copy = _absolute_copy(model)
     variables = [prunable_layers(copy)[name].kernel for name in names]
     weights = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    ones = np.ones((1, *copy.inputs[0].shape[1:]), "float64")
+    ones = np.ones((1, *copy.inputs[0].shape[1:]), variables[0].dtype)
 
     def flow(model):
         return keras.ops.sum(model(ones, training=False))
@@ -94,7 +91,7 @@ def synflow_scores(model, names):
 
     def scores(masks):
         live = [weight * masks[name] for name, weight in zip(names, weights, strict=True)]
-        slopes = slope([keras.ops.convert_to_tensor(weight) for weight in live])
+        slopes = slope([keras.ops.convert_to_tensor(weight, weight.dtype) for weight in live])
         return {
             name: np.abs(weight * keras.ops.convert_to_numpy(part))
             for name, weight, part in zip(names, live, slopes, strict=True)
@@ -104,7 +101,7 @@ def synflow_scores(model, names):
 
 
 def _absolute_copy(model):
-    """The model in float64 with absolute weights, without preprocessing and last activation."""
+    """The model with absolute weights, in float64, without preprocessing and last activation."""
     check_graph(model)
     if len(model.inputs) != 1 or len(model.outputs) != 1 or None in model.inputs[0].shape[1:]:
         raise ValueError(
@@ -112,13 +109,14 @@ def _absolute_copy(model):
             f"{[tuple(part.shape) for part in model.inputs]}, {len(model.outputs)} outputs"
         )
     last = graph_layers(model)[-1]
+    dtype = "float64" if keras.backend.backend() == "tensorflow" else "float32"
 
     def exchange(layer):
         if not isinstance(layer, keras.layers.Layer):
             return None
-        config = layer.get_config() | {"dtype": "float64"}
+        config = layer.get_config() | {"dtype": dtype}
         if _is_dropped(layer, last):
-            return keras.layers.Activation("linear", name=layer.name, dtype="float64")
+            return keras.layers.Activation("linear", name=layer.name, dtype=dtype)
         if layer is last and "activation" in config:
             config["activation"] = "linear"
         return type(layer).from_config(config)
@@ -139,20 +137,14 @@ def _is_dropped(layer, last):
 
 def _check_flow(total):
     if not np.isfinite(total):
-        raise ValueError("`model` must let R stay in float64's range. Received: R is too large")
+        raise ValueError(
+            "`model` must let R stay in the range of float64, on JAX that of float32 (masks found "
+            "on TensorFlow can be used there). Received: R is too large"
+        )
     if total == 0:
         raise ValueError("`model` must let ones flow to its output. Received: R = 0")
-    if abs(total - 1) < 1e-9:
+    if abs(total - 1) < 1e-6:
         raise ValueError(
             "`model` must give logits, or end in a layer that makes probabilities of them. "
             "Received: probabilities (R = 1), by an operation that is no layer"
         )
-
-
-def _float64():
-    """JAX has float64 only where it is asked for."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.enable_x64(True)
-    return contextlib.nullcontext()
