@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_ssc.pruning.budget import keep_largest, weights_to_keep
-from keras_ssc.pruning.masks import prunable_layers
+from keras_ssc.pruning.masks import masked_layers, prunable_layers
 from keras_ssc.pruning.rewiring import Rewiring
 
 
@@ -60,6 +60,11 @@ class GradualMagnitude(Rewiring):
             raise ValueError(f"`start` must lie in [0, `stop`). Received: {start}, {stop}")
         self.sparsity, self.initial_sparsity, self.start = sparsity, initial_sparsity, start
 
+    def on_train_begin(self, logs=None):
+        """Lay the schedule out; the dense layers must leave room for the sparsity."""
+        super().on_train_begin(logs)
+        self.keep_at(self.last_step)
+
     def next_update(self, step):
         """Return the first step after `step` with an update; the last is t1."""
         if step >= self.last_step:
@@ -72,9 +77,13 @@ class GradualMagnitude(Rewiring):
         left = 1 - (np.clip(step, begin, self.last_step) - begin) / (self.last_step - begin)
         return float(self.sparsity + (self.initial_sparsity - self.sparsity) * left**3)
 
+    def keep_at(self, step):
+        """Return how many weights of the layers with masks live after `step`."""
+        unmasked = set(prunable_layers(self.model)) - set(masked_layers(self.model))
+        return weights_to_keep(self.model, self.sparsity_at(step), dense=unmasked)[0]
+
     def rewire(self, step, weights, masks):
         """Return the masks of the largest weights."""
-        unmasked = set(prunable_layers(self.model)) - set(masks)
-        keep, _ = weights_to_keep(self.model, self.sparsity_at(step), dense=unmasked)
+        live = sum(int(mask.sum()) for mask in masks.values())
         size = {name: np.where(masks[name], np.abs(weights[name]), -1.0) for name in masks}
-        return keep_largest(size, min(keep, sum(int(mask.sum()) for mask in masks.values())))
+        return keep_largest(size, min(self.keep_at(step), live))

@@ -58,7 +58,8 @@ class Rewiring(keras.callbacks.Callback):
     def __init__(self, update_every=100, stop=0.75, total_steps=None, seed=0):
         super().__init__()
         for name, value in (("update_every", update_every), ("total_steps", total_steps)):
-            if value is not None and (isinstance(value, bool) or value != int(value) or value < 1):
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if value is not None and not (whole and value > 0):
                 raise ValueError(f"`{name}` must be a positive integer. Received: {value!r}")
         if not 0 < stop <= 1:
             raise ValueError(f"`stop` must lie in (0, 1]. Received: stop={stop}")
@@ -98,7 +99,8 @@ class Rewiring(keras.callbacks.Callback):
                 f"many steps an epoch has. Received: {self.total_steps}, {self.update_every}"
             )
         self.period = self.update_every or steps
-        self.last_step = round(self.stop * (self.total_steps or self.params["epochs"] * steps))
+        total = self.total_steps or self.params["epochs"] * steps
+        self.last_step = max(1, round(self.stop * total))
         self._next = None
 
     def on_epoch_begin(self, epoch, logs=None):
