@@ -4,48 +4,14 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from thin_models import clear, filters, images, outputs, with_random_weights
 
 import keras_ssc
 from keras_ssc.pruning.channels import follow_channels
 from keras_ssc.pruning.filter_norms import l1_filters
 from keras_ssc.pruning.filters import remove_filters
-from keras_ssc.pruning.slimming import slim, slim_filters, slimming
 
 pytestmark = pytest.mark.backends
-
-
-def images(*shape):
-    return np.random.default_rng(1).normal(size=shape).astype("float32")
-
-
-def with_random_weights(model):
-    """Any values for all weights, also for those that start as zeros and ones."""
-    random = np.random.default_rng(2)
-    for layer in model.layers:
-        weights = layer.get_weights()
-        layer.set_weights([random.uniform(0.1, 0.5, w.shape) * 2 - 0.4 for w in weights])
-        if isinstance(layer, layers.BatchNormalization):
-            layer.moving_variance.assign(random.uniform(0.5, 2, layer.moving_variance.shape))
-    return model
-
-
-def clear(layer, indices):
-    """Zero what a layer adds to some of its output channels."""
-    weights = layer.get_weights()
-    for weight in weights:
-        if isinstance(layer, layers.DepthwiseConv2D) and weight.ndim == 4:
-            weight.reshape(*weight.shape[:2], -1)[..., indices] = 0
-        else:
-            weight[..., indices] = 0
-    layer.set_weights(weights)
-
-
-def outputs(model, x):
-    return keras.ops.convert_to_numpy(model(x, training=False))
-
-
-def filters(model):
-    return {layer.name: layer.filters for layer in model.layers if hasattr(layer, "filters")}
 
 
 def everything():
@@ -127,42 +93,6 @@ def test_flatten_in_both_formats(data_format):
     if last or keras.backend.backend() != "tensorflow":  # TensorFlow on CPU: channels last only
         inputs = images(2, *x.shape[1:])
         np.testing.assert_allclose(outputs(small, inputs), outputs(model, inputs), rtol=1e-4)
-
-
-NETWORKS = {
-    "ResNet20": {"width": 8, "input_shape": (8, 8, 3)},
-    "VGG11": {"input_shape": (16, 16, 3)},
-    "MobileNetV2": {"input_shape": (8, 8, 3)},
-}
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_networks_at_half_width(name, tmp_path):
-    model = getattr(keras_ssc.applications, name)(sparsity=0, **NETWORKS[name])
-    with_random_weights(model)
-    kept = l1_filters(model, 0.5)
-    found = {layer.name: layer for layer in model.layers}
-    for conv, indices in kept.items():
-        gone = np.setdiff1d(np.arange(found[conv].filters), indices)
-        for one in (conv, f"{conv}_bn", f"{conv.replace('_expand', '_depthwise')}_bn"):
-            clear(found[one], gone)
-    small = remove_filters(model, kept)
-    halves = {conv: round(0.5 * count) for conv, count in filters(model).items()}
-    assert filters(small) == halves
-    assert small.output_shape == model.output_shape
-    x, y = images(4, *NETWORKS[name]["input_shape"]), np.arange(4)
-    expected = outputs(model, x)
-    assert expected.std() > 1e-3
-    np.testing.assert_allclose(outputs(small, x), expected, rtol=1e-3, atol=1e-5)
-
-    small.save(tmp_path / "small.keras")
-    again = keras.models.load_model(tmp_path / "small.keras")
-    np.testing.assert_array_equal(outputs(again, x), outputs(small, x))
-    again.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
-    before = again.get_weights()
-    again.fit(x, y, verbose=0)
-    assert all(np.isfinite(weight).all() for weight in again.get_weights())
-    assert (again.get_weights()[0] != before[0]).any()
 
 
 def test_sequential_stays_sequential_and_compiled():
@@ -316,72 +246,3 @@ def test_l1_filters_against_the_reference():
         l1_filters(model, 0.4, dense=("d",))
     with pytest.raises(ValueError, match="`fraction`"):
         l1_filters(model, 1.0)
-
-
-def scaled_net():
-    """Channels with one scale, with two behind a depthwise layer, and with two in a sum."""
-    x = keras.Input((4, 4, 2))
-    y = layers.Conv2D(4, 1, name="a")(x)
-    y = layers.ReLU()(layers.BatchNormalization(name="a_norm")(y))
-    z = layers.BatchNormalization(name="b_norm")(layers.Conv2D(3, 1, name="b")(y))
-    w = layers.BatchNormalization(name="w_norm")(layers.DepthwiseConv2D(1, name="w")(z))
-    v = layers.BatchNormalization(name="c_norm")(layers.Conv2D(3, 1, name="c")(y))
-    y = layers.GlobalMaxPooling2D()(layers.Add()([v, w]))
-    model = keras.Model(x, layers.Dense(2, name="last")(y))
-    gammas = {"a_norm": [0.1, -0.7, 0.2, 0.8], "b_norm": [0.9, 0.15, 0.05],
-              "w_norm": [0.1, 0.3, -0.02], "c_norm": [0.1, 0.4, 0.01]}  # fmt: skip
-    for name, values in gammas.items():
-        model.get_layer(name).gamma.assign(values)
-    return model
-
-
-def test_slim_filters_takes_the_smallest_of_all():
-    # By channel: a 0.1, 0.7, 0.2, 0.8; b and c together 0.9, 0.4, 0.05.
-    model = scaled_net()
-
-    def kept(fraction):
-        return {name: one.tolist() for name, one in slim_filters(model, fraction).items()}
-
-    assert kept(1 / 7) == {"b": [0, 1], "c": [0, 1]}
-    assert kept(3 / 7) == {"a": [1, 3], "b": [0, 1], "c": [0, 1]}
-    assert kept(6 / 7) == {"a": [3], "b": [0], "c": [0]}
-    small = slim(model, 3 / 7)
-    assert filters(small) == {"a": 2, "b": 2, "c": 2}
-    np.testing.assert_allclose(small.get_layer("a_norm").get_weights()[0], [-0.7, 0.8])
-    with pytest.raises(ValueError, match="must have channels with a BatchNormalization scale"):
-        slim(small_net(), 0.5)
-    with pytest.raises(ValueError, match="`fraction`"):
-        slim(model, 0)
-
-
-def train(model):
-    x = images(64, 4, 4, 2)
-    y = (x.mean((1, 2))[:, 0] > 0).astype("int32")
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.05), loss)
-    model.fit(x, y, batch_size=16, epochs=5, shuffle=False, verbose=0)
-    return sum(float(np.abs(np.asarray(layer.gamma)).sum()) for layer in norms(model))
-
-
-def norms(model):
-    return [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
-
-
-def test_slimming_makes_scales_small_in_training(tmp_path):
-    model = scaled_net()
-    priced = slimming(model, 0.5)
-    gammas = [np.abs(np.asarray(layer.gamma)).sum() for layer in norms(model)]
-    assert float(sum(priced.losses)) == pytest.approx(0.5 * sum(gammas), rel=1e-5)
-    assert model.losses == []
-    x = images(2, 4, 4, 2)
-    np.testing.assert_array_equal(outputs(priced, x), outputs(model, x))
-    priced.save(tmp_path / "priced.keras")
-    again = keras.models.load_model(tmp_path / "priced.keras")
-    assert float(sum(again.losses)) == pytest.approx(float(sum(priced.losses)))
-    assert slimming(priced, 0).losses == []
-    assert train(priced) < 0.7 * train(slimming(model, 0))
-    assert filters(slim(priced, 0.5))["a"] >= 1
-    with pytest.raises(ValueError, match="must have BatchNormalization"):
-        slimming(small_net())
-    with pytest.raises(ValueError, match="`strength`"):
-        slimming(model, -1)
