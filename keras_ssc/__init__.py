@@ -1,6 +1,15 @@
 """Structured Sparse Convolutions for Keras 3: small and fast from the first training step."""
 
-from keras_ssc import applications, callbacks, datasets, initializers, layers, training
+from keras_ssc import (
+    applications,
+    callbacks,
+    datasets,
+    initializers,
+    layers,
+    pruning,
+    regularizers,
+    training,
+)
 from keras_ssc.convert import conversion_plan, densify, sparsify
 from keras_ssc.export import export, fold
 from keras_ssc.layers import SSCConv2D
@@ -32,6 +41,8 @@ __all__ = [
     "plot_correlation",
     "plot_model_sparsity",
     "plot_pattern",
+    "pruning",
+    "regularizers",
     "sparsify",
     "summary",
     "training",

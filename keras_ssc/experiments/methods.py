@@ -19,6 +19,7 @@ VARIANTS = {
     "per_filter": {"distribution": "per_filter"},
     "shortcuts": {"sparse_shortcuts": True},
     "classifier": {"sparse_classifier": True},
+    "fused": {"fused": True},
     "dense_scale": {},  # initial weights at the scale of the dense kernel
 }
 REGULARIZERS = {"SO": SoftOrthogonality, "DSO": DoubleSoftOrthogonality}
@@ -72,7 +73,7 @@ def ssc_options(setting):
         options |= VARIANTS[word]
     if setting.g is not None:
         return options | {"g": setting.g, "p": setting.p}
-    return options | {"sparsity": setting.sparsity}
+    return options | ({"sparsity": setting.sparsity} if setting.sparsity else {})
 
 
 def masked(masks):
@@ -122,9 +123,10 @@ def rewired(make):
 
     def method(setting, data):
         model, _ = masked(_drawn(pruning.random_erk))(setting, data)
-        x, y = Batches(data.x_train, data.y_train, len(data.x_train), mean=data.mean, std=data.std)[0]
-        steps = setting.epochs * -(-len(x) // setting.batch_size)
-        return model, [make((x, y), setting.seed, max(1, int(0.75 * steps) // REWIRINGS))]
+        images = len(data.x_train)
+        steps = setting.epochs * -(-images // setting.batch_size)
+        whole = Batches(data.x_train, data.y_train, images, mean=data.mean, std=data.std)[0]
+        return model, [make(whole, setting.seed, max(1, int(0.75 * steps) // REWIRINGS))]
 
     return method
 

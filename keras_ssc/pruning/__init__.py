@@ -1,5 +1,12 @@
 """Pruning for any Keras model: which weights live, and the methods of the paper's rivals."""
 
+from keras_ssc.pruning.deep_r import DeepR
+from keras_ssc.pruning.dsr import DSR
+from keras_ssc.pruning.gradual_magnitude import GradualMagnitude
+from keras_ssc.pruning.grasp import grasp
+from keras_ssc.pruning.layer_counts import erk_counts, smart_ratio_counts, uniform_counts
+from keras_ssc.pruning.lottery_ticket import lottery_ticket
+from keras_ssc.pruning.magnitude import magnitude
 from keras_ssc.pruning.masks import (
     apply_masks,
     live_weights,
@@ -8,12 +15,37 @@ from keras_ssc.pruning.masks import (
     remove_masks,
     set_masks,
 )
+from keras_ssc.pruning.optimal_brain_damage import obd
+from keras_ssc.pruning.random import random_erk, random_uniform, smart_ratio
+from keras_ssc.pruning.rigl import RigL
+from keras_ssc.pruning.samples import samples_per_class
+from keras_ssc.pruning.set import SET
+from keras_ssc.pruning.snip import snip
+from keras_ssc.pruning.synflow import synflow
 
 __all__ = [
+    "DSR",
+    "SET",
+    "DeepR",
+    "GradualMagnitude",
+    "RigL",
     "apply_masks",
+    "erk_counts",
+    "grasp",
     "live_weights",
+    "lottery_ticket",
+    "magnitude",
+    "obd",
     "prunable_layers",
+    "random_erk",
+    "random_uniform",
     "read_masks",
     "remove_masks",
+    "samples_per_class",
     "set_masks",
+    "smart_ratio",
+    "smart_ratio_counts",
+    "snip",
+    "synflow",
+    "uniform_counts",
 ]
