@@ -35,7 +35,7 @@ def grasp(
 
     `keras.layers.BatchNormalization` on TensorFlow stops a gradient inside its moments: right at
     first order, but H g is then wrong by about 1 / (pixels of the batch). That of
-    `keras_ssc.layers` is exact.
+    `keras_ssc.layers` is exact where its native operation computes (CPU, float32).
 
     IP-GraSP: `apply_masks(model, masks, interspace=True)`. At the start the basis is the standard
     basis, so the scores of the coefficients are those of the kernel.

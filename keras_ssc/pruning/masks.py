@@ -79,8 +79,7 @@ def apply_masks(model, masks, interspace=False):
     """Return a copy of a model in which only the weights under the masks live.
 
     Pruned weights are zero in the copy, take no part in its training under any optimizer, and the
-    masks are saved with it. Layers without a mask, and masks that are all True, are copied as
-    they are when `model` has no masked layer there.
+    masks are saved with it. Layers without a mask are copied as they are.
 
     Args:
         model: a built functional or Sequential `keras.Model`; it is not touched.

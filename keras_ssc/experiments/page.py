@@ -1,0 +1,68 @@
+"""One page for all experiments of a protocol."""
+
+from keras_ssc.experiments.plots import plot_accuracy, plot_correlations, plot_multiply_adds
+from keras_ssc.experiments.report import correlation_table, found, table
+from keras_ssc.experiments.tables import CHOSEN, EXPERIMENTS
+from keras_ssc.training.run_folder import beside
+
+HEAD = {
+    "small": """\
+Protocol `small`: 10,000 training images averaged to 16 x 16 (32 x 32 of Tiny-ImageNet), 8 epochs,
+ResNet20 of widths 32/64/128 for ResNet32 and VGG11 for VGG19, batch 128, SGD with momentum 0.9 and
+learning rate 0.1, x0.1 at 50 % and 75 % of the steps, coupled L2, pad and crop and mirror: the same
+for every row. Such short runs rank methods; they are no substitute for 160 epochs.""",
+    "paper": """\
+Protocol `paper`: GraSP's recipe, which the paper uses: 160 epochs (300 on Tiny-ImageNet).""",
+}
+RULES = """\
+Network sparsity is 1 - live / dense weights over all Conv and Dense kernels; the KxK sparsity
+beside it is that of the KxK kernels but the first, which SSC replaces. Rivals keep exactly as many
+weights as the SSC network of their table. Accuracies are means and standard deviations over seeds,
+on the test set unless it says otherwise. "Beats" means that the means differ by more than the
+pooled standard deviation; less is a "tie". What was not run says so."""
+
+
+def write_page(records, folder, protocol):
+    """Write README.md and the plots of a protocol into a folder; return the page's path.
+
+    Args:
+        records: `Records`.
+        folder: pathlib.Path; made where it does not exist.
+        protocol: `"paper"` or `"small"`.
+
+    Example:
+
+        write_page(Records("docs/evidence/records"), Path("docs/evidence"), "small")
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = ["# SSC and its rivals", HEAD[protocol], RULES]
+    parts.append(f"The variant of SSC that meets the rivals: `{CHOSEN}`.")
+    for name, experiment in EXPERIMENTS.items():
+        cells = experiment(protocol)
+        runs = sum(len(cell.settings) for cell in cells)
+        done = sum(len(found(cell, records)) for cell in cells)
+        words = experiment.__doc__.strip()
+        parts.append(f"## {name}: {words[0].lower()}{words[1:]} {done} of {runs} runs are done.")
+        parts += _pictures(name, cells, records, folder, protocol)
+        if name == "figure3":
+            parts.append(correlation_table(cells, records))
+        else:
+            parts.append(table(cells, records))
+    path = folder / ("README.md" if protocol == "small" else "paper-protocol.md")
+    with beside(path) as temporary:
+        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return path
+
+
+def _pictures(name, cells, records, folder, protocol):
+    plots = {"correlation": plot_correlations} if name == "figure3" else {}
+    if name in ("table1", "table2"):
+        plots = {"accuracy": plot_accuracy, "multiply-adds": plot_multiply_adds}
+    lines = []
+    for what, plot in plots.items():
+        file = f"{protocol}-{name}-{what}.png"
+        if any(found(cell, records) for cell in cells):
+            with beside(folder / file) as temporary:
+                plot(cells, records, temporary)
+            lines.append(f"![{name}: {what}]({file})")
+    return lines

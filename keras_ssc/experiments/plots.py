@@ -1,0 +1,119 @@
+"""The pictures of the page: accuracy by sparsity, by multiply-adds, and correlation by layer."""
+
+import statistics
+
+from keras_ssc.experiments.records import last_accuracy
+from keras_ssc.experiments.report import found, subjects
+
+
+def _axes(columns, width=5.2, height=4.0):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height), layout="constrained")
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
+
+
+def plot_accuracy(cells, records, path):
+    """Draw test accuracy by sparsity, a line for each method, a picture for each network.
+
+    Returns:
+        bool, whether there was anything to draw.
+    """
+    groups = {}
+    for (network, dataset, column), group in subjects(cells).items():
+        for cell in group:
+            accuracies = [last_accuracy(record) for record in found(cell, records)]
+            if accuracies and column:
+                lines = groups.setdefault((network, dataset), {})
+                lines.setdefault(cell.row, []).append((float(column), accuracies))
+    if not groups:
+        return False
+    figure, axes = _axes(len(groups))
+    for axis, ((network, dataset), lines) in zip(axes, groups.items(), strict=True):
+        # A little apart, so that bars of one sparsity do not hide each other.
+        for number, (row, points) in enumerate(sorted(lines.items())):
+            points.sort()
+            places = [index_of(value) + 0.03 * (number - len(lines) / 2) for value, _ in points]
+            means = [100 * statistics.mean(values) for _, values in points]
+            bars = [100 * statistics.stdev(v) if len(v) > 1 else 0 for _, v in points]
+            ours = row == "SSC"
+            axis.errorbar(
+                places, means, bars, label=row, marker="o" if ours else "s", capsize=2,
+                color="black" if ours else None, linewidth=2 if ours else 1,
+                linestyle="--" if row == "dense" else "-",
+            )  # fmt: skip
+        columns = sorted({value for points in lines.values() for value, _ in points})
+        axis.set_xticks([index_of(value) for value in columns], [f"{c:g}" for c in columns])
+        axis.set(title=f"{network}, {dataset}", xlabel="network sparsity")
+        axis.set_ylabel("test accuracy, %")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7)
+    figure.savefig(path, dpi=130, format="png")
+    return True
+
+
+def index_of(sparsity):
+    """Return where a sparsity stands on the axis: halvings of the density.
+
+    Example:
+
+    >>> round(index_of(0.75), 6)
+    2.0
+    """
+    import math
+
+    return -math.log2(1 - sparsity)
+
+
+def plot_multiply_adds(cells, records, path):
+    """Draw test accuracy by multiply-adds: each run's own live weights on each map's pixels.
+
+    Returns:
+        bool, whether there was anything to draw.
+    """
+    groups = {}
+    for (network, dataset, _), group in subjects(cells).items():
+        for cell in group:
+            for record in found(cell, records):
+                points = groups.setdefault((network, dataset), {}).setdefault(cell.row, [])
+                points.append((record["multiply_adds"], 100 * last_accuracy(record)))
+    if not groups:
+        return False
+    figure, axes = _axes(len(groups))
+    for axis, ((network, dataset), rows) in zip(axes, groups.items(), strict=True):
+        for row, points in sorted(rows.items()):
+            style = {"color": "black", "marker": "o", "zorder": 3} if row == "SSC" else {}
+            axis.scatter(*zip(*points, strict=True), label=row, s=16, **style)
+        axis.set(title=f"{network}, {dataset}", xscale="log", xlabel="multiply-adds of an image")
+        axis.set_ylabel("test accuracy, %")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7)
+    figure.savefig(path, dpi=130, format="png")
+    return True
+
+
+def plot_correlations(cells, records, path):
+    """Draw figure 3: the correlation of each layer's filters, a line for each run.
+
+    Of SO and of DSO the factor with the best test accuracy is drawn.
+
+    Returns:
+        bool, whether there was anything to draw.
+    """
+    best = {}
+    for cell in cells:
+        for record in found(cell, records)[:1]:
+            family = cell.row.split()[0]
+            if family not in best or last_accuracy(record) > last_accuracy(best[family][1]):
+                best[family] = (cell.row, record)
+    if not best:
+        return False
+    figure, (axis,) = _axes(1, width=9)
+    for row, record in best.values():
+        levels = list(record["correlation"].values())
+        axis.plot(range(1, len(levels) + 1), levels, marker=".", label=row)
+    axis.set(xlabel="convolution", ylabel="mean absolute correlation of filters")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    figure.savefig(path, dpi=130, format="png")
+    return True

@@ -1,0 +1,131 @@
+"""The page of results: our means beside the paper's figures, "not run" where nothing ran."""
+
+import statistics
+
+from keras_ssc.experiments.records import best_accuracy, last_accuracy
+
+
+def mean_and_deviation(values):
+    """Return "mean ± standard deviation" in percent, of shares.
+
+    Example:
+
+    >>> mean_and_deviation([0.5, 0.52]), mean_and_deviation([0.5]), mean_and_deviation([])
+    ('51.00 ± 1.41', '50.00', 'not run')
+    """
+    if not values:
+        return "not run"
+    mean = 100 * statistics.mean(values)
+    return f"{mean:.2f}" + (f" ± {100 * statistics.stdev(values):.2f}" if values[1:] else "")
+
+
+def verdict(ours, theirs):
+    """Return "beats", "loses" or "tie" of two lists of accuracies, "" where one has no spread.
+
+    One beats the other when the means differ by more than the pooled standard deviation,
+    sqrt((s_1^2 + s_2^2) / 2).
+
+    Example:
+
+    >>> verdict([0.6, 0.62], [0.5, 0.52]), verdict([0.6, 0.62], [0.59, 0.62]), verdict([0.6], [0.5])
+    ('beats', 'tie', '')
+    """
+    if len(ours) < 2 or len(theirs) < 2:
+        return ""
+    pooled = ((statistics.variance(ours) + statistics.variance(theirs)) / 2) ** 0.5
+    difference = statistics.mean(ours) - statistics.mean(theirs)
+    if abs(difference) <= pooled:
+        return "tie"
+    return "beats" if difference > 0 else "loses"
+
+
+def found(cell, records):
+    """Return the records that a cell has so far."""
+    return [records[setting] for setting in cell.settings if setting in records]
+
+
+def subjects(cells):
+    """Return {(network, image set, column): its cells}, in order."""
+    groups = {}
+    for cell in cells:
+        groups.setdefault((cell.network, cell.dataset, cell.column), []).append(cell)
+    return groups
+
+
+def table(cells, records, reference="SSC"):
+    """Return a Markdown table for each network, image set and column of an experiment.
+
+    Args:
+        cells: list of `Cell`.
+        records: `Records`.
+        reference: str, the row that is compared with all others.
+    """
+    parts = []
+    for (network, dataset, column), group in subjects(cells).items():
+        ran = {cell.row: found(cell, records) for cell in group}
+        if not any(ran.values()):
+            rows = ", ".join(cell.row for cell in group)
+            parts.append(f"**{_title(network, dataset, column)}**: not run ({rows}).")
+            continue
+        printed = any(cell.printed for cell in group)
+        head = ["method", "accuracy, last epoch", "best epoch", f"{reference} against it"]
+        head += ["seeds", "live weights", "network / KxK sparsity", "multiply-adds", "s/run"]
+        head += ["the paper prints"] if printed else []
+        lines = [f"**{_title(network, dataset, column)}**", "", _line(head)]
+        lines.append("|---" * len(head) + "|")
+        last = {row: [last_accuracy(one) for one in found_] for row, found_ in ran.items()}
+        for cell in group:
+            result = (
+                "" if cell.row == reference else verdict(last.get(reference, []), last[cell.row])
+            )
+            line = [cell.row, *_figures(ran[cell.row], result)]
+            lines.append(_line(line + ([cell.printed] if printed else [])))
+        own = group[0].settings or next(cell.settings for cell in group if cell.settings)
+        lines += ["", f"Network here: {own[0].network}, {own[0].image_size} x {own[0].image_size}."]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _figures(records, result):
+    if not records:
+        return ["not run"] + [""] * 7
+    one = records[0]
+    shares = f"{one['network_sparsity']:.4f} / {one['kxk_sparsity']:.4f}"
+    return [
+        mean_and_deviation([last_accuracy(record) for record in records]),
+        mean_and_deviation([best_accuracy(record) for record in records]),
+        result,
+        str(len(records)),
+        f"{one['live_weights']:,}",
+        shares,
+        f"{one['multiply_adds']:,}",
+        f"{statistics.median(record['seconds'] for record in records):.0f}",
+    ]
+
+
+def _title(network, dataset, column):
+    return ", ".join(part for part in (network, dataset, column) if part)
+
+
+def _line(cells):
+    return f"| {' | '.join(cells)} |"
+
+
+def correlation_table(cells, records):
+    """Return the Markdown table of figure 3: in how many layers SSC lies below each other row."""
+    ran = {cell.row: found(cell, records) for cell in cells}
+    ours = ran.get("SSC") or []
+    lines = ["| run | test accuracy | mean correlation | SSC below it in |", "|---|---|---|---|"]
+    for row, records_ in ran.items():
+        if not records_:
+            lines.append(_line([row, "not run", "", ""]))
+            continue
+        levels = list(records_[0]["correlation"].values())
+        below = ""
+        if ours and row != "SSC":
+            own = list(ours[0]["correlation"].values())
+            pairs = list(zip(own, levels, strict=True))
+            below = f"{sum(a < b for a, b in pairs)} of {len(pairs)} convolutions"
+        accuracy = mean_and_deviation([last_accuracy(record) for record in records_])
+        lines.append(_line([row, accuracy, f"{statistics.mean(levels):.3f}", below]))
+    return "\n".join(lines)
