@@ -6,6 +6,8 @@ python benchmarks/networks.py --network VGG19 --task infer --rounds 20
 
 import argparse
 import os
+import tempfile
+from pathlib import Path
 
 # Before TensorFlow is imported: every competitor gets oneDNN.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -22,11 +24,14 @@ import keras_ssc
 GRAPH, XLA = False, True
 
 
-def competitors(network, sparsities, classes):
+def competitors(network, task, sparsities, classes):
     """Yield (name, keras model, jit_compile)."""
     build = getattr(keras_ssc.applications, network)
     first = build(sparsity=sparsities[0], classes=classes)
-    yield "dense, graph", rivals.in_keras(first, rivals.dense), GRAPH
+    dense = rivals.in_keras(first, rivals.dense)
+    yield "dense, graph", dense, GRAPH
+    if task == "infer":
+        yield "dense, folded", keras_ssc.fold(dense), GRAPH
     yield "dense, XLA", rivals.in_keras(first, rivals.dense), XLA
     yield "masked dense", rivals.in_keras(first, rivals.masked), GRAPH
     yield "separable", rivals.in_keras(first, rivals.separable), GRAPH
@@ -38,6 +43,8 @@ def competitors(network, sparsities, classes):
             if execution == "native" or sparsity == sparsities[0]:
                 name = f"SSC {sparsity}, {execution}"
                 yield name, rivals.with_layers(model, rivals.executed(execution)), GRAPH
+        if task == "infer":
+            yield f"SSC {sparsity}, folded", keras_ssc.fold(model), GRAPH
 
 
 def make_step(model, jit_compile, task, x, y):
@@ -61,13 +68,34 @@ def torch_step(network, task, x, y):
     return torch_rivals.make_step(network, task, x, y)
 
 
+def onnx_steps(network, sparsities, x):
+    """Inference in ONNX Runtime of the dense network and of exported SSC; {} without it."""
+    from keras_ssc.export import onnx
+
+    try:
+        import onnxruntime  # noqa: F401
+        import tf2onnx  # noqa: F401
+    except ImportError:
+        print("ONNX Runtime: not run (not installed)")
+        return {}
+    build, steps = getattr(keras_ssc.applications, network), {}
+    for sparsity in (0, *sparsities):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            keras_ssc.export(build(sparsity=sparsity), path, "onnx")
+            loaded = onnx.load(path)
+        name = f"SSC {sparsity}" if sparsity else "dense"
+        steps[f"ONNX Runtime, {name}"] = lambda loaded=loaded: loaded([x])
+    return steps
+
+
 def run(network, task, sparsities, rounds, batch, only=None):
     """Time all competitors; return the rows of the result."""
     random = np.random.default_rng(0)
     x = random.normal(size=(batch, 32, 32, 3)).astype("float32")
     y = random.integers(0, 10, batch)
     steps, rows = {}, {}
-    for name, model, jit_compile in competitors(network, sparsities, classes=10):
+    for name, model, jit_compile in competitors(network, task, sparsities, classes=10):
         if only and not any(word in name for word in only):
             continue
         steps[name] = make_step(model, jit_compile, task, x, y)
@@ -81,6 +109,10 @@ def run(network, task, sparsities, rounds, batch, only=None):
     if step and (not only or "PyTorch" in only):
         steps["PyTorch dense, channels_last"] = step
         rows["PyTorch dense, channels_last"] = {}
+    if task == "infer" and (not only or "ONNX" in only):
+        others = onnx_steps(network, sparsities, x)
+        steps |= others
+        rows |= {name: {} for name in others}
     seconds = interleaved(steps, rounds, progress=print)
     common = machine.describe() | {"network": network, "task": task, "batch": batch}
     return [
