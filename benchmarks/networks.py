@@ -12,6 +12,7 @@ from pathlib import Path
 # Before TensorFlow is imported: every competitor gets oneDNN.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import deepsparse_rival
 import keras
 import machine
 import numpy as np
@@ -89,7 +90,23 @@ def onnx_steps(network, sparsities, x):
     return steps
 
 
-def run(network, task, sparsities, rounds, batch, only=None):
+def deepsparse_steps(python, network, sparsities, batch):
+    """Inference in DeepSparse of SSC networks as masked dense ones; {} without `python`."""
+    if python is None:
+        print("DeepSparse: not run (no --deepsparse-python)")
+        return {}
+    build, steps = getattr(keras_ssc.applications, network), {}
+    for sparsity in sparsities:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            masked = keras_ssc.densify(build(sparsity=sparsity))
+            keras_ssc.export(masked, path, "onnx")
+            step = deepsparse_rival.start(python, path, batch)
+        steps[f"DeepSparse, masked {sparsity}"] = step
+    return steps
+
+
+def run(network, task, sparsities, rounds, batch, only=None, deepsparse_python=None):
     """Time all competitors; return the rows of the result."""
     random = np.random.default_rng(0)
     x = random.normal(size=(batch, 32, 32, 3)).astype("float32")
@@ -111,6 +128,7 @@ def run(network, task, sparsities, rounds, batch, only=None):
         rows["PyTorch dense, channels_last"] = {}
     if task == "infer" and (not only or "ONNX" in only):
         others = onnx_steps(network, sparsities, x)
+        others |= deepsparse_steps(deepsparse_python, network, sparsities, batch)
         steps |= others
         rows |= {name: {} for name in others}
     seconds = interleaved(steps, rounds, progress=print)
@@ -130,6 +148,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--only", nargs="+", help="words of the competitors to run")
+    parser.add_argument("--deepsparse-python", help="interpreter of DeepSparse's environment")
     parser.add_argument("--csv", help="file to write; default: named by the hardware")
     arguments = parser.parse_args()
     rows = run(
@@ -139,6 +158,7 @@ def main():
         arguments.rounds,
         arguments.batch,
         arguments.only,
+        arguments.deepsparse_python,
     )
     results.print_table(rows)
     results.save(rows, arguments.csv, f"{arguments.network.lower()}-{arguments.task}")
