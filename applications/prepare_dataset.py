@@ -3,7 +3,8 @@
     python applications/prepare_dataset.py --dataset cifar10 --images FOLDER --data-dir FOLDER
 
 FOLDER of images: sheets `train_00.webp` ... of 25 x 40 tiles with `train_labels.npy`, or
-`train/<class>/*.png`; the same for `test`.
+`train/<class>/*.png`; the same for `test`. Of tiny_imagenet: the folder tiny-imagenet-200 as it is
+unpacked, or a folder with one .npz file.
 """
 
 import argparse
@@ -16,7 +17,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 def main():
     """Read the arguments, prepare the set, say where it is."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--dataset", required=True, choices=["cifar10", "cifar100"])
+    parser.add_argument(
+        "--dataset", required=True, choices=["cifar10", "cifar100", "tiny_imagenet"]
+    )
     parser.add_argument("--images", required=True, help="folder with the images")
     parser.add_argument("--data-dir", required=True, help="folder for tensorflow-datasets")
     parser.add_argument("--limit", type=int, help="at most so many images a split")

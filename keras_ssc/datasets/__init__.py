@@ -4,10 +4,16 @@ from keras_ssc.datasets.batches import Batches
 from keras_ssc.datasets.cifar import load_cifar10, load_cifar100
 from keras_ssc.datasets.dataset import Dataset
 from keras_ssc.datasets.digits import load_digits
+from keras_ssc.datasets.tiny_imagenet import load_tiny_imagenet
 
 __all__ = ["Batches", "Dataset", "load", "names"]
 
-_LOADERS = {"digits": load_digits, "cifar10": load_cifar10, "cifar100": load_cifar100}
+_LOADERS = {
+    "digits": load_digits,
+    "cifar10": load_cifar10,
+    "cifar100": load_cifar100,
+    "tiny_imagenet": load_tiny_imagenet,
+}
 
 
 def names():
@@ -16,7 +22,7 @@ def names():
     Example:
 
     >>> names()
-    ['digits', 'cifar10', 'cifar100']
+    ['digits', 'cifar10', 'cifar100', 'tiny_imagenet']
     """
     return list(_LOADERS)
 
@@ -25,8 +31,8 @@ def load(name, data_dir=None):
     """Return an image set.
 
     Args:
-        name: `"digits"` (inside scikit-learn, no network), `"cifar10"` or `"cifar100"` (through
-            tensorflow-datasets).
+        name: `"digits"` (inside scikit-learn, no network), `"cifar10"`, `"cifar100"` (through
+            tensorflow-datasets) or `"tiny_imagenet"` (likewise, from files that you have).
         data_dir: folder in which tensorflow-datasets keeps its prepared sets; None is its own
             default. Not used by `"digits"`.
 

@@ -1,4 +1,4 @@
-"""CIFAR images from files on this machine, into the form that tensorflow-datasets reads."""
+"""Images from files on this machine into the form that tensorflow-datasets reads: CIFAR here."""
 
 import os
 import shutil
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ssc.datasets.cifar_classes import CIFAR10, CIFAR100, CIFAR100_COARSE, FINE_TO_COARSE
+from keras_ssc.datasets.tiny_imagenet import prepare_tiny_imagenet
 
 CLASS_NAMES = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 IMAGE_ENDINGS = (".png", ".webp", ".jpg", ".jpeg", ".bmp")
@@ -113,8 +114,8 @@ def prepare(dataset, images, data_dir, limit=None, overwrite=False):
     place and renamed when it is whole.
 
     Args:
-        dataset: `"cifar10"` or `"cifar100"`.
-        images: folder, see `read_images`.
+        dataset: `"cifar10"`, `"cifar100"` or `"tiny_imagenet"`.
+        images: folder, see `read_images`; of Tiny-ImageNet, `tiny_imagenet_files.read_classes`.
         data_dir: folder for tensorflow-datasets.
         limit: int, at most so many images a split.
         overwrite: bool, replace a prepared set.
@@ -132,10 +133,13 @@ def prepare(dataset, images, data_dir, limit=None, overwrite=False):
     """
     import tensorflow_datasets as tfds
 
-    if dataset not in CLASS_NAMES:
-        raise ValueError(f"`dataset` must be one of {list(CLASS_NAMES)}. Received: {dataset!r}")
+    known = [*CLASS_NAMES, "tiny_imagenet"]
+    if dataset not in known:
+        raise ValueError(f"`dataset` must be one of {known}. Received: {dataset!r}")
     if limit is not None and limit < 1:
         raise ValueError(f"`limit` must be at least 1. Received: limit={limit}")
+    if dataset == "tiny_imagenet":
+        return prepare_tiny_imagenet(images, data_dir, limit, overwrite)
     data_dir = Path(data_dir).expanduser()
     real = tfds.builder(dataset, data_dir=data_dir)
     place = Path(real.data_dir)
