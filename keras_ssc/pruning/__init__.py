@@ -2,6 +2,8 @@
 
 from keras_ssc.pruning.deep_r import DeepR
 from keras_ssc.pruning.dsr import DSR
+from keras_ssc.pruning.filter_norms import l1_filters
+from keras_ssc.pruning.filters import remove_filters
 from keras_ssc.pruning.gradual_magnitude import GradualMagnitude
 from keras_ssc.pruning.grasp import grasp
 from keras_ssc.pruning.layer_counts import erk_counts, smart_ratio_counts, uniform_counts
@@ -20,6 +22,7 @@ from keras_ssc.pruning.random import random_erk, random_uniform, smart_ratio
 from keras_ssc.pruning.rigl import RigL
 from keras_ssc.pruning.samples import samples_per_class
 from keras_ssc.pruning.set import SET
+from keras_ssc.pruning.slimming import slim, slim_filters, slimming
 from keras_ssc.pruning.snip import snip
 from keras_ssc.pruning.synflow import synflow
 
@@ -32,6 +35,7 @@ __all__ = [
     "apply_masks",
     "erk_counts",
     "grasp",
+    "l1_filters",
     "live_weights",
     "lottery_ticket",
     "magnitude",
@@ -40,9 +44,13 @@ __all__ = [
     "random_erk",
     "random_uniform",
     "read_masks",
+    "remove_filters",
     "remove_masks",
     "samples_per_class",
     "set_masks",
+    "slim",
+    "slim_filters",
+    "slimming",
     "smart_ratio",
     "smart_ratio_counts",
     "snip",
