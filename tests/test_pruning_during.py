@@ -92,9 +92,7 @@ class Watch(keras.callbacks.Callback):
                 assert (np.array(slot)[old[name] & self.masks[name]] != 0).any()
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "jit_compile"), [("sgd", True), ("adam", False), ("coupled", False)]
-)
+@pytest.mark.parametrize(("optimizer", "jit_compile"), [("coupled", True), ("adam", False)])
 @pytest.mark.parametrize("name", METHODS)
 def test_every_update_holds_the_count_and_clears_the_slots(name, optimizer, jit_compile):
     sparse = compiled(optimizer, jit_compile, dense=name == "gmp")
@@ -124,12 +122,12 @@ def test_every_update_holds_the_count_and_clears_the_slots(name, optimizer, jit_
 @pytest.mark.parametrize("name", METHODS)
 def test_a_training_taken_up_again_ends_like_one_that_never_stopped(name, tmp_path):
     common = {"batch_size": 4, "shuffle": False, "verbose": 0}
-    whole = compiled("adam", dense=name == "gmp")
+    whole = compiled("sgd", dense=name == "gmp")
     one = METHODS[name](4, total_steps=32)
     start = whole.get_weights()
     whole.fit(*data(), epochs=4, callbacks=[one], **common)
 
-    first = compiled("adam", dense=name == "gmp")
+    first = compiled("sgd", dense=name == "gmp")
     first.set_weights(start)
     two = METHODS[name](4, total_steps=32)
     first.fit(*data(), epochs=2, callbacks=[two], **common)
@@ -195,20 +193,17 @@ def test_accumulated_gradients_count_as_one_step():
     assert [update["step"] for update in method.history] == [2, 4, 6]
 
 
-def test_validation_in_between_and_layers_without_masks():
-    model = keras.models.clone_model(pruning.remove_masks(network()))
-    sparse = pruning.apply_masks(
-        model, {"conv": np.random.default_rng(0).random((3, 3, 2, 4)) < 0.5}
-    )
+def test_validation_in_between_a_basis_and_layers_without_masks():
+    x, y = data()
+    mask = np.random.default_rng(0).random((3, 3, 2, 4)) < 0.5
+    sparse = pruning.apply_masks(pruning.remove_masks(network()), {"conv": mask}, interspace=True)
     sparse.compile("adam", "sparse_categorical_crossentropy")
     method = METHODS["rigl"](3)
     live = pruning.live_weights(sparse)
-    sparse.fit(
-        *data(), batch_size=4, epochs=2, validation_data=data(), callbacks=[method], verbose=0
-    )
-    assert len(method.history) == 3
+    sparse.fit(x, y, 4, epochs=2, validation_data=(x, y), callbacks=[method], verbose=0)
+    assert [update["step"] for update in method.history] == [3, 6, 9]
     assert pruning.live_weights(sparse) == live
-    assert list(pruning.read_masks(sparse)) == ["conv"]
+    assert (pruning.read_masks(sparse)["conv"] != mask).any()
 
 
 def test_refusals():

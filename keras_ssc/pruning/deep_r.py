@@ -21,7 +21,8 @@ class DeepR(Rewiring):
     (learning rate 0.01 for the convolutions of DSR's authors, no decay) and adds drift and noise
     to the same step. Two things differ further: the original fixes a sign for every place, here
     a newborn's sign is drawn anew; and with `update_every` k > 1, drift and noise of k steps are
-    added at once (k * eta * l1, sqrt(2 * k * eta * T)), signs are compared only then.
+    added at once (k * eta * l1, sqrt(2 * k * eta * T)), signs are compared only then. A training
+    that is taken up again notes the signs that it finds.
 
     Each update moves all kernels between the backend and NumPy: on large networks take
     `update_every` above 1.

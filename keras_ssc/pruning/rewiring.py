@@ -119,8 +119,8 @@ class Rewiring(keras.callbacks.Callback):
         """Update the masks if the time has come."""
         if self._begin + batch + 1 < self._next:
             return
-        if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()  # fit reads the variables again after it
+        # On JAX asking for `self.model` brings the variables up to date, and `fit` then reads
+        # them again; that takes its time, so it is not done at every step.
         step = _count(self.model.optimizer)
         if step >= self._next:
             self.update(step)
