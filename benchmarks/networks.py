@@ -71,10 +71,8 @@ def torch_step(network, task, x, y):
 
 def onnx_steps(network, sparsities, x):
     """Inference in ONNX Runtime of the dense network and of exported SSC; {} without it."""
-    from keras_ssc.export import onnx
-
     try:
-        import onnxruntime  # noqa: F401
+        import onnxruntime
         import tf2onnx  # noqa: F401
     except ImportError:
         print("ONNX Runtime: not run (not installed)")
@@ -84,9 +82,12 @@ def onnx_steps(network, sparsities, x):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
             keras_ssc.export(build(sparsity=sparsity), path, "onnx")
-            loaded = onnx.load(path)
+            options = onnxruntime.SessionOptions()
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
         name = f"SSC {sparsity}" if sparsity else "dense"
-        steps[f"ONNX Runtime, {name}"] = lambda loaded=loaded: loaded([x])
+        feed = {session.get_inputs()[0].name: x}
+        steps[f"ONNX Runtime, {name}"] = lambda s=session, feed=feed: s.run(None, feed)
     return steps
 
 
@@ -131,7 +132,7 @@ def run(network, task, sparsities, rounds, batch, only=None, deepsparse_python=N
         others |= deepsparse_steps(deepsparse_python, network, sparsities, batch)
         steps |= others
         rows |= {name: {} for name in others}
-    seconds = interleaved(steps, rounds, progress=print)
+    seconds = interleaved(steps, rounds, progress=print, pause=0.3)
     common = machine.describe() | {"network": network, "task": task, "batch": batch}
     return [
         common | {"competitor": name} | rows[name] | statistics(taken)

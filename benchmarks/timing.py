@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 
-def interleaved(steps, rounds=15, warm_up=2, patience=30.0, progress=None):
+def interleaved(steps, rounds=15, warm_up=2, patience=30.0, progress=None, pause=0.0):
     """Time callables in turns, so that a busy moment hits all alike.
 
     Args:
@@ -14,6 +14,8 @@ def interleaved(steps, rounds=15, warm_up=2, patience=30.0, progress=None):
         warm_up: int, calls before the first timed one, of which the first compiles.
         patience: seconds; a callable that takes longer once it is compiled is timed once only.
         progress: callable that gets a line of text, or None.
+        pause: seconds before each timed call: the threads of some runtimes go on spinning for a
+            while, and would take the cores from the next competitor.
 
     Returns:
         dict of name -> list of seconds.
@@ -33,6 +35,7 @@ def interleaved(steps, rounds=15, warm_up=2, patience=30.0, progress=None):
         for name, step in steps.items():
             if name in slow and turn:
                 continue
+            time.sleep(pause)
             start = time.perf_counter()
             step()
             seconds[name].append(time.perf_counter() - start)

@@ -16,6 +16,27 @@ SPARSE_CLASSIFIER = {"sparse_classifier": True}
 ALL_SPARSE = {"sparse_classifier": True, "sparse_shortcuts": True}
 
 
+def network_layers(network, input_shape, classes, sparse_classifier=False, **options):
+    """Return the table of a network's layers, without building it: list of `LayerShape`.
+
+    Args:
+        network: str, a builder of `keras_ssc.applications`.
+        input_shape: (height, width, channels).
+        classes: int.
+        sparse_classifier: bool.
+        **options: the builder's own arguments, such as sparse_shortcuts.
+
+    Example:
+
+    >>> len(network_layers("ResNet32", (32, 32, 3), 10))
+    34
+    """
+    table = Table(input_shape[:2], sparse_classifier)
+    last = getattr(applications, network).__wrapped__(table, input_shape, **options)
+    table.classifier(last, classes)
+    return table.shapes()
+
+
 @dataclass(frozen=True)
 class PaperCell:
     """One network of the paper's tables at one sparsity.
@@ -55,11 +76,7 @@ class PaperCell:
 
     def layers(self):
         """Return the table of the network's layers, without building it: list of `LayerShape`."""
-        images, options = IMAGES[self.dataset], dict(self.options)
-        table = Table(images["input_shape"][:2], options.pop("sparse_classifier", False))
-        network = getattr(applications, self.network).__wrapped__
-        table.classifier(network(table, images["input_shape"], **options), images["classes"])
-        return table.shapes()
+        return network_layers(self.network, **IMAGES[self.dataset], **self.options)
 
     def choose(self, distribution="uniform"):
         """Return the `NetworkChoice`: (g, p) of every layer, and what they reach."""

@@ -26,6 +26,7 @@ REGULARIZERS = {"SO": SoftOrthogonality, "DSO": DoubleSoftOrthogonality}
 # Rewirings of a run: a run of 8 epochs has too few steps for one in 100.
 REWIRINGS = 40
 SAMPLES_PER_CLASS = 10
+SYNFLOW_ROUNDS = 100
 
 
 def build(setting, classes, **options):
@@ -110,9 +111,12 @@ def _drawn(draw):
     return lambda model, setting, data: draw(model, **_budget(setting), seed=setting.seed)
 
 
-def _free(score):
-    """Masks by a score that needs no images."""
-    return lambda model, setting, data: score(model, **_budget(setting))
+def _magnitude(model, setting, data):
+    return pruning.magnitude(model, **_budget(setting))
+
+
+def _synflow(model, setting, data):
+    return pruning.synflow(model, **_budget(setting), rounds=SYNFLOW_ROUNDS)
 
 
 def rewired(make):
@@ -145,10 +149,10 @@ METHODS = {
     "random uniform": masked(_drawn(pruning.random_uniform)),
     "random ERK": masked(_drawn(pruning.random_erk)),
     "smart ratio": masked(_drawn(pruning.smart_ratio)),
-    "magnitude": masked(_free(pruning.magnitude)),
+    "magnitude": masked(_magnitude),
     "SNIP": masked(_scored(pruning.snip)),
     "GraSP": masked(_scored(pruning.grasp)),
-    "SynFlow": masked(_free(pruning.synflow)),
+    "SynFlow": masked(_synflow),
     "SET": rewired(_set),
     "RigL": rewired(_rigl),
 }

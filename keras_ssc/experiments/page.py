@@ -42,7 +42,7 @@ def write_page(records, folder, protocol):
         runs = sum(len(cell.settings) for cell in cells)
         done = sum(len(found(cell, records)) for cell in cells)
         words = experiment.__doc__.strip()
-        parts.append(f"## {name}: {words[0].lower()}{words[1:]} {done} of {runs} runs are done.")
+        parts.append(f"## {name}\n\n{words} {done} of {runs} runs are done.")
         parts += _pictures(name, cells, records, folder, protocol)
         if name == "figure3":
             parts.append(correlation_table(cells, records))

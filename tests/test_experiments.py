@@ -1,0 +1,198 @@
+"""Experiments: settings and their names, data, every method, records, the page."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import keras_ssc
+from keras_ssc import pruning
+from keras_ssc.experiments import EXPERIMENTS, METHODS, Records, Setting, methods, run, tables
+from keras_ssc.experiments import reproduce as module
+from keras_ssc.experiments.data import averaged, balanced, experiment_data
+from keras_ssc.experiments.methods import build, ssc_options
+from keras_ssc.experiments.page import write_page
+from keras_ssc.experiments.report import mean_and_deviation, verdict
+
+SMALL = {"epochs": 2, "batch_size": 16, "image_size": 16, "train_images": 48}
+
+
+def record_of(setting, accuracies=(0.1, 0.3, 0.2)):
+    """A record as `run` would leave it."""
+    return {
+        "key": setting.key,
+        "setting": dataclasses.asdict(setting),
+        "metrics": [{"epoch": i + 1, "val_accuracy": a} for i, a in enumerate(accuracies)],
+        "live_weights": 10,
+        "network_sparsity": 0.9,
+        "kxk_sparsity": 0.95,
+        "multiply_adds": 1000,
+        "correlation": {"a": 0.2, "b": 0.1 if setting.method == "ssc" else 0.3},
+        "seconds": 1.0,
+    }
+
+
+def test_a_key_belongs_to_one_setting():
+    setting = Setting("ResNet20", "digits", "dense")
+    keys = {setting.key}
+    changed = {int: 7, float: 0.5, str: "x", type(None): 3}
+    for field in dataclasses.fields(setting):
+        value = changed[type(getattr(setting, field.name))]
+        keys.add(dataclasses.replace(setting, **{field.name: value}).key)
+    assert len(keys) == 1 + len(dataclasses.fields(setting))
+
+
+def test_images_are_averaged_over_squares():
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 2)).astype("uint8")
+    small = averaged(images, 4)
+    for place in np.ndindex(small.shape):
+        i, row, column, channel = place
+        square = images[i, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2, channel]
+        assert small[place] == np.rint(square.mean())
+    assert averaged(images, 8) is images
+    with pytest.raises(ValueError, match="must divide 8"):
+        averaged(images, 3)
+
+
+def test_a_share_is_taken_class_by_class():
+    labels = np.random.default_rng(0).integers(0, 5, 200)
+    chosen = balanced(labels, 0.4)
+    for label in range(5):
+        expected = [i for i in range(200) if labels[i] == label]
+        expected = expected[: round(0.4 * len(expected))]
+        assert [i for i in chosen if labels[i] == label] == expected
+
+
+def test_held_out_images_are_the_last_training_images():
+    whole = experiment_data(Setting("ResNet20", "digits", "dense"))
+    data = experiment_data(Setting("ResNet20", "digits", "dense", held_out=100, train_images=50))
+    np.testing.assert_array_equal(data.x_test, whole.x_train[-100:])
+    np.testing.assert_array_equal(data.x_train, whole.x_train[:50])
+    with pytest.raises(ValueError, match="held_out"):
+        experiment_data(Setting("ResNet20", "digits", "dense", held_out=9999))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_runs_at_its_live_count(method, monkeypatch):
+    monkeypatch.setattr(methods, "SYNFLOW_ROUNDS", 2)
+    sparsity = 0 if method == "dense" else 0.9
+    keep = None if method in ("dense", "ssc") else 900_000
+    setting = Setting("VGG11", "digits", method, sparsity=sparsity, keep=keep, **SMALL)
+    lines = []
+    record = run(setting, progress=lines.append)
+    assert [epoch["epoch"] for epoch in record["metrics"]] == [1, 2]
+    assert len(lines) == 2
+    if keep:
+        assert record["live_weights"] == keep
+    expected = 1 - record["live_weights"] / record["dense_weights"]
+    assert record["network_sparsity"] == pytest.approx(expected)
+    assert abs(record["network_sparsity"] - sparsity) < 0.003
+    json.dumps(record)
+    assert bool(record["rewirings"]) == (method in ("SET", "RigL"))
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match="`method` must be one of"):
+        run(Setting("VGG11", "digits", "magic"))
+    with pytest.raises(ValueError, match="`variant` must be of"):
+        ssc_options(Setting("VGG11", "digits", "ssc", "magic", 0.9))
+
+
+def test_the_dense_scale_is_that_of_the_dense_kernel():
+    setting = Setting("VGG11", "digits", "ssc", "dense_scale", 0.9, image_size=16)
+    data = experiment_data(dataclasses.replace(setting, train_images=20))
+    model, _ = METHODS["ssc"](setting, data)
+    layer = next(one for one in model.layers if isinstance(one, keras_ssc.SSCConv2D))
+    live = np.concatenate([np.ravel(matrix) for matrix in layer.trainable_variables])
+    assert live.std() == pytest.approx((2 / (9 * layer.filters)) ** 0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("protocol", ["small", "paper"])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_lists_its_runs(name, protocol):
+    cells = EXPERIMENTS[name](protocol)
+    settings = [setting for cell in cells for setting in cell.settings]
+    assert settings
+    assert len({setting.key for setting in settings}) == len(set(settings))
+    assert all(setting.method in METHODS for setting in settings)
+    assert {setting.epochs for setting in settings} <= {8, 160, 300}
+
+
+def test_cells_carry_the_printed_figures():
+    cells = {(c.network, c.dataset, c.row, c.column): c for c in tables.table1("paper")}
+    assert cells["ResNet32", "cifar100", "SSC", "0.98"].printed == "63.01 ± 0.31"
+    assert cells["VGG19", "cifar10", "dense", "0.9"].printed == "94.23"
+    assert cells["VGG19", "cifar10", "MLPrune", "0.9"].settings == ()
+
+
+def test_rivals_keep_what_the_ssc_network_reaches():
+    cells = tables.table1("small", seeds=(3,))[:16]
+    (ssc,) = next(cell.settings for cell in cells if cell.row == "SSC")
+    (snip,) = next(cell.settings for cell in cells if cell.row == "SNIP")
+    model = build(ssc, 10, **ssc_options(ssc))
+    assert snip.keep == keras_ssc.summary(model).live_weights
+    masks = pruning.random_erk(build(snip, 10, sparsity=0), keep=snip.keep)
+    assert sum(mask.sum() for mask in masks.values()) == snip.keep
+
+
+def test_finished_runs_are_not_repeated(tmp_path, monkeypatch):
+    cells = tables.table1("small", seeds=(3, 4))
+    records, done = Records(tmp_path), []
+
+    def pretend(setting, data_dir, progress):
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append(setting)
+        return record_of(setting)
+
+    monkeypatch.setattr(module, "run", pretend)
+    with pytest.raises(KeyboardInterrupt):
+        module.reproduce(cells, records, progress=lambda line: None)
+    assert len(list(tmp_path.glob("*.json"))) == 5
+    first, todo = list(done), module.open_runs(cells, records)
+    done.clear()
+    assert module.reproduce(cells, records, limit=3, progress=lambda line: None) == len(todo) - 3
+    assert done == todo[:3]
+    assert not set(first) & set(done)
+
+
+def test_a_broken_record_is_named(tmp_path):
+    records = Records(tmp_path)
+    setting = Setting("ResNet20", "digits", "dense")
+    records.add(record_of(setting))
+    path = records.path(setting)
+    path.write_text(path.read_text()[:40])
+    with pytest.raises(ValueError, match="is no record"):
+        records[setting]
+    records.add(record_of(setting))
+    path.rename(tmp_path / "000000000000.json")
+    with pytest.raises(ValueError, match="other settings"):
+        records.all()
+
+
+def test_means_and_verdicts():
+    assert mean_and_deviation([0.9, 0.92, 0.94]) == "92.00 ± 2.00"
+    assert verdict([0.9, 0.92, 0.94], [0.8, 0.82, 0.84]) == "beats"
+    assert verdict([0.8, 0.82, 0.84], [0.9, 0.92, 0.94]) == "loses"
+    assert verdict([0.9, 0.92, 0.94], [0.91, 0.93, 0.95]) == "tie"
+    assert verdict([0.9], [0.8, 0.9]) == ""
+
+
+def test_the_page_says_what_was_not_run(tmp_path):
+    records = Records(tmp_path / "records")
+    empty = write_page(records, tmp_path / "page", "small").read_text()
+    assert "not run" in empty
+    assert not list((tmp_path / "page").glob("*.png"))
+    for cell in tables.table1("small")[:3] + tables.figure3("small"):
+        for number, setting in enumerate(cell.settings):
+            records.add(record_of(setting, (0.5, 0.4 + 0.01 * number)))
+    page = write_page(records, tmp_path / "page", "small").read_text()
+    assert "| dense | 41.00 ± 1.00 | 50.00 ± 0.00 |" in page
+    assert "| SNIP | not run |" in page
+    assert "1 of 2 convolutions" in page
+    names = {path.name for path in (tmp_path / "page").glob("*.png")}
+    assert names == {
+        f"small-{name}.png"
+        for name in ("table1-accuracy", "table1-multiply-adds", "figure3-correlation")
+    }
