@@ -22,7 +22,7 @@ PYTEST := $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
 test: lint
 	TF_ENABLE_ONEDNN_OPTS=1 $(PYTEST)
 	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) -m backends
-	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(PYTEST) -m backends
+	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(PYTEST) -m "backends or jax"
 
 # What takes too long for every change; prints tables.
 campaign: $(VENV)/all.stamp
@@ -43,7 +43,7 @@ format: $(VENV)/all.stamp
 # The package without TensorFlow: an environment of its own, in which `import tensorflow` must fail.
 test-jax-only: $(JAX)/ready.stamp
 	! $(JAX)/bin/python -c "import tensorflow" 2> /dev/null
-	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(JAX)/bin/python -m pytest -q -m backends
+	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(JAX)/bin/python -m pytest -q -m "backends or jax"
 
 clean:
 	rm -rf $(VENV) $(JAX) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -12,7 +12,7 @@ from keras_ssc.pruning.masks import kernels
 from keras_ssc.pruning.snip import snip, snip_scores
 from keras_ssc.pruning.synflow import synflow, synflow_scores
 
-pytestmark = pytest.mark.backends
+pytestmark = pytest.mark.jax
 
 WEIGHTS = np.random.default_rng(5).normal(size=32)
 

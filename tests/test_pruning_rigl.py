@@ -10,7 +10,7 @@ from test_pruning_during_rules import begin, model_with, read, schedule
 from keras_ssc import pruning
 from keras_ssc.pruning.rigl import RigL, dense_gradients
 
-pytestmark = pytest.mark.backends
+pytestmark = pytest.mark.jax
 
 
 def small_network():
