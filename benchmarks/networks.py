@@ -48,10 +48,7 @@ def competitors(network, task, sparsities, classes):
             yield f"SSC {sparsity}, folded", keras_ssc.fold(model), GRAPH
 
 
-PARTS = 4  # of a batch that is inferred in parts, whose maps stay in the last cache
-
-
-def make_step(model, jit_compile, task, x, y, parts=1):
+def make_step(model, jit_compile, task, x, y):
     """Return a callable that does one training step or one inference and waits for it."""
     model.compile(
         keras.optimizers.SGD(0.01, momentum=0.9),
@@ -60,7 +57,7 @@ def make_step(model, jit_compile, task, x, y, parts=1):
     )
     if task == "train":
         return lambda: float(np.asarray(model.train_on_batch(x, y)))
-    return lambda: [model.predict_on_batch(part) for part in np.split(x, parts)]
+    return lambda: model.predict_on_batch(x)
 
 
 def torch_step(network, task, x, y):
@@ -120,17 +117,12 @@ def run(network, task, sparsities, rounds, batch, only=None, deepsparse_python=N
         if only and not any(word in name for word in only):
             continue
         steps[name] = make_step(model, jit_compile, task, x, y)
-        names = [name]
-        if "folded" in name:
-            names.append(f"{name}, {PARTS} x {batch // PARTS}")
-            steps[names[1]] = make_step(model, jit_compile, task, x, y, PARTS)
         summary = keras_ssc.summary(model)
-        row = {
+        rows[name] = {
             "parameters": model.count_params(),
             "kernel_sparsity": round(summary.network_sparsity, 4),
             "training_bytes": 3 * 4 * sum(int(np.prod(v.shape)) for v in model.trainable_weights),
         }
-        rows |= dict.fromkeys(names, row)
     step = torch_step(network, task, x, y)
     if step and (not only or "PyTorch" in only):
         steps["PyTorch dense, channels_last"] = step

@@ -33,7 +33,8 @@ def draw(paths, output):
     """One panel a file; whiskers are the quartiles."""
     columns = min(2, len(paths))
     lines = -(-len(paths) // columns)
-    size = (6 * columns, 3.8 * lines)
+    most_bars = max(len(read(path)[1]) for path in paths)
+    size = (6 * columns, (1.2 + 0.24 * most_bars) * lines)
     figure, panels = plt.subplots(lines, columns, figsize=size, squeeze=False, layout="constrained")
     for panel in panels.flat[len(paths) :]:
         panel.set_visible(False)
