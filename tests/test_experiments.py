@@ -89,7 +89,7 @@ def test_every_method_runs_at_its_live_count(method, monkeypatch):
     assert record["network_sparsity"] == pytest.approx(expected)
     assert abs(record["network_sparsity"] - sparsity) < 0.003
     json.dumps(record)
-    assert bool(record["rewirings"]) == (method in ("SET", "RigL"))
+    assert bool(record["rewirings"]) == (method in ("SET", "RigL", "DSR", "Deep-R"))
 
 
 def test_an_unknown_method_is_refused():

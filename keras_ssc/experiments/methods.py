@@ -77,12 +77,13 @@ def ssc_options(setting):
     return options | ({"sparsity": setting.sparsity} if setting.sparsity else {})
 
 
-def masked(masks):
+def masked(masks, interspace=False):
     """Return the method whose fixed masks `masks(model, setting, data)` gives."""
 
     def method(setting, data):
         model = build(setting, data.classes, sparsity=0)
-        return pruning.apply_masks(model, masks(model, setting, data)), []
+        chosen = masks(model, setting, data)
+        return pruning.apply_masks(model, chosen, interspace=interspace), []
 
     return method
 
@@ -139,6 +140,14 @@ def _set(data, seed, update_every):
     return pruning.SET(update_every=update_every, seed=seed)
 
 
+def _dsr(data, seed, update_every):
+    return pruning.DSR(update_every=update_every, seed=seed)
+
+
+def _deep_r(data, seed, update_every):
+    return pruning.DeepR(update_every=update_every, seed=seed)
+
+
 def _rigl(data, seed, update_every):
     return pruning.RigL(data, update_every=update_every, seed=seed)
 
@@ -155,4 +164,9 @@ METHODS = {
     "SynFlow": masked(_synflow),
     "SET": rewired(_set),
     "RigL": rewired(_rigl),
+    "DSR": rewired(_dsr),
+    "Deep-R": rewired(_deep_r),
+    "IP-SNIP": masked(_scored(pruning.snip), interspace=True),
+    "IP-GraSP": masked(_scored(pruning.grasp), interspace=True),
+    "IP-SynFlow": masked(_synflow, interspace=True),
 }

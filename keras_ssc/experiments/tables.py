@@ -4,7 +4,7 @@ import dataclasses
 import functools
 
 from keras_ssc.applications.paper_settings import network_layers
-from keras_ssc.experiments.methods import ssc_options
+from keras_ssc.experiments.methods import METHODS, ssc_options
 from keras_ssc.experiments.paper import PRINTED, PRINTED_TABLE_5
 from keras_ssc.experiments.setting import Setting
 from keras_ssc.network_sparsity import choose_network
@@ -19,7 +19,7 @@ SWITCHES = (
 )  # fmt: skip
 RIVALS = ("random uniform", "random ERK", "SNIP", "GraSP", "SynFlow", "SET", "RigL")
 # Label in the tables -> method; the others of the paper's rows are not run.
-METHOD_OF = {"dense": "dense", "SSC": "ssc"} | {name: name for name in (*RIVALS, "smart ratio")}
+METHOD_OF = {name: name for name in METHODS} | {"SSC": "ssc"}
 LAMBDAS = (1e-4, 1e-3, 1e-2)
 
 
@@ -107,7 +107,7 @@ def rivals(table, protocol, groups, seeds):
             word for word in CHOSEN.split("+") if word != "shortcuts" or "ResNet" in network
         )
         chosen = dataclasses.replace(plain, method="ssc", variant=variant, sparsity=sparsity)
-        rows = ["dense", *RIVALS, *(row for row in printed if row not in RIVALS)]
+        rows = ["dense", "SSC", *RIVALS, *printed]
         for row in dict.fromkeys(rows):
             settings = ()
             if row == "SSC":
