@@ -43,7 +43,8 @@ format: $(VENV)/all.stamp
 # The package without TensorFlow: an environment of its own, in which `import tensorflow` must fail.
 test-jax-only: $(JAX)/ready.stamp
 	! $(JAX)/bin/python -c "import tensorflow" 2> /dev/null
-	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(JAX)/bin/python -m pytest -q -m "backends or jax"
+	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(JAX)/bin/python -m pytest -q \
+	    -m "backends or jax or jax_long"
 
 clean:
 	rm -rf $(VENV) $(JAX) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

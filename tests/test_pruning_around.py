@@ -11,7 +11,7 @@ from keras_ssc.pruning.lottery_ticket import lottery_ticket
 from keras_ssc.pruning.masks import kernels
 from keras_ssc.pruning.optimal_brain_damage import obd, obd_saliencies
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 CLASSES = 3
 

@@ -15,7 +15,7 @@ from keras_ssc.pruning.samples import samples_per_class
 from keras_ssc.pruning.snip import snip
 from keras_ssc.pruning.synflow import synflow
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 
 def data():

@@ -13,7 +13,7 @@ from keras_ssc.pruning.rewiring import Rewiring, clear_slots
 from keras_ssc.pruning.rigl import RigL
 from keras_ssc.pruning.set import SET
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.05, momentum=0.9),

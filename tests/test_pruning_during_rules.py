@@ -13,7 +13,7 @@ from keras_ssc.pruning.gradual_magnitude import GradualMagnitude
 from keras_ssc.pruning.rewiring import grow_at_random
 from keras_ssc.pruning.set import SET
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 
 def model_with(kernels, masks=None):

@@ -11,7 +11,7 @@ from keras_ssc.pruning.channels import follow_channels
 from keras_ssc.pruning.filter_norms import l1_filters
 from keras_ssc.pruning.filters import remove_filters
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 
 def everything():

@@ -9,7 +9,7 @@ from keras_ssc.correlation import filter_correlation
 from keras_ssc.pruning.differentiate import function_of_weights, gradients
 from keras_ssc.regularizers import DoubleSoftOrthogonality, SoftOrthogonality
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 # More entries than filters, as many, fewer; a Dense kernel.
 SHAPES = [(3, 3, 4, 7), (2, 2, 2, 8), (1, 1, 3, 8), (5, 9)]

@@ -8,7 +8,7 @@ from thin_models import filters, images, outputs
 
 from keras_ssc.pruning.slimming import slim, slim_filters, slimming
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 
 def scaled_net():

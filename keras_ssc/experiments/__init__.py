@@ -2,8 +2,8 @@
 
 from keras_ssc.experiments.methods import METHODS, VARIANTS
 from keras_ssc.experiments.records import Records
-from keras_ssc.experiments.reproduce import open_runs, reproduce
 from keras_ssc.experiments.run import run
+from keras_ssc.experiments.runs import open_runs, reproduce
 from keras_ssc.experiments.setting import Setting
 from keras_ssc.experiments.tables import EXPERIMENTS, Cell
 

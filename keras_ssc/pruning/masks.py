@@ -195,7 +195,7 @@ def read_masks(model):
 
 
 def live_weights(model):
-    """Return how many weights of the prunable layers live.
+    """Return how many weights of the prunable layers of a `model` live.
 
     Example:
 
