@@ -19,6 +19,7 @@ from keras_ssc.pruning.masks import (
 )
 from keras_ssc.pruning.optimal_brain_damage import obd
 from keras_ssc.pruning.random import random_erk, random_uniform, smart_ratio
+from keras_ssc.pruning.rewiring import Rewiring
 from keras_ssc.pruning.rigl import RigL
 from keras_ssc.pruning.samples import samples_per_class
 from keras_ssc.pruning.set import SET
@@ -31,6 +32,7 @@ __all__ = [
     "SET",
     "DeepR",
     "GradualMagnitude",
+    "Rewiring",
     "RigL",
     "apply_masks",
     "erk_counts",
