@@ -18,6 +18,7 @@ from keras_ssc.training.run_folder import (
     RunFolderError,
     beside,
     check_settings,
+    remove_leftovers,
     write_settings,
 )
 
@@ -57,6 +58,7 @@ def train(settings, run_dir, resume=False):
     keras.utils.set_random_seed(settings.seed)
     data = _load(settings)
     batches, test = _batches(settings, data)
+    remove_leftovers(folder)
     model = _restore(folder, settings) if (folder / "last.keras").exists() else None
     if model is None:
         model = _new_model(settings, data, len(batches))

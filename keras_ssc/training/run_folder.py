@@ -52,6 +52,12 @@ def beside(path):
         shutil.rmtree(holder, ignore_errors=True)
 
 
+def remove_leftovers(folder):
+    """Remove what a run that was killed while it wrote has left beside its files."""
+    for holder in Path(folder).glob(".writing-*"):
+        shutil.rmtree(holder, ignore_errors=True)
+
+
 def _flush(path):
     """Bring a file from the system's buffers to the disk, before its name changes."""
     if path.is_file():
