@@ -36,7 +36,7 @@ def write_page(records, folder, protocol):
     """
     folder.mkdir(parents=True, exist_ok=True)
     parts = ["# SSC and its rivals", HEAD[protocol], RULES]
-    parts.append(f"The variant of SSC that meets the rivals: `{CHOSEN}`.")
+    parts.append(f"The variant of SSC set to meet the rivals: `{CHOSEN}` (see variants, below).")
     for name, experiment in EXPERIMENTS.items():
         cells = experiment(protocol)
         runs = sum(len(cell.settings) for cell in cells)

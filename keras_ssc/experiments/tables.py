@@ -10,7 +10,7 @@ from keras_ssc.experiments.setting import Setting
 from keras_ssc.network_sparsity import choose_network
 
 CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "tiny_imagenet": 200}
-# The variant that meets the rivals, chosen on held-out images ("variants"); see the report.
+# The variant that meets the rivals. To be chosen on held-out images ("variants"): not chosen yet.
 CHOSEN = "block+shortcuts+classifier"
 SWITCHES = (
     "", "butterfly", "block", "alternate", "per_filter", "shortcuts", "shortcuts+classifier",
