@@ -14,8 +14,9 @@ CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "tiny_imagenet": 200}
 CHOSEN = "block+shortcuts+classifier"
 SWITCHES = (
     "", "butterfly", "block", "alternate", "per_filter", "shortcuts", "shortcuts+classifier",
-    "dense_scale", "butterfly+shortcuts+classifier", "block+shortcuts+classifier",
-    "per_filter+shortcuts+classifier", "butterfly+per_filter+shortcuts+classifier",
+    "dense_scale", "per_filter+shortcuts+classifier", "butterfly+dense_scale",
+    "per_filter+dense_scale", "butterfly+per_filter+dense_scale",
+    "per_filter+shortcuts+classifier+dense_scale",
 )  # fmt: skip
 RIVALS = ("random uniform", "random ERK", "SNIP", "GraSP", "SynFlow", "SET", "RigL")
 # Label in the tables -> method; the others of the paper's rows are not run.
