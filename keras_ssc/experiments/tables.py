@@ -68,7 +68,9 @@ def base(protocol, network, dataset, **changes):
     fields["epochs"] = EPOCHS.get(dataset, 160)
     fields["image_size"] = 64 if dataset == "tiny_imagenet" else 32
     if protocol == "small":
-        fields["network"] = SMALL_NETWORK.get(network, network)
+        # Stem, shortcuts and 100 classes alone are over 2 % of ResNet20: no 98 % there.
+        if not (network == "ResNet32" and dataset == "cifar100"):
+            fields["network"] = SMALL_NETWORK.get(network, network)
         fields |= {"epochs": 8, "image_size": fields["image_size"] // 2, "train_images": 10_000}
     return Setting(**fields | changes)
 
@@ -179,8 +181,6 @@ def variants(protocol, seeds=(0, 1, 2)):
 def figure3(protocol, seeds=(3,)):
     """Correlation of the filters: standard, SO, DSO and SSC at 90 %, CIFAR-100."""
     plain = base(protocol, "ResNet32", "cifar100")
-    if protocol == "small":
-        plain = dataclasses.replace(plain, network="ResNet32")
     runs = {"standard": plain}
     for name in ("SO", "DSO"):
         for factor in LAMBDAS:
