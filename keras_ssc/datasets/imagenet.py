@@ -74,9 +74,12 @@ class ImageNet:
         examples = examples.shuffle(min(_SHUFFLED, self.train_count), seed=seed)
         # Two whole numbers for each image, new ones each epoch.
         numbers = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
+
+        def augmented(example, number):
+            return _random_part(example["image"], size, number), example["label"]
+
         images = tf.data.Dataset.zip(examples, numbers).map(
-            lambda example, number: (_random_part(example["image"], size, number), example["label"]),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            augmented, num_parallel_calls=tf.data.AUTOTUNE
         )
         return self._batched(images, batch_size, self.train_count)
 

@@ -54,7 +54,9 @@ def read_examples(folder, split):
 
 
 def _official(folder, split):
-    files = _annotated(folder / "val") if split == "val" else ranked(folder / "train", "images/*.JPEG")
+    files = (
+        _annotated(folder / "val") if split == "val" else ranked(folder / "train", "images/*.JPEG")
+    )
     for path, wnid in files:
         yield path.name, path.read_bytes(), wnid
 
@@ -94,9 +96,9 @@ def _packed(folder):
     files = sorted(folder.glob("*.npz"))
     if len(files) != 1:
         raise FileNotFoundError(
-            "`images` must be the folder of the set as it is unpacked (of Tiny-ImageNet with its "
-            "wnids.txt, of ImageNet with train/<WordNet id> and val/<WordNet id>), or hold one "
-            f".npz file. Received: {str(folder)!r}"
+            "`images` must be the folder tiny-imagenet-200 with its wnids.txt, of ImageNet one "
+            "with train/<WordNet id> and val/<WordNet id>, or hold one .npz file. "
+            f"Received: {str(folder)!r}"
         )
     with np.load(files[0], allow_pickle=False) as arrays:
         return dict(arrays)

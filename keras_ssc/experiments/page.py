@@ -1,8 +1,9 @@
 """One page for all experiments of a protocol."""
 
+from keras_ssc.experiments.matrix import EXPERIMENTS
 from keras_ssc.experiments.plots import plot_accuracy, plot_correlations, plot_multiply_adds
 from keras_ssc.experiments.report import correlation_table, found, table
-from keras_ssc.experiments.tables import CHOSEN, EXPERIMENTS
+from keras_ssc.experiments.tables import CHOSEN
 from keras_ssc.training.run_folder import beside
 
 HEAD = {
