@@ -64,7 +64,9 @@ def base(protocol, network, dataset, **changes):
     fields = {"network": network, "dataset": dataset, "method": "dense", "l2": l2}
     fields |= {"image_size": SIDES[dataset], **RECIPE.get(dataset, {})}
     if protocol == "small":
-        fields["network"] = SMALL_NETWORK.get(network, network)
+        # Stem, shortcuts and 100 classes alone are over 2 % of ResNet20: no 98 % there.
+        if not (network == "ResNet32" and dataset == "cifar100"):
+            fields["network"] = SMALL_NETWORK.get(network, network)
         fields |= {"epochs": 8, "batch_size": 128, "train_images": 10_000}
         fields["image_size"] //= 2
     return Setting(**fields | changes)

@@ -7,8 +7,8 @@ from keras_ssc.experiments.tables import CHOSEN
 
 SWITCHES = (
     "", "butterfly", "block", "alternate", "per_filter", "shortcuts", "shortcuts+classifier",
-    "dense_scale", "butterfly+shortcuts+classifier", "block+shortcuts+classifier",
-    "per_filter+shortcuts+classifier", "butterfly+per_filter+shortcuts+classifier",
+    "dense_scale", "per_filter+shortcuts+classifier", "butterfly+dense_scale",
+    "per_filter+dense_scale", "butterfly+per_filter+dense_scale",
 )  # fmt: skip
 LAMBDAS = (1e-4, 1e-3, 1e-2)
 
@@ -31,8 +31,6 @@ def variants(protocol, seeds=(0, 1, 2)):
 def figure3(protocol, seeds=(3,)):
     """Correlation of the filters: standard, SO, DSO and SSC at 90 %, CIFAR-100."""
     plain = base(protocol, "ResNet32", "cifar100")
-    if protocol == "small":
-        plain = dataclasses.replace(plain, network="ResNet32")
     runs = {"standard": plain}
     for name in ("SO", "DSO"):
         for factor in LAMBDAS:
