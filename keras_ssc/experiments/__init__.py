@@ -6,7 +6,7 @@ from keras_ssc.experiments.methods import METHODS
 from keras_ssc.experiments.networks import VARIANTS
 from keras_ssc.experiments.records import Records
 from keras_ssc.experiments.run import run
-from keras_ssc.experiments.runs import open_runs, reproduce
+from keras_ssc.experiments.runs import dry, open_runs, reproduce
 from keras_ssc.experiments.setting import Setting
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Cell",
     "Records",
     "Setting",
+    "dry",
     "open_runs",
     "reproduce",
     "run",
