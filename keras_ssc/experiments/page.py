@@ -9,9 +9,10 @@ from keras_ssc.training.run_folder import beside
 HEAD = {
     "small": """\
 Protocol `small`: 10,000 training images averaged to 16 x 16 (32 x 32 of Tiny-ImageNet, 112 x 112 of
-ImageNet), 8 epochs, ResNet20 of widths 32/64/128 for ResNet32 and VGG11 for VGG19, batch 128, SGD with momentum 0.9 and
-learning rate 0.1, x0.1 at 50 % and 75 % of the steps, coupled L2, pad and crop and mirror: the same
-for every row. Such short runs rank methods; they are no substitute for 160 epochs.""",
+ImageNet), 8 epochs, ResNet20 of widths 32/64/128 for ResNet32 and VGG11 for VGG19, batch 128, SGD
+with momentum 0.9 and learning rate 0.1, x0.1 at 50 % and 75 % of the steps, coupled L2, pad and
+crop and mirror: the same for every row. Such short runs rank methods; they are no substitute for
+160 epochs.""",
     "paper": """\
 Protocol `paper`: GraSP's recipe, which the paper uses: 160 epochs (300 on Tiny-ImageNet, 90 on
 ImageNet).""",
@@ -20,11 +21,11 @@ RULES = """\
 Network sparsity is 1 - live / dense weights over all Conv and Dense kernels; the KxK sparsity
 beside it is that of the KxK kernels but the first, which SSC replaces. Rivals keep exactly as many
 weights as the SSC network of their table (L1-norm and Slimming, which remove whole filters, not
-more). Rows trained more than once: OBD, L1-norm and Slimming dense, then again with what is left;
-lottery tickets once for each 20 % of the weights removed. Short runs rewind the late ticket to an
-eighth of the epochs. Accuracies are means and standard deviations over seeds,
-on the test set unless it says otherwise. "Beats" means that the means differ by more than the
-pooled standard deviation; less is a "tie". What was not run says so."""
+more). Some rows are trained more than once: OBD, L1-norm and Slimming dense and then again with
+what is left; lottery tickets for each 20 % of the weights removed, and the late ones are rewound to
+epoch 5, or in short runs to an eighth of the epochs. Accuracies are means and standard deviations
+over seeds, on the test set unless it says otherwise. "Beats" means that the means differ by more
+than the pooled standard deviation; less is a "tie". What was not run says so."""
 
 
 def write_page(records, folder, protocol):
