@@ -190,7 +190,7 @@ def test_the_page_says_what_was_not_run(tmp_path):
     page = write_page(records, tmp_path / "page", "small").read_text()
     assert "| dense | 41.00 ± 1.00 | 50.00 ± 0.00 |" in page
     assert "| SNIP | not run |" in page
-    assert "\n**ResNet32, cifar10, 0.95**: not run, 48 runs.\n" in page
+    assert "\n**VGG19, cifar10, 0.95**: not run, 48 runs.\n" in page
     assert "1 of 2 convolutions" in page
     names = {path.name for path in (tmp_path / "page").glob("*.png")}
     assert names == {

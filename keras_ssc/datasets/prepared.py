@@ -34,4 +34,6 @@ def put_in_place(place, data_dir, overwrite, write):
         os.replace(made.data_dir, place)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        if not any(data_dir.iterdir()):  # a failure leaves no empty folder
+            data_dir.rmdir()
     return place
