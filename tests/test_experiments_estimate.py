@@ -38,7 +38,7 @@ def test_an_estimate_rests_on_what_is_nearest(tmp_path):
     assert seconds == pytest.approx(0.01 * 160 * 50_000 + 0.02 * 8 * (500 + 2000) + 0.5 * 8000)
     assert basis == (
         "1 by recorded runs of network and method, 2 by recorded runs of the network, "
-        "1 by training steps timed just now (ResNet20)"
+        "1 by training steps timed just now (ResNet20; without start and tests)"
     )
 
 

@@ -44,7 +44,8 @@ def estimate(settings, records, time_steps=None):
         else:
             if network not in timed:
                 timed[network] = time_steps(setting)
-            rate, source = timed[network], f"training steps timed just now ({setting.network})"
+            rate = timed[network]
+            source = f"training steps timed just now ({setting.network}; without start and tests)"
         total += rate * work(setting)
         basis[source] = basis.get(source, 0) + 1
     return total, ", ".join(f"{count} by {source}" for source, count in basis.items())
