@@ -4,7 +4,8 @@
 
 FOLDER of images: sheets `train_00.webp` ... of 25 x 40 tiles with `train_labels.npy`, or
 `train/<class>/*.png`; the same for `test`. Of tiny_imagenet: the folder tiny-imagenet-200 as it is
-unpacked, or a folder with one .npz file.
+unpacked; of imagenet2012, or a part of it: `train/<WordNet id>/*.JPEG` and `val/<WordNet id>/...`;
+or of both a folder with one .npz file.
 """
 
 import argparse
@@ -17,9 +18,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 def main():
     """Read the arguments, prepare the set, say where it is."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--dataset", required=True, choices=["cifar10", "cifar100", "tiny_imagenet"]
-    )
+    names = ["cifar10", "cifar100", "tiny_imagenet", "imagenet2012"]
+    parser.add_argument("--dataset", required=True, choices=names)
     parser.add_argument("--images", required=True, help="folder with the images")
     parser.add_argument("--data-dir", required=True, help="folder for tensorflow-datasets")
     parser.add_argument("--limit", type=int, help="at most so many images a split")

@@ -7,7 +7,6 @@ KERAS_BACKEND=jax python benchmarks/gpu.py --dry-run     # small sizes, on any d
 """
 
 import argparse
-import csv
 import os
 import time
 from importlib import metadata
@@ -18,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+import results
 
 import keras_ssc
 from keras_ssc import SSCConv2D
@@ -194,13 +194,7 @@ def save(rows, path):
     device = jax.devices()[0]
     common = {"device": device.device_kind, "platform": device.platform}
     common |= {name: metadata.version(name) for name in ("jax", "keras")}
-    rows = [common | row for row in rows]
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"written: {path}")
+    results.save([common | row for row in rows], path, "gpu")
 
 
 def main():

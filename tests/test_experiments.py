@@ -1,20 +1,27 @@
 """Experiments: settings and their names, data, every method, records, the page."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 
 import keras_ssc
 from keras_ssc import pruning
-from keras_ssc.experiments import EXPERIMENTS, METHODS, Records, Setting, methods, run, runs, tables
+from keras_ssc.experiments import (
+    EXPERIMENTS,
+    METHODS,
+    Records,
+    Setting,
+    estimate,
+    run,
+    runs,
+    tables,
+)
 from keras_ssc.experiments.data import averaged, balanced, experiment_data
-from keras_ssc.experiments.methods import build, ssc_options
+from keras_ssc.experiments.networks import build, ssc_options
 from keras_ssc.experiments.page import write_page
 from keras_ssc.experiments.report import mean_and_deviation, verdict
-
-SMALL = {"epochs": 1, "batch_size": 128, "image_size": 16, "train_images": 256, "held_out": 64}
+from keras_ssc.training.run_folder import environment
 
 
 def record_of(setting, accuracies=(0.1, 0.3, 0.2)):
@@ -22,6 +29,7 @@ def record_of(setting, accuracies=(0.1, 0.3, 0.2)):
     return {
         "key": setting.key,
         "setting": dataclasses.asdict(setting),
+        "environment": environment(),
         "metrics": [{"epoch": i + 1, "val_accuracy": a} for i, a in enumerate(accuracies)],
         "live_weights": 10,
         "network_sparsity": 0.9,
@@ -72,25 +80,6 @@ def test_held_out_images_are_the_last_training_images():
         experiment_data(Setting("ResNet20", "digits", "dense", held_out=9999))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_runs_at_its_live_count(method, monkeypatch):
-    monkeypatch.setattr(methods, "SYNFLOW_ROUNDS", 2)
-    sparsity = 0 if method == "dense" else 0.9
-    keep = None if method in ("dense", "ssc") else 900_000
-    setting = Setting("VGG11", "digits", method, sparsity=sparsity, keep=keep, **SMALL)
-    lines = []
-    record = run(setting, progress=lines.append)
-    assert [epoch["epoch"] for epoch in record["metrics"]] == [1]
-    assert len(lines) == 1
-    if keep:
-        assert record["live_weights"] == keep
-    expected = 1 - record["live_weights"] / record["dense_weights"]
-    assert record["network_sparsity"] == pytest.approx(expected)
-    assert abs(record["network_sparsity"] - sparsity) < 0.003
-    json.dumps(record)
-    assert bool(record["rewirings"]) == (method in ("SET", "RigL", "DSR", "Deep-R"))
-
-
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="`method` must be one of"):
         run(Setting("VGG11", "digits", "magic"))
@@ -101,7 +90,7 @@ def test_an_unknown_method_is_refused():
 def test_the_dense_scale_is_that_of_the_dense_kernel():
     setting = Setting("VGG11", "digits", "ssc", "dense_scale", 0.9, image_size=16)
     data = experiment_data(dataclasses.replace(setting, train_images=20))
-    model, _ = METHODS["ssc"](setting, data)
+    model = METHODS["ssc"](setting, data).model
     layer = next(one for one in model.layers if isinstance(one, keras_ssc.SSCConv2D))
     live = np.concatenate([np.ravel(matrix) for matrix in layer.trainable_variables])
     assert live.std() == pytest.approx((2 / (9 * layer.filters)) ** 0.5, rel=0.05)
@@ -115,7 +104,13 @@ def test_every_experiment_lists_its_runs(name, protocol):
     assert settings
     assert len({setting.key for setting in settings}) == len(set(settings))
     assert all(setting.method in METHODS for setting in settings)
-    assert {setting.epochs for setting in settings} <= {8, 160, 300}
+    assert {setting.epochs for setting in settings} <= {8, 90, 160, 300}
+
+
+def test_the_committed_records_are_those_of_their_settings(root):
+    for setting, record in Records(root / "docs" / "evidence" / "records").pairs():
+        assert setting.key == record["key"]
+        assert record["setting"] == dataclasses.asdict(setting)
 
 
 def test_cells_carry_the_printed_figures():
@@ -126,7 +121,7 @@ def test_cells_carry_the_printed_figures():
 
 
 def test_rivals_keep_what_the_ssc_network_reaches():
-    cells = tables.table1("small", seeds=(3,))[:16]
+    cells = tables.table1("small", seeds=(3,))
     (ssc,) = next(cell.settings for cell in cells if cell.row == "SSC")
     (snip,) = next(cell.settings for cell in cells if cell.row == "SNIP")
     model = build(ssc, 10, **ssc_options(ssc))
@@ -146,8 +141,11 @@ def test_finished_runs_are_not_repeated(tmp_path, monkeypatch):
         return record_of(setting)
 
     monkeypatch.setattr(runs, "run", pretend)
+    monkeypatch.setattr(estimate, "seconds_per_image", lambda setting: 1e-3)
+    lines = []
     with pytest.raises(KeyboardInterrupt):
-        runs.reproduce(cells, records, progress=lambda line: None)
+        runs.reproduce(cells, records, progress=lines.append)
+    assert lines[0].startswith(f"{len(runs.open_runs(cells, Records('')))} runs take about ")
     assert len(list(tmp_path.glob("*.json"))) == 5
     first, todo = list(done), runs.open_runs(cells, records)
     done.clear()
@@ -181,14 +179,18 @@ def test_means_and_verdicts():
 def test_the_page_says_what_was_not_run(tmp_path):
     records = Records(tmp_path / "records")
     empty = write_page(records, tmp_path / "page", "small").read_text()
-    assert "not run" in empty
+    for name, experiment in EXPERIMENTS.items():
+        count = sum(len(cell.settings) for cell in experiment("small"))
+        command = f"python applications/reproduce.py {name} --protocol small"
+        assert f"\n**{name}**: not run, {count} runs; `{command}`\n" in empty
     assert not list((tmp_path / "page").glob("*.png"))
-    for cell in tables.table1("small")[:3] + tables.figure3("small"):
+    for cell in tables.table1("small")[:3] + EXPERIMENTS["figure3"]("small"):
         for number, setting in enumerate(cell.settings):
             records.add(record_of(setting, (0.5, 0.4 + 0.01 * number)))
     page = write_page(records, tmp_path / "page", "small").read_text()
     assert "| dense | 41.00 ± 1.00 | 50.00 ± 0.00 |" in page
     assert "| SNIP | not run |" in page
+    assert "\n**VGG19, cifar10, 0.95**: not run, 48 runs.\n" in page
     assert "1 of 2 convolutions" in page
     names = {path.name for path in (tmp_path / "page").glob("*.png")}
     assert names == {

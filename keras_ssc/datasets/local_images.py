@@ -1,13 +1,12 @@
 """Images from files on this machine into the form that tensorflow-datasets reads: CIFAR here."""
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from keras_ssc.datasets.cifar_classes import CIFAR10, CIFAR100, CIFAR100_COARSE, FINE_TO_COARSE
+from keras_ssc.datasets.imagenet_files import prepare_imagenet
+from keras_ssc.datasets.prepared import put_in_place
 from keras_ssc.datasets.tiny_imagenet import prepare_tiny_imagenet
 
 CLASS_NAMES = {"cifar10": CIFAR10, "cifar100": CIFAR100}
@@ -114,8 +113,9 @@ def prepare(dataset, images, data_dir, limit=None, overwrite=False):
     place and renamed when it is whole.
 
     Args:
-        dataset: `"cifar10"`, `"cifar100"` or `"tiny_imagenet"`.
-        images: folder, see `read_images`; of Tiny-ImageNet, `tiny_imagenet_files.read_classes`.
+        dataset: `"cifar10"`, `"cifar100"`, `"tiny_imagenet"` or `"imagenet2012"`.
+        images: folder, see `read_images`; of Tiny-ImageNet, `tiny_imagenet_files.read_classes`; of
+            ImageNet, `imagenet_files.read_images`.
         data_dir: folder for tensorflow-datasets.
         limit: int, at most so many images a split.
         overwrite: bool, replace a prepared set.
@@ -133,27 +133,25 @@ def prepare(dataset, images, data_dir, limit=None, overwrite=False):
     """
     import tensorflow_datasets as tfds
 
-    known = [*CLASS_NAMES, "tiny_imagenet"]
+    others = {"tiny_imagenet": prepare_tiny_imagenet, "imagenet2012": prepare_imagenet}
+    known = [*CLASS_NAMES, *others]
     if dataset not in known:
         raise ValueError(f"`dataset` must be one of {known}. Received: {dataset!r}")
     if limit is not None and limit < 1:
         raise ValueError(f"`limit` must be at least 1. Received: limit={limit}")
-    if dataset == "tiny_imagenet":
-        return prepare_tiny_imagenet(images, data_dir, limit, overwrite)
+    if dataset in others:
+        return others[dataset](images, data_dir, limit, overwrite)
     data_dir = Path(data_dir).expanduser()
     real = tfds.builder(dataset, data_dir=data_dir)
     place = Path(real.data_dir)
-    if place.exists() and not overwrite:
-        raise FileExistsError(f"{str(place)!r} exists; --overwrite replaces it")
     features = real.info.features
     features["label"].names = CLASS_NAMES[dataset]
     if "coarse_label" in features:
         features["coarse_label"].names = CIFAR100_COARSE
-    splits = {split: read_images(images, dataset, split, limit) for split in ("train", "test")}
-    data_dir.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{dataset}-", dir=data_dir))
-    try:
-        made = tfds.dataset_builders.store_as_tfds_dataset(
+
+    def write(folder):
+        splits = {split: read_images(images, dataset, split, limit) for split in ("train", "test")}
+        return tfds.dataset_builders.store_as_tfds_dataset(
             name=dataset,
             version=real.version,
             features=features,
@@ -161,15 +159,10 @@ def prepare(dataset, images, data_dir, limit=None, overwrite=False):
                 split: _examples(split, *arrays, dataset) for split, arrays in splits.items()
             },
             description=f"{dataset} from images on this machine.",
-            data_dir=beside,
+            data_dir=folder,
         )
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists():
-            shutil.rmtree(place)
-        os.replace(made.data_dir, place)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return place
+
+    return put_in_place(place, data_dir, overwrite, write)
 
 
 def _examples(split, images, labels, dataset):

@@ -1,12 +1,10 @@
 """Tiny-ImageNet: a builder for tensorflow-datasets, and the set in memory."""
 
 import io
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from keras_ssc.datasets.dataset import Dataset
+from keras_ssc.datasets.prepared import put_in_place
 from keras_ssc.datasets.tiny_imagenet_files import SIDE, read_classes, read_examples
 
 _HOW = """\
@@ -110,23 +108,16 @@ def prepare_tiny_imagenet(images, data_dir, limit=None, overwrite=False):
     read_classes(images)  # complains before anything is made
     data_dir = Path(data_dir).expanduser()
     place = Path(tiny_imagenet_builder(data_dir).data_dir)
-    if place.exists() and not overwrite:
-        raise FileExistsError(f"{str(place)!r} exists; --overwrite replaces it")
-    data_dir.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".tiny_imagenet-", dir=data_dir))
-    try:
-        made = tiny_imagenet_builder(beside)
+
+    def write(folder):
+        made = tiny_imagenet_builder(folder)
         config = tfds.download.DownloadConfig(
             manual_dir=Path(images).expanduser(), max_examples_per_split=limit
         )
         made.download_and_prepare(download_config=config)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists():
-            shutil.rmtree(place)
-        os.replace(made.data_dir, place)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return place
+        return made
+
+    return put_in_place(place, data_dir, overwrite, write)
 
 
 def load_tiny_imagenet(data_dir=None):

@@ -46,7 +46,7 @@ def read_examples(folder, split):
     folder = Path(folder).expanduser()
     classes = read_classes(folder)
     official = (folder / "wnids.txt").is_file()
-    found = _official(folder, split) if official else _of_npz(folder, split)
+    found = _official(folder, split) if official else of_npz(folder, split)
     for key, image, wnid in found:
         if wnid not in classes:
             raise ValueError(f"{key!r} in {str(folder)!r} has an unknown class: {wnid!r}")
@@ -54,19 +54,26 @@ def read_examples(folder, split):
 
 
 def _official(folder, split):
-    files = _annotated(folder / "val") if split == "val" else _of_classes(folder / "train")
+    files = (
+        _annotated(folder / "val") if split == "val" else ranked(folder / "train", "images/*.JPEG")
+    )
     for path, wnid in files:
         yield path.name, path.read_bytes(), wnid
 
 
-def _of_classes(train):
-    """(file, class) by rank in its class, so that any leading part is balanced."""
-    ranked = [
+def ranked(folder, pattern):
+    """Return [(file, class)] by rank in its class, so that any leading part is balanced.
+
+    Args:
+        folder: pathlib.Path with a folder for each class.
+        pattern: str, how its images are called inside.
+    """
+    files = [
         (rank, wnid.name, path)
-        for wnid in train.iterdir()
-        for rank, path in enumerate(sorted((wnid / "images").glob("*.JPEG")))
+        for wnid in folder.iterdir()
+        for rank, path in enumerate(sorted(wnid.glob(pattern)))
     ]
-    return [(path, wnid) for _, wnid, path in sorted(ranked)]
+    return [(path, wnid) for _, wnid, path in sorted(files)]
 
 
 def _annotated(val):
@@ -75,7 +82,8 @@ def _annotated(val):
     return [(val / "images" / name, wnid) for name, wnid, *_ in map(str.split, lines)]
 
 
-def _of_npz(folder, split):
+def of_npz(folder, split):
+    """Yield (key, JPEG bytes, WordNet id) of the one .npz file in a folder, in its order."""
     packed = _packed(folder)
     joined, ends = packed[f"{split}_jpeg"], packed[f"{split}_offsets"]
     labels, wnids = packed[f"{split}_labels"], packed["wnids"].tolist()
@@ -88,8 +96,9 @@ def _packed(folder):
     files = sorted(folder.glob("*.npz"))
     if len(files) != 1:
         raise FileNotFoundError(
-            "`images` must be the folder tiny-imagenet-200 with its wnids.txt, or hold one .npz "
-            f"file. Received: {str(folder)!r}"
+            "`images` must be the folder tiny-imagenet-200 with its wnids.txt, of ImageNet one "
+            "with train/<WordNet id> and val/<WordNet id>, or hold one .npz file. "
+            f"Received: {str(folder)!r}"
         )
     with np.load(files[0], allow_pickle=False) as arrays:
         return dict(arrays)

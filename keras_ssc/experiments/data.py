@@ -5,15 +5,22 @@ import dataclasses
 import numpy as np
 
 from keras_ssc import datasets
+from keras_ssc.datasets.imagenet import ImageNet
+
+# Pixels a side, and training images. "tiny_imagenet_100": the paper names no classes; here every
+# second one.
+SIDES = {"digits": 32, "cifar10": 32, "cifar100": 32}
+SIDES |= {"tiny_imagenet": 64, "tiny_imagenet_100": 64, "imagenet2012": 224}
+IMAGES = {"digits": 1437, "cifar10": 50_000, "cifar100": 50_000}
+IMAGES |= {"tiny_imagenet": 100_000, "tiny_imagenet_100": 50_000, "imagenet2012": 1_281_167}
 
 
-def experiment_data(setting, data_dir=None, dataset=None):
-    """Return the `Dataset` that a setting trains and tests on.
+def experiment_data(setting, data_dir=None):
+    """Return the `Dataset` that a setting trains and tests on, or the `ImageNet`.
 
     Args:
         setting: `Setting`.
         data_dir: folder of prepared image sets, as for `keras_ssc.datasets.load`.
-        dataset: str, another image set than the setting's, or None.
 
     Raises:
         ValueError: the images can't be averaged to that size, or there are too few.
@@ -25,7 +32,16 @@ def experiment_data(setting, data_dir=None, dataset=None):
     >>> experiment_data(setting).x_train.shape
     (100, 16, 16, 3)
     """
-    data = datasets.load(dataset or setting.dataset, data_dir)
+    if setting.dataset == "imagenet2012":
+        if setting.train_share != 1:
+            raise ValueError(
+                f"`train_share` must be 1 for imagenet2012. Received: {setting.train_share}"
+            )
+        return ImageNet(data_dir, setting.train_images, setting.held_out)
+    if setting.dataset == "tiny_imagenet_100":
+        data = every_second_class(datasets.load("tiny_imagenet", data_dir))
+    else:
+        data = datasets.load(setting.dataset, data_dir)
     x, y = data.x_train, data.y_train
     parts = {"x_test": data.x_test, "y_test": data.y_test}
     if setting.held_out:
@@ -75,3 +91,46 @@ def averaged(images, size):
     step = side // size
     squares = images.reshape(len(images), size, step, size, step, images.shape[-1])
     return np.rint(squares.mean(axis=(2, 4))).astype(images.dtype)
+
+
+def every_second_class(data):
+    """Return a 200-class `Dataset` with its classes 0, 2, 4 ...; one of 100 classes as it is."""
+    if data.classes == 100:
+        return data
+    if data.classes != 200:
+        raise ValueError(f"`data` must have 200 or 100 classes. Received: {data.classes}")
+    parts = {}
+    for part in ("train", "test"):
+        x, y = getattr(data, f"x_{part}"), getattr(data, f"y_{part}")
+        parts |= {f"x_{part}": x[y % 2 == 0], f"y_{part}": y[y % 2 == 0] // 2}
+    return dataclasses.replace(data, class_names=data.class_names[::2], **parts)
+
+
+def source_setting(setting):
+    """Return the setting whose images score the masks: `mask_dataset`, at the same scale.
+
+    Example:
+
+    >>> from keras_ssc.experiments.setting import Setting
+    >>> setting = Setting(
+    ...     "ResNet20", "tiny_imagenet", "GraSP", image_size=32, mask_dataset="cifar100")
+    >>> source_setting(setting).dataset, source_setting(setting).image_size
+    ('cifar100', 16)
+    """
+    size = setting.image_size * SIDES[setting.mask_dataset] // SIDES[setting.dataset]
+    return dataclasses.replace(
+        setting, dataset=setting.mask_dataset, image_size=size, mask_dataset=None
+    )
+
+
+def image_count(setting):
+    """Return how many images an epoch of a setting trains on, without loading them.
+
+    Example:
+
+    >>> from keras_ssc.experiments.setting import Setting
+    >>> image_count(Setting("VGG19", "cifar10", "dense", train_share=0.5, held_out=5000))
+    22500
+    """
+    images = IMAGES[setting.dataset] - setting.held_out
+    return round(setting.train_share * min(setting.train_images or images, images))

@@ -1,25 +1,31 @@
 """One page for all experiments of a protocol."""
 
+from keras_ssc.experiments.matrix import EXPERIMENTS
 from keras_ssc.experiments.plots import plot_accuracy, plot_correlations, plot_multiply_adds
 from keras_ssc.experiments.report import correlation_table, found, table
-from keras_ssc.experiments.tables import CHOSEN, EXPERIMENTS
+from keras_ssc.experiments.tables import CHOSEN
 from keras_ssc.training.run_folder import beside
 
 HEAD = {
     "small": """\
-Protocol `small`: 10,000 training images averaged to 16 x 16 (32 x 32 of Tiny-ImageNet), 8 epochs,
-ResNet20 of widths 32/64/128 for ResNet32 and VGG11 for VGG19, batch 128, SGD with momentum 0.9 and
-learning rate 0.1, x0.1 at 50 % and 75 % of the steps, coupled L2, pad and crop and mirror: the same
-for every row. Such short runs rank methods; they are no substitute for 160 epochs.""",
+Protocol `small`: 10,000 training images averaged to 16 x 16 (32 x 32 of Tiny-ImageNet, 112 x 112 of
+ImageNet), 8 epochs, ResNet20 of widths 32/64/128 for ResNet32 and VGG11 for VGG19, batch 128, SGD
+with momentum 0.9 and learning rate 0.1, x0.1 at 50 % and 75 % of the steps, coupled L2, pad and
+crop and mirror: the same for every row. Such short runs rank methods; they are no substitute for
+160 epochs.""",
     "paper": """\
-Protocol `paper`: GraSP's recipe, which the paper uses: 160 epochs (300 on Tiny-ImageNet).""",
+Protocol `paper`: GraSP's recipe, which the paper uses: 160 epochs (300 on Tiny-ImageNet, 90 on
+ImageNet).""",
 }
 RULES = """\
 Network sparsity is 1 - live / dense weights over all Conv and Dense kernels; the KxK sparsity
 beside it is that of the KxK kernels but the first, which SSC replaces. Rivals keep exactly as many
-weights as the SSC network of their table. Accuracies are means and standard deviations over seeds,
-on the test set unless it says otherwise. "Beats" means that the means differ by more than the
-pooled standard deviation; less is a "tie". What was not run says so."""
+weights as the SSC network of their table (L1-norm and Slimming, which remove whole filters, not
+more). Some rows are trained more than once: OBD, L1-norm and Slimming dense and then again with
+what is left; lottery tickets for each 20 % of the weights removed, and the late ones are rewound to
+epoch 5, or in short runs to an eighth of the epochs. Accuracies are means and standard deviations
+over seeds, on the test set unless it says otherwise. "Beats" means that the means differ by more
+than the pooled standard deviation; less is a "tie". What was not run says so."""
 
 
 def write_page(records, folder, protocol):
@@ -41,6 +47,10 @@ def write_page(records, folder, protocol):
         cells = experiment(protocol)
         runs = sum(len(cell.settings) for cell in cells)
         done = sum(len(found(cell, records)) for cell in cells)
+        if not done:
+            command = f"python applications/reproduce.py {name} --protocol {protocol}"
+            parts.append(f"**{name}**: not run, {runs} runs; `{command}`")
+            continue
         words = experiment.__doc__.strip()
         parts.append(f"## {name}\n\n{words} {done} of {runs} runs are done.")
         parts += _pictures(name, cells, records, folder, protocol)

@@ -57,6 +57,10 @@ class Records:
         """Return all records, in the order of their names."""
         return [self.read(path) for path in sorted(self.folder.glob("*.json"))]
 
+    def pairs(self):
+        """Return all records with their settings: list of (`Setting`, dict)."""
+        return [(Setting(**record["setting"]), record) for record in self.all()]
+
     def add(self, record):
         """Write a record beside its place and rename it when it is whole."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -64,8 +64,8 @@ def table(cells, records, reference="SSC"):
     for (network, dataset, column), group in subjects(cells).items():
         ran = {cell.row: found(cell, records) for cell in group}
         if not any(ran.values()):
-            rows = ", ".join(cell.row for cell in group)
-            parts.append(f"**{_title(network, dataset, column)}**: not run ({rows}).")
+            runs = sum(len(cell.settings) for cell in group)
+            parts.append(f"**{_title(network, dataset, column)}**: not run, {runs} runs.")
             continue
         printed = any(cell.printed for cell in group)
         head = ["method", "accuracy, last epoch", "best epoch", f"{reference} against it"]
@@ -91,8 +91,12 @@ def _figures(records, result):
         return ["not run"] + [""] * 7
     one = records[0]
     shares = f"{one['network_sparsity']:.4f} / {one['kxk_sparsity']:.4f}"
+    last = mean_and_deviation([last_accuracy(record) for record in records])
+    if "val_top5" in one["metrics"][-1]:
+        fives = [record["metrics"][-1]["val_top5"] for record in records]
+        last += f" / {mean_and_deviation(fives)}"
     return [
-        mean_and_deviation([last_accuracy(record) for record in records]),
+        last,
         mean_and_deviation([best_accuracy(record) for record in records]),
         result,
         str(len(records)),

@@ -6,12 +6,10 @@ import time
 import keras
 
 from keras_ssc.correlation import layer_correlations
-from keras_ssc.datasets import Batches
-from keras_ssc.experiments.data import experiment_data
-from keras_ssc.experiments.methods import METHODS
+from keras_ssc.experiments.data import experiment_data, source_setting
+from keras_ssc.experiments.fit import fit
+from keras_ssc.experiments.methods import METHODS, SCORED
 from keras_ssc.summary import summary
-from keras_ssc.training.optimizer import CoupledSGD
-from keras_ssc.training.recipe import drop_at_half_and_three_quarters
 from keras_ssc.training.run_folder import environment
 
 
@@ -38,13 +36,22 @@ def run(setting, data_dir=None, progress=print):
     """
     if setting.method not in METHODS:
         raise ValueError(f"`method` must be one of {list(METHODS)}. Received: {setting.method!r}")
+    if setting.mask_dataset and setting.method not in SCORED:
+        raise ValueError(
+            f"`mask_dataset` is for the methods {SCORED}. Received: method={setting.method!r}, "
+            f"mask_dataset={setting.mask_dataset!r}"
+        )
     started = time.monotonic()
     keras.utils.set_random_seed(setting.seed)
     data = experiment_data(setting, data_dir)
-    model, callbacks = METHODS[setting.method](setting, data)
+    sources = []
+    if setting.mask_dataset:
+        source = source_setting(setting)
+        sources = [(source, experiment_data(source, data_dir))]
+    model, callbacks, first = METHODS[setting.method](setting, data, *sources)
     prepared = time.monotonic() - started
     epochs = _Epochs(setting, progress)
-    _fit(model, setting, data, [*callbacks, epochs])
+    fit(model, setting, data, [*callbacks, epochs], first)
     sizes = summary(model)
     return {
         "key": setting.key,
@@ -73,39 +80,6 @@ def kxk_sparsity(sizes):
     rows = [row for row in sizes.rows if len(row["kernel_shape"]) == 4]
     rows = [row for row in rows[1:] if max(row["kernel_shape"][:2]) > 1]
     return 1 - sum(row["live_weights"] for row in rows) / sum(row["dense_weights"] for row in rows)
-
-
-def _fit(model, setting, data, callbacks):
-    common = {"mean": data.mean, "std": data.std, "classes": data.classes}
-    batches = Batches(
-        data.x_train,
-        data.y_train,
-        setting.batch_size,
-        augment=True,
-        flip=data.flip,
-        pad=setting.image_size // 8,
-        shuffle=True,
-        seed=setting.seed,
-        **common,
-    )
-    metrics = ["accuracy"]
-    if data.classes >= 200:
-        metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5"))
-    rate = drop_at_half_and_three_quarters(setting.learning_rate, setting.epochs * len(batches))
-    model.compile(
-        CoupledSGD(rate, momentum=0.9, l2=setting.l2),
-        "sparse_categorical_crossentropy",
-        metrics=metrics,
-        jit_compile="auto" if keras.backend.backend() == "jax" else False,
-    )
-    model.fit(
-        batches,
-        validation_data=Batches(data.x_test, data.y_test, 500, **common),
-        epochs=setting.epochs,
-        callbacks=[batches.follow_epochs(), keras.callbacks.TerminateOnNaN(), *callbacks],
-        shuffle=False,
-        verbose=0,
-    )
 
 
 class _Epochs(keras.callbacks.Callback):

@@ -1,7 +1,9 @@
 """Run an experiment: what is recorded already is not run again."""
 
+import dataclasses
 import statistics
 
+from keras_ssc.experiments.estimate import estimate, spoken
 from keras_ssc.experiments.records import last_accuracy
 from keras_ssc.experiments.run import run
 
@@ -17,8 +19,28 @@ def open_runs(cells, records):
     return [setting for setting in settings if setting not in records]
 
 
+def dry(cells):
+    """Return the cells of a dry run: the first seed of each row, 2 epochs on 512 images, 256 others
+    for the test. Of ImageNet 16 images and 8 others; of a table with several sparsities the first.
+    """
+    seen, chosen = set(), []
+    for cell in cells:
+        row = (cell.network, cell.dataset, cell.row)
+        if not cell.settings or row in seen:
+            continue
+        seen.add(row)
+        changes = {"epochs": 2, "train_images": 512, "held_out": 256}
+        if cell.dataset == "imagenet2012":
+            changes |= {"train_images": 16, "held_out": 8, "batch_size": 8}
+        setting = dataclasses.replace(cell.settings[0], **changes)
+        chosen.append(dataclasses.replace(cell, settings=(setting,)))
+    return chosen
+
+
 def reproduce(cells, records, data_dir=None, limit=None, progress=print):
     """Run what is open of an experiment, and record each run when it is done.
+
+    Before the first run it tells how long all are likely to take.
 
     Args:
         cells: list of `Cell`.
@@ -34,6 +56,9 @@ def reproduce(cells, records, data_dir=None, limit=None, progress=print):
         what `run` raises; the runs before are recorded then.
     """
     todo = open_runs(cells, records)
+    if todo[:limit]:
+        seconds, basis = estimate(todo[:limit], records)
+        progress(f"{len(todo[:limit])} runs take about {spoken(seconds)}: {basis}")
     taken = []
     for number, setting in enumerate(todo[:limit], start=1):
         record = run(setting, data_dir, progress)
@@ -42,6 +67,6 @@ def reproduce(cells, records, data_dir=None, limit=None, progress=print):
         left = (len(todo) - number) * statistics.mean(taken)
         progress(
             f"{number} of {len(todo)}: {setting}: {last_accuracy(record):.4f} in "
-            f"{record['seconds']:.0f} s; the others take about {left / 60:.0f} min"
+            f"{record['seconds']:.0f} s; the others take about {spoken(left)}"
         )
     return len(todo) - len(taken)

@@ -11,7 +11,8 @@ class Setting:
 
     Args:
         network: str, a builder of `keras_ssc.applications`.
-        dataset: str, a name of `keras_ssc.datasets`.
+        dataset: str, a name of `keras_ssc.datasets`, "tiny_imagenet_100" (its every second
+            class) or "imagenet2012".
         method: str, a key of `keras_ssc.experiments.METHODS`.
         variant: str, words of `keras_ssc.experiments.VARIANTS` joined by "+", for method "ssc".
         sparsity: float in [0, 1), the wanted network sparsity.
@@ -21,12 +22,14 @@ class Setting:
         regularizer: None, "SO" or "DSO" on the kernels of all convolutions.
         factor: float, lambda of the regularizer.
         epochs, batch_size: int.
-        learning_rate, l2: float; x0.1 at 50 % and at 75 % of the steps; coupled L2.
+        learning_rate, l2: float; x0.1 at 50 % and at 75 % of the steps (of imagenet2012 at each
+            third); coupled L2.
         image_size: int; larger images are averaged over squares.
         train_images: int or None, the first so many training images; None: all.
         train_share: float in (0, 1], the share of these that is used, class by class.
         held_out: int; above 0: tested on so many of the last training images, not on the test set.
-        mask_dataset: str or None, the image set whose images score the masks; None: `dataset`.
+        mask_dataset: str or None, the image set on which the masks are scored, by a network at
+            the same scale; None: `dataset`.
         seed: int, for weights, masks, order and augmentation.
 
     Example:
@@ -70,5 +73,6 @@ class Setting:
         words.append(f"({self.g}, {self.p})" if self.g is not None else "")
         words.append(f"{self.regularizer} {self.factor:g}" if self.regularizer else "")
         words.append("" if self.train_share == 1 else f"{self.train_share:g} of the images")
+        words.append(f"masks of {self.mask_dataset}" if self.mask_dataset else "")
         words += ["held out" if self.held_out else "", f"seed {self.seed}"]
         return " ".join(word for word in words if word)

@@ -1,0 +1,166 @@
+"""ImageNet through tensorflow-datasets, read from the disk as it is trained on."""
+
+from pathlib import Path
+
+import numpy as np
+
+# Of GraSP's code.
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+# Compressed images that are shuffled together: about 400 MB.
+_SHUFFLED = 4096
+# Images are tested on the middle of their shorter side scaled to 256 for a cut of 224.
+_TEST_SCALE = 256 / 224
+
+
+class ImageNet:
+    """ImageNet-2012 (1000 classes) as `tf.data` batches of normalised images.
+
+    Training: a random part of the image, of 8 to 100 % of its area and of a shape between 3:4 and
+    4:3, scaled to the size, mirrored at random. Test: the shorter side scaled to 256 (at 224), and
+    the middle. Both scale bilinearly with antialiasing. Crops and mirroring follow from the seed;
+    the official validation images are the test set.
+
+    Args:
+        data_dir: folder of tensorflow-datasets with imagenet2012 prepared in it; None: its default.
+        train_images: int, the first so many training images; None: all.
+        held_out: int; above 0: test on so many of the last training images.
+
+    Raises:
+        ImportError: tensorflow-datasets is missing.
+        FileNotFoundError: the set is not prepared there.
+        ValueError: there are fewer training images than that.
+
+    Example:
+
+        data = ImageNet("~/tensorflow_datasets")
+        model.fit(data.training_batches(256, 224), validation_data=data.test_batches(256, 224))
+
+    Reference: Russakovsky et al., 2015; GraSP's recipe for ImageNet.
+    """
+
+    mean, std = _MEAN, _STD
+
+    def __init__(self, data_dir=None, train_images=None, held_out=0):
+        self.builder = _builder(data_dir)
+        whole = self.builder.info.splits["train"].num_examples
+        self.train_count = whole - held_out if train_images is None else train_images
+        if not 0 < self.train_count <= whole - held_out:
+            raise ValueError(
+                f"`held_out` and `train_images` must fit into {whole} training images. "
+                f"Received: {held_out}, {train_images}"
+            )
+        self.train_split = f"train[:{self.train_count}]"
+        self.test_split, self.test_count = f"train[{whole - held_out}:]", held_out
+        if not held_out:
+            self.test_split = "validation"
+            self.test_count = self.builder.info.splits["validation"].num_examples
+        self.class_names = tuple(self.builder.info.features["label"].names)
+        self.classes = len(self.class_names)
+
+    def training_batches(self, batch_size, size, seed=0):
+        """Return a `tf.data.Dataset` of shuffled, augmented batches, another order each epoch.
+
+        Args:
+            batch_size: int; the last batch holds what is left.
+            size: int, pixels a side.
+            seed: int.
+        """
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+
+        reading = tfds.ReadConfig(shuffle_seed=seed)
+        examples = self._examples(self.train_split, shuffle_files=True, read_config=reading)
+        examples = examples.shuffle(min(_SHUFFLED, self.train_count), seed=seed)
+        # Two whole numbers for each image, new ones each epoch.
+        numbers = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
+
+        def augmented(example, number):
+            return _random_part(example["image"], size, number), example["label"]
+
+        images = tf.data.Dataset.zip(examples, numbers).map(
+            augmented, num_parallel_calls=tf.data.AUTOTUNE
+        )
+        return self._batched(images, batch_size, self.train_count)
+
+    def test_batches(self, batch_size, size):
+        """Return a `tf.data.Dataset` of the test images in order. Args: as `training_batches`."""
+        import tensorflow as tf
+
+        images = self._examples(self.test_split).map(
+            lambda example: (_middle(example["image"], size), example["label"]),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        return self._batched(images, batch_size, self.test_count)
+
+    def sampled(self, images, size, seed=0):
+        """Return so many training images and labels as arrays, drawn and augmented by a seed."""
+        batch = next(iter(self.training_batches(images, size, seed)))
+        return tuple(np.asarray(part) for part in batch)
+
+    def _examples(self, split, **options):
+        import tensorflow_datasets as tfds
+
+        decoders = {"image": tfds.decode.SkipDecoding()}
+        return self.builder.as_dataset(split=split, decoders=decoders, **options)
+
+    def _batched(self, images, batch_size, count):
+        import tensorflow as tf
+
+        counted = images.apply(tf.data.experimental.assert_cardinality(count))
+        return counted.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def _random_part(jpeg, size, numbers):
+    """torchvision's RandomResizedCrop and RandomHorizontalFlip, on the bytes of an image."""
+    import tensorflow as tf
+
+    begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.image.extract_jpeg_shape(jpeg),
+        tf.zeros((1, 0, 4)),
+        seed=numbers,
+        min_object_covered=0.0,
+        aspect_ratio_range=(3 / 4, 4 / 3),
+        area_range=(0.08, 1.0),
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    window = tf.stack([begin[0], begin[1], extent[0], extent[1]])
+    part = tf.image.decode_and_crop_jpeg(jpeg, window, channels=3)
+    part = tf.image.resize(part, (size, size), antialias=True)
+    return _normalised(tf.image.stateless_random_flip_left_right(part, seed=numbers + 1))
+
+
+def _middle(jpeg, size):
+    """The middle of an image whose shorter side is scaled to 256 / 224 of the size."""
+    import tensorflow as tf
+
+    image = tf.io.decode_jpeg(jpeg, channels=3)
+    sides = tf.cast(tf.shape(image)[:2], "float32")
+    scaled = tf.round(sides * (round(size * _TEST_SCALE) / tf.reduce_min(sides)))
+    image = tf.image.resize(image, tf.cast(scaled, "int32"), antialias=True)
+    return _normalised(tf.image.resize_with_crop_or_pad(image, size, size))
+
+
+def _normalised(image):
+    return (image / 255.0 - np.array(_MEAN, "float32")) / np.array(_STD, "float32")
+
+
+def _builder(data_dir):
+    """The prepared builder; its files are not looked for on the network."""
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            'imagenet2012 needs tensorflow and tensorflow-datasets: pip install "keras-ssc[train]"'
+        ) from error
+    builder = tfds.builder("imagenet2012", data_dir=data_dir)
+    if not Path(builder.data_dir).exists():
+        place = f"`data_dir` {str(data_dir)!r}" if data_dir else "tensorflow-datasets' own folder"
+        raise FileNotFoundError(
+            f"imagenet2012 is not prepared in {place}. From the official archives: "
+            "tfds build imagenet2012 (tensorflow-datasets' manual says where they must lie). From "
+            "single images: python applications/prepare_dataset.py --dataset imagenet2012 "
+            "--images FOLDER --data-dir FOLDER"
+        )
+    return builder

@@ -1,0 +1,90 @@
+"""The figures, and what the paper does not print: what each switch does, and (g, p) compared."""
+
+import dataclasses
+
+from keras_ssc.experiments.cells import Cell, base, reached, seeded
+from keras_ssc.experiments.tables import CHOSEN
+
+SWITCHES = (
+    "", "butterfly", "block", "alternate", "per_filter", "shortcuts", "shortcuts+classifier",
+    "dense_scale", "per_filter+shortcuts+classifier", "butterfly+dense_scale",
+    "per_filter+dense_scale", "butterfly+per_filter+dense_scale",
+)  # fmt: skip
+LAMBDAS = (1e-4, 1e-3, 1e-2)
+
+
+def variants(protocol, seeds=(0, 1, 2)):
+    """What each switch of the pattern does, on 5,000 training images held out."""
+    cells = []
+    for network in ("ResNet32", "VGG19"):
+        for sparsity in (0.98, 0.95, 0.9):
+            plain = base(protocol, network, "cifar10", held_out=5000, method="ssc")
+            for variant in SWITCHES:
+                if network == "VGG19" and "shortcuts" in variant:
+                    continue
+                one = dataclasses.replace(plain, variant=variant, sparsity=sparsity)
+                row = variant or "paper (cyclic, halves)"
+                cells.append(Cell(network, "cifar10", row, f"{sparsity:g}", seeded(one, seeds)))
+    return cells
+
+
+def figure3(protocol, seeds=(3,)):
+    """Correlation of the filters: standard, SO, DSO and SSC at 90 %, CIFAR-100."""
+    plain = base(protocol, "ResNet32", "cifar100")
+    runs = {"standard": plain}
+    for name in ("SO", "DSO"):
+        for factor in LAMBDAS:
+            runs[f"{name} {factor:g}"] = dataclasses.replace(plain, regularizer=name, factor=factor)
+    runs["SSC"] = dataclasses.replace(plain, method="ssc", sparsity=0.9)
+    return [
+        Cell("ResNet32", "cifar100", row, "", seeded(setting, seeds))
+        for row, setting in runs.items()
+    ]
+
+
+def figure4_left(protocol, seeds=(3, 4, 5)):
+    """Few images: 20, 40 and 50 % of each class, dense and SSC at 90 %."""
+    cells = []
+    for share in (0.2, 0.4, 0.5):
+        plain = base(protocol, "ResNet32", "cifar10", train_share=share)
+        sparse = dataclasses.replace(plain, method="ssc", variant=CHOSEN, sparsity=0.9)
+        for row, setting in (("dense", plain), ("SSC", sparse)):
+            cells.append(Cell("ResNet32", "cifar10", row, f"{share:g}", seeded(setting, seeds)))
+    return cells
+
+
+def figure4_right(protocol, seeds=(3, 4, 5)):
+    """CIFAR-100's patterns on 100 classes of Tiny-ImageNet, at 90 and 95 %.
+
+    The patterns of SSC and random ERK follow from the layers' shapes alone, so they are the same
+    for both image sets; SNIP's and GraSP's masks are scored on CIFAR-100 and carried over, with
+    their own on Tiny-ImageNet beside them.
+    """
+    cells = []
+    for sparsity in (0.9, 0.95):
+        plain = base(protocol, "ResNet32", "tiny_imagenet_100")
+        sparse = dataclasses.replace(plain, method="ssc", variant=CHOSEN, sparsity=sparsity)
+        budget = {"sparsity": sparsity, "keep": reached(sparse)}
+        runs = {"dense": plain, "SSC": sparse}
+        runs["random ERK"] = dataclasses.replace(plain, method="random ERK", **budget)
+        for method in ("SNIP", "GraSP"):
+            own = dataclasses.replace(plain, method=method, **budget)
+            carried = dataclasses.replace(own, mask_dataset="cifar100")
+            runs[f"{method}, masks of CIFAR-100"] = carried
+            runs[f"{method}, masks of Tiny-ImageNet"] = own
+        for row, setting in runs.items():
+            column = (row, f"{sparsity:g}", seeded(setting, seeds))
+            cells.append(Cell("ResNet32", "tiny_imagenet_100", *column))
+    return cells
+
+
+def ablation(protocol, seeds=(0, 1, 2)):
+    """(g, p) at nearly equal R_p of 95 %, on held-out images."""
+    plain = base(protocol, "ResNet32", "cifar10", held_out=5000, method="ssc")
+    return [
+        Cell(
+            "ResNet32", "cifar10", f"({g}, {p})", "",
+            seeded(dataclasses.replace(plain, g=g, p=p), seeds),
+        )
+        for g, p in ((10, 0), (12, 14), (16, 6), (24, 4), (32, 3))
+    ]  # fmt: skip

@@ -1,0 +1,46 @@
+"""One training by the recipe of a setting."""
+
+import keras
+
+from keras_ssc.experiments.inputs import drop_shares, test_batches, training_batches
+from keras_ssc.training.optimizer import CoupledSGD
+from keras_ssc.training.recipe import drop_at
+
+
+def fit(model, setting, data, callbacks=(), first=0, last=None):
+    """Train a model in place, from one epoch of the recipe to another.
+
+    Args:
+        model: `keras.Model`; it is compiled anew.
+        setting: `Setting`.
+        data: what `experiment_data` gave.
+        callbacks: list of `keras.callbacks.Callback`.
+        first: int, epochs of the recipe that are done; momentum starts anew.
+        last: int, the epoch after which it stops; None: the setting's.
+    """
+    batches = training_batches(setting, data)
+    metrics = ["accuracy"]
+    if data.classes >= 200:
+        metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5"))
+    steps = setting.epochs * len(batches)
+    rate = drop_at(drop_shares(setting), setting.learning_rate, steps)
+    optimizer = CoupledSGD(rate, momentum=0.9, l2=setting.l2)
+    model.compile(
+        optimizer,
+        "sparse_categorical_crossentropy",
+        metrics=metrics,
+        jit_compile="auto" if keras.backend.backend() == "jax" else False,
+    )
+    if first:
+        optimizer.build(model.trainable_variables)
+        optimizer.iterations.assign(first * len(batches))
+    follow = [batches.follow_epochs()] if hasattr(batches, "follow_epochs") else []
+    model.fit(
+        batches,
+        validation_data=test_batches(setting, data),
+        initial_epoch=first,
+        epochs=setting.epochs if last is None else last,
+        callbacks=[*follow, keras.callbacks.TerminateOnNaN(), *callbacks],
+        shuffle=False,
+        verbose=0,
+    )
