@@ -107,6 +107,9 @@ def fit(model, batches, epochs, callbacks, checkpoints=None, **options):
     parts = [(batches, epoch, epochs)]
     if step:
         parts = [(batches.from_step(step), epoch, epoch + 1), (batches, epoch + 1, epochs)]
+        # Keras makes the variables of the metrics at their first use; `Checkpoints` fills them.
+        x, y = batches[0]
+        model.compute_metrics(x, y, keras.ops.ones((len(y), *model.output_shape[1:])))
     with checkpoints.termination.waits() if checkpoints else nullcontext():
         for part, begin, end in parts:
             model.fit(
