@@ -46,7 +46,6 @@ def locked(folder):
             ...
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         file = _taken(folder)
     except OSError as error:
         raise RunFolderError(f"{str(folder)!r} can't be a run folder: {error}") from error
@@ -61,7 +60,11 @@ def _taken(folder):
     """Return the open file whose lock is ours, with our name in it."""
     path = folder / LOCK
     while True:
-        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (it stays open: that is the lock)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (open, it is the lock)
+        except FileNotFoundError:  # the holder before us has just removed the folder
+            continue
         try:
             if not _lock(file):
                 raise FolderInUseError(f"{str(folder)!r} is in use by {_holder(file)}.")
@@ -76,7 +79,6 @@ def _taken(folder):
             raise
         # The holder before us removed the file after we had opened it: what we hold has no name.
         file.close()
-        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _lock(file):

@@ -7,7 +7,7 @@ import keras
 
 from keras_ssc.summary import summary
 from keras_ssc.training.plots import plot_correlation, plot_curves
-from keras_ssc.training.run_folder import beside
+from keras_ssc.training.run_folder import RunFolderError, beside
 
 
 def finish(folder, settings, model, record):
@@ -45,7 +45,13 @@ def _export(folder, model):
     if keras.backend.backend() != "tensorflow":
         return "not run: a SavedModel is TensorFlow's"
     with beside(folder / "saved_model") as temporary:
-        model.export(temporary, format="tf_saved_model", verbose=False)
+        try:
+            model.export(temporary, format="tf_saved_model", verbose=False)
+        except Exception as error:  # TensorFlow's own for a full disk are no OSError
+            what = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RunFolderError(
+                f"{str(folder / 'saved_model')!r} can't be written: {what}"
+            ) from error
     return "saved_model"
 
 
