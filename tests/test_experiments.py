@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
+import signal
 
+import keras
 import numpy as np
 import pytest
 
@@ -13,6 +16,8 @@ from keras_ssc.experiments.data import averaged, balanced, experiment_data
 from keras_ssc.experiments.methods import build, ssc_options
 from keras_ssc.experiments.page import write_page
 from keras_ssc.experiments.report import mean_and_deviation, verdict
+from keras_ssc.training.lock import locked
+from keras_ssc.training.termination import Terminated
 
 SMALL = {"epochs": 1, "batch_size": 128, "image_size": 16, "train_images": 256, "held_out": 64}
 
@@ -139,7 +144,7 @@ def test_finished_runs_are_not_repeated(tmp_path, monkeypatch):
     cells = tables.table1("small", seeds=(3, 4))
     records, done = Records(tmp_path), []
 
-    def pretend(setting, data_dir, progress):
+    def pretend(setting, data_dir, progress, folder):
         if len(done) == 5:
             raise KeyboardInterrupt
         done.append(setting)
@@ -154,6 +159,48 @@ def test_finished_runs_are_not_repeated(tmp_path, monkeypatch):
     assert runs.reproduce(cells, records, limit=3, progress=lambda line: None) == len(todo) - 3
     assert done == todo[:3]
     assert not set(first) & set(done)
+
+
+def test_a_run_that_another_process_has_begun_is_left_out(tmp_path, monkeypatch):
+    cells, records, lines = tables.table1("small", seeds=(3,)), Records(tmp_path), []
+    monkeypatch.setattr(runs, "run", lambda setting, *_: record_of(setting))
+    todo = runs.open_runs(cells, records)
+    with locked(records.unfinished(todo[1])):
+        assert runs.reproduce(cells, records, limit=3, progress=lines.append) == len(todo) - 3
+        assert [setting in records for setting in todo[:5]] == [True, False, True, True, False]
+        assert any("left out" in line and str(os.getpid()) in line for line in lines)
+    runs.reproduce(cells, records, limit=1, progress=lines.append)
+    assert todo[1] in records
+    # Done by another process between the look and the claim: not done again.
+    monkeypatch.setattr(runs, "open_runs", lambda *_: todo[:1])
+    monkeypatch.setattr(runs, "run", None)
+    runs.reproduce(cells, records, progress=lines.append)
+    assert not list(tmp_path.glob(".unfinished/[!.]*/*.keras"))
+
+
+def test_a_run_goes_on_where_it_was_cut_off(tmp_path, monkeypatch):
+    setting = Setting("VGG11", "digits", "DSR", sparsity=0.9, **(SMALL | {"batch_size": 64}))
+    monkeypatch.setattr(methods, "REWIRINGS", 2)
+    whole = run(setting, progress=lambda line: None)
+    lines = []
+
+    def cut(self, batch, logs=None):
+        if batch == 1 and not lines:
+            lines.append("cut")
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(keras.callbacks.TerminateOnNaN, "on_train_batch_end", cut)
+    with pytest.raises(Terminated, match="143"):
+        run(setting, progress=lines.append, folder=tmp_path)
+    again = run(setting, progress=lines.append, folder=tmp_path)
+    assert "going on after step 2 of epoch 1" in lines[1]
+    for record in (whole, again):
+        for name in ("seconds", "seconds_before_training"):
+            record.pop(name)
+        for epoch in record["metrics"]:
+            epoch.pop("seconds")
+    assert again == whole
+    assert whole["rewirings"]
 
 
 def test_a_broken_record_is_named(tmp_path):
