@@ -35,6 +35,8 @@ def main():
     import dataclasses
 
     from keras_ssc.experiments import EXPERIMENTS, Records, dry, open_runs, reproduce
+    from keras_ssc.training.run_folder import RunFolderError
+    from keras_ssc.training.termination import Terminated, Termination
 
     if arguments.name not in EXPERIMENTS:
         parser.error(f"the experiments are {', '.join(EXPERIMENTS)}")
@@ -59,10 +61,14 @@ def main():
         print("\n".join(map(str, todo)))
         return
     try:
-        left = reproduce(cells, records, arguments.data_dir, arguments.limit)
+        with Termination():
+            left = reproduce(cells, records, arguments.data_dir, arguments.limit)
     except KeyboardInterrupt:
         sys.exit("\nInterrupted. The same command goes on with the run that was cut off.")
-    except (FloatingPointError, ImportError, OSError, ValueError) as error:
+    except Terminated as end:
+        print(f"Ended by SIGTERM {end.where}. The same command goes on there.", flush=True)
+        raise
+    except (FloatingPointError, ImportError, OSError, RunFolderError, ValueError) as error:
         sys.exit(f"reproduce: {error}")
     print(f"{left} runs are open. The records are in {folder}")
 

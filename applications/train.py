@@ -45,6 +45,7 @@ def main():
     # Imported here, so that --help and a mistyped flag answer at once.
     from keras_ssc.training import Settings, closing_table, train
     from keras_ssc.training.run_folder import RunFolderError
+    from keras_ssc.training.termination import Terminated
 
     try:
         settings = Settings(**chosen)
@@ -54,6 +55,9 @@ def main():
         results = train(settings, run_dir, resume)
     except KeyboardInterrupt:
         sys.exit(f"\nInterrupted. The same command with --resume goes on with {run_dir}.")
+    except Terminated as end:
+        print(f"Ended by SIGTERM {end.where}. The same command with --resume goes on.", flush=True)
+        raise
     except (RunFolderError, FloatingPointError, ImportError, OSError, ValueError) as error:
         sys.exit(f"train: {error}")
     print(f"\n{closing_table(results)}\n\nEverything is in {run_dir}")

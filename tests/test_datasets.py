@@ -117,6 +117,16 @@ def test_a_batch_follows_from_seed_epoch_and_index():
     assert not np.array_equal(batch(1, 2, 0), batch(1, 2, 1))
 
 
+def test_from_a_step_the_batches_are_those_of_the_whole():
+    x, y = numbered(images=30)
+    batches = Batches(x, y, 8, shuffle=True, augment=True, seed=1, **PLAIN)
+    rest = batches.from_step(2)
+    assert (len(batches), len(rest)) == (4, 2)
+    for index in range(2):
+        for one, two in zip(rest[index], batches[index + 2], strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
 class Spy(keras.layers.Layer):
     """Keeps the sum of the inputs it saw, weighted so that order matters."""
 

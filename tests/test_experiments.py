@@ -1,6 +1,7 @@
 """Experiments: settings and their names, data, every method, records, the page."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ from keras_ssc.experiments.data import averaged, balanced, experiment_data
 from keras_ssc.experiments.networks import build, ssc_options
 from keras_ssc.experiments.page import write_page
 from keras_ssc.experiments.report import mean_and_deviation, verdict
-from keras_ssc.training.run_folder import environment
+from keras_ssc.training.environment import environment
+from keras_ssc.training.lock import locked
 
 
 def record_of(setting, accuracies=(0.1, 0.3, 0.2)):
@@ -134,7 +136,7 @@ def test_finished_runs_are_not_repeated(tmp_path, monkeypatch):
     cells = tables.table1("small", seeds=(3, 4))
     records, done = Records(tmp_path), []
 
-    def pretend(setting, data_dir, progress):
+    def pretend(setting, data_dir, progress, folder):
         if len(done) == 5:
             raise KeyboardInterrupt
         done.append(setting)
@@ -152,6 +154,23 @@ def test_finished_runs_are_not_repeated(tmp_path, monkeypatch):
     assert runs.reproduce(cells, records, limit=3, progress=lambda line: None) == len(todo) - 3
     assert done == todo[:3]
     assert not set(first) & set(done)
+
+
+def test_a_run_that_another_process_has_begun_is_left_out(tmp_path, monkeypatch):
+    cells, records, lines = tables.table1("small", seeds=(3,)), Records(tmp_path), []
+    monkeypatch.setattr(runs, "run", lambda setting, *_: record_of(setting))
+    todo = runs.open_runs(cells, records)
+    with locked(records.unfinished(todo[1])):
+        assert runs.reproduce(cells, records, limit=3, progress=lines.append) == len(todo) - 3
+        assert [setting in records for setting in todo[:5]] == [True, False, True, True, False]
+        assert any("left out" in line and str(os.getpid()) in line for line in lines)
+    runs.reproduce(cells, records, limit=1, progress=lines.append)
+    assert todo[1] in records
+    # Done by another process between the look and the claim: not done again.
+    monkeypatch.setattr(runs, "open_runs", lambda *_: todo[:1])
+    monkeypatch.setattr(runs, "run", None)
+    runs.reproduce(cells, records, progress=lines.append)
+    assert not list(tmp_path.glob(".unfinished/[!.]*/*.keras"))
 
 
 def test_a_broken_record_is_named(tmp_path):

@@ -9,7 +9,7 @@ import keras_ssc
 from keras_ssc import applications
 from keras_ssc.experiments import EXPERIMENTS, Records, Setting, cells, dry, open_runs, runs
 from keras_ssc.experiments.estimate import estimate, seconds_per_image, spoken
-from keras_ssc.training.run_folder import environment
+from keras_ssc.training.environment import environment
 
 
 def add(records, setting, seconds, **changes):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from keras_ssc.experiments.data import every_second_class, experiment_data, sour
 from keras_ssc.experiments.fit import fit
 from keras_ssc.experiments.inputs import sampled
 from keras_ssc.experiments.networks import build
+from keras_ssc.training.termination import Terminated
 
 SMALL = {"epochs": 2, "batch_size": 64, "image_size": 16, "train_images": 128, "held_out": 64}
 DYNAMIC = ("SET", "RigL", "DSR", "Deep-R", "GMP")
@@ -50,6 +52,34 @@ def test_every_method_runs_at_its_live_count(method, tiny):
         assert abs(record["network_sparsity"] - sparsity) < 0.01
     json.dumps(record)
     assert bool(record["rewirings"]) == (method in DYNAMIC)
+
+
+@pytest.mark.parametrize("method", ["DSR", "RigL", "ssc"])
+def test_a_run_goes_on_where_it_was_cut_off(method, tiny, tmp_path, monkeypatch):
+    setting = Setting(
+        tiny, "digits", method, sparsity=0.8, **(SMALL | {"epochs": 1, "batch_size": 32})
+    )
+    monkeypatch.setattr(masking, "REWIRINGS", 2)
+    whole = run(setting, progress=lambda line: None)
+    lines = []
+
+    def cut(self, batch, logs=None):
+        if batch == 1 and not lines:
+            lines.append("cut")
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(keras.callbacks.TerminateOnNaN, "on_train_batch_end", cut)
+    with pytest.raises(Terminated, match="143"):
+        run(setting, progress=lines.append, folder=tmp_path)
+    again = run(setting, progress=lines.append, folder=tmp_path)
+    assert "going on after step 2 of epoch 1" in lines[1]
+    for record in (whole, again):
+        for name in ("seconds", "seconds_before_training"):
+            record.pop(name)
+        for epoch in record["metrics"]:
+            epoch.pop("seconds")
+    assert again == whole
+    assert bool(whole["rewirings"]) == (method in DYNAMIC)
 
 
 def test_a_training_goes_on_with_the_recipe(tiny):

@@ -93,7 +93,8 @@ def test_refuses_bad_settings(name, value):
 def test_run_folder_holds_everything(finished):
     folder, results = finished
     expected = {"settings.json", "summary.txt", "metrics.csv", "correlation.csv", "best.keras",
-                "last.keras", "curves.png", "correlation.png", "results.json"}  # fmt: skip
+                "last.keras", "before.keras", "curves.png", "correlation.png",
+                "results.json"}  # fmt: skip
     if ON_TENSORFLOW:
         expected.add("saved_model")
     assert {path.name for path in folder.iterdir()} == expected
@@ -172,19 +173,16 @@ def test_taken_folder_and_other_settings_are_refused(finished, tmp_path):
 
 
 def program(*arguments, **options):
-    command = [sys.executable, "applications/train.py", *FLAGS, *map(str, arguments)]
+    command = [sys.executable, "-u", "applications/train.py", *FLAGS, *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )
 
 
-def test_killed_in_mid_epoch_and_resumed_ends_with_equal_weights(
-    finished, tmp_path, root, monkeypatch
-):
+def test_killed_and_terminated_it_ends_with_equal_weights(finished, tmp_path, root, monkeypatch):
     monkeypatch.chdir(root)
     folder, _ = finished
     killed = tmp_path / "killed"
-    # A slow second epoch, so that the kill falls inside it.
     process = program("--run-dir", killed)
     while not (killed / "last.keras").exists():
         assert process.poll() is None, process.communicate()[1]
@@ -196,10 +194,20 @@ def test_killed_in_mid_epoch_and_resumed_ends_with_equal_weights(
     # What a kill in the middle of writing leaves; this one fell behind it, or a moment before.
     (killed / ".writing-left").mkdir()
 
+    # One process at a time; SIGTERM lets it finish and save a step.
+    process = program("--run-dir", killed, "--resume")
+    assert process.stdout.readline() == "Going on after epoch 1 of 2.\n"
+    with pytest.raises(RunFolderError, match=f"in use by process {process.pid} on"):
+        train(Settings(**SMALL), killed, resume=True)
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate()
+    assert process.returncode == 143, errors
+    assert "Ended by SIGTERM after step 1 of epoch 2." in output
+
     resumed = program("--run-dir", killed, "--resume")
     output, errors = resumed.communicate()
     assert resumed.returncode == 0, errors
-    assert "Going on after epoch 1 of 2." in output
+    assert "Going on after step 1 of epoch 2 of 2." in output
     assert len(rows(killed / "metrics.csv")) == 2
     for one, two in zip(
         weights(killed / "last.keras"), weights(folder / "last.keras"), strict=True

@@ -1,5 +1,7 @@
 """Batches of an image set, with GraSP's augmentation, in any backend's `fit`."""
 
+import copy
+
 import keras
 import numpy as np
 
@@ -71,13 +73,14 @@ class Batches(keras.utils.PyDataset):
         self.scale = 1 / (np.asarray(std, "float32") * 255)
         self.augment, self.flip, self.pad = augment, flip, pad
         self.shuffle, self.seed = shuffle, seed
-        self.epoch = 0
+        self.epoch, self.begin = 0, 0
 
     def __len__(self):
-        return -(-len(self.x) // self.batch_size)
+        return -(-len(self.x) // self.batch_size) - self.begin
 
     def __getitem__(self, index):
         """Return (float32 images, int32 labels) of batch `index` of the present epoch."""
+        index += self.begin
         order = np.arange(len(self.x))
         if self.shuffle:
             self._random(_ORDER).shuffle(order)
@@ -96,6 +99,12 @@ class Batches(keras.utils.PyDataset):
         return keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: setattr(self, "epoch", epoch)
         )
+
+    def from_step(self, step):
+        """Return the same batches without the first `step` of every epoch."""
+        rest = copy.copy(self)
+        rest.begin = step
+        return rest
 
     def _random(self, *purpose):
         return np.random.default_rng((self.seed, self.epoch, *purpose))

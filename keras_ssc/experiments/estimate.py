@@ -10,7 +10,7 @@ from keras_ssc.experiments.around import trainings
 from keras_ssc.experiments.cells import CLASSES
 from keras_ssc.experiments.data import image_count
 from keras_ssc.experiments.networks import build
-from keras_ssc.training.run_folder import environment
+from keras_ssc.training.environment import environment
 
 _TIMED_STEPS = 3
 

@@ -3,11 +3,12 @@
 import keras
 
 from keras_ssc.experiments.inputs import drop_shares, test_batches, training_batches
+from keras_ssc.training import interruption
 from keras_ssc.training.optimizer import CoupledSGD
 from keras_ssc.training.recipe import drop_at
 
 
-def fit(model, setting, data, callbacks=(), first=0, last=None):
+def fit(model, setting, data, callbacks=(), first=0, last=None, keep=None):
     """Train a model in place, from one epoch of the recipe to another.
 
     Args:
@@ -17,6 +18,7 @@ def fit(model, setting, data, callbacks=(), first=0, last=None):
         callbacks: list of `keras.callbacks.Callback`.
         first: int, epochs of the recipe that are done; momentum starts anew.
         last: int, the epoch after which it stops; None: the setting's.
+        keep: None, or a function (compiled model, steps of an epoch) -> `Checkpoints`.
     """
     batches = training_batches(setting, data)
     metrics = ["accuracy"]
@@ -34,13 +36,12 @@ def fit(model, setting, data, callbacks=(), first=0, last=None):
     if first:
         optimizer.build(model.trainable_variables)
         optimizer.iterations.assign(first * len(batches))
-    follow = [batches.follow_epochs()] if hasattr(batches, "follow_epochs") else []
-    model.fit(
+    interruption.fit(
+        model,
         batches,
+        setting.epochs if last is None else last,
+        [keras.callbacks.TerminateOnNaN(), *callbacks],
+        keep(model, len(batches)) if keep else None,
+        first=first,
         validation_data=test_batches(setting, data),
-        initial_epoch=first,
-        epochs=setting.epochs if last is None else last,
-        callbacks=[*follow, keras.callbacks.TerminateOnNaN(), *callbacks],
-        shuffle=False,
-        verbose=0,
     )

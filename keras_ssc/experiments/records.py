@@ -36,6 +36,10 @@ class Records:
         """Return the file of a setting."""
         return self.folder / f"{setting.key}.json"
 
+    def unfinished(self, setting):
+        """Return the folder of a run that has no record yet; hidden, and not kept in git."""
+        return self.folder / ".unfinished" / setting.key
+
     def __contains__(self, setting):
         return self.path(setting).exists()
 

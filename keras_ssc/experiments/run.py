@@ -10,16 +10,23 @@ from keras_ssc.experiments.data import experiment_data, source_setting
 from keras_ssc.experiments.fit import fit
 from keras_ssc.experiments.methods import METHODS, SCORED
 from keras_ssc.summary import summary
-from keras_ssc.training.run_folder import environment
+from keras_ssc.training.checkpoint import load_checkpoint
+from keras_ssc.training.environment import environment
+from keras_ssc.training.interruption import Checkpoints
+from keras_ssc.training.run_folder import remove_leftovers
+from keras_ssc.training.termination import Termination
 
 
-def run(setting, data_dir=None, progress=print):
+def run(setting, data_dir=None, progress=print, folder=None):
     """Train and test one network; return its record, a dict that JSON can hold.
 
     Args:
         setting: `Setting`.
         data_dir: as for `keras_ssc.datasets.load`.
         progress: function that takes a line after each epoch.
+        folder: Path of a folder that is this run's alone, in which its last two checkpoints are
+            kept; a run that was interrupted goes on from them. What a method does before (scores,
+            lottery tickets' trainings) is done again. None: nothing is kept.
 
     Returns:
         dict: key, setting, environment, metrics (a dict for each epoch), live_weights,
@@ -29,6 +36,8 @@ def run(setting, data_dir=None, progress=print):
     Raises:
         ValueError: an unknown method, variant or image set.
         FloatingPointError: the loss is not finite.
+        RunFolderError: `folder` is in use, can't be written, or its checkpoints can't be read.
+        Terminated: SIGTERM came; with a `folder` only, and the step is saved there.
 
     Example:
 
@@ -49,9 +58,22 @@ def run(setting, data_dir=None, progress=print):
         source = source_setting(setting)
         sources = [(source, experiment_data(source, data_dir))]
     model, callbacks, first = METHODS[setting.method](setting, data, *sources)
-    prepared = time.monotonic() - started
-    epochs = _Epochs(setting, progress)
-    fit(model, setting, data, [*callbacks, epochs], first)
+    epochs = _Epochs(setting, progress, started)
+    changes = [*callbacks, epochs]
+    if folder is None:
+        fit(model, setting, data, changes, first)
+    else:
+        with Termination() as termination:
+            remove_leftovers(folder)
+
+            def keep(model, steps):
+                found = load_checkpoint(model, folder, setting.key, progress)
+                kept = Checkpoints(folder, setting.key, steps, termination, changes, found)
+                if found:
+                    progress(f"{setting}: going on after {kept}")
+                return kept
+
+            fit(model, setting, data, changes, first, keep=keep)
     sizes = summary(model)
     return {
         "key": setting.key,
@@ -66,8 +88,8 @@ def run(setting, data_dir=None, progress=print):
         "multiply_adds": sizes.macs,
         "correlation": layer_correlations(model),
         "rewirings": [update for one in callbacks for update in one.history],
-        "seconds_before_training": round(prepared, 1),
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds_before_training": round(epochs.prepared, 1),
+        "seconds": round(epochs.spent(), 1),
     }
 
 
@@ -83,20 +105,44 @@ def kxk_sparsity(sizes):
 
 
 class _Epochs(keras.callbacks.Callback):
-    """Keeps the figures of each epoch and tells them."""
+    """Keeps the figures of each epoch and tells them; sums the time of all parts of a run."""
 
-    def __init__(self, setting, progress):
+    def __init__(self, setting, progress, began):
         super().__init__()
         self.setting, self.progress, self.metrics = setting, progress, []
+        self.began, self.prepared = began, time.monotonic() - began
+        self.started, self.cut_off, self.resumed = None, 0.0, False
+
+    def spent(self):
+        """Return the seconds since the run began, without those between its parts."""
+        return time.monotonic() - self.began
+
+    def get_state(self):
+        """Return the figures and the seconds."""
+        open_epoch = 0.0 if self.started is None else time.monotonic() - self.started
+        return {
+            "metrics": self.metrics,
+            "prepared": self.prepared,
+            "spent": self.spent(),
+            "cut_off": open_epoch,
+        }
+
+    def set_state(self, state):
+        """Take up the state of `get_state`."""
+        self.metrics, self.prepared = list(state["metrics"]), state["prepared"]
+        self.cut_off = state["cut_off"]
+        if not self.resumed:
+            self.began, self.resumed = self.began - state["spent"], True
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.started = time.monotonic()
+        self.started, self.cut_off = time.monotonic() - self.cut_off, 0.0
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = round(time.monotonic() - self.started, 2)
         figures = {name: round(float(value), 5) for name, value in logs.items()}
         if not all(abs(value) < float("inf") for value in figures.values()):
             raise FloatingPointError(f"{self.setting}: the loss is not finite in epoch {epoch + 1}")
+        self.started = None
         self.metrics.append({"epoch": epoch + 1, **figures, "seconds": seconds})
         self.progress(
             f"{self.setting}  epoch {epoch + 1}/{self.setting.epochs}  loss {figures['loss']:.3f}"

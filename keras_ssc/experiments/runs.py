@@ -1,11 +1,14 @@
 """Run an experiment: what is recorded already is not run again."""
 
 import dataclasses
+import shutil
 import statistics
+from contextlib import suppress
 
 from keras_ssc.experiments.estimate import estimate, spoken
 from keras_ssc.experiments.records import last_accuracy
 from keras_ssc.experiments.run import run
+from keras_ssc.training.lock import FolderInUseError, locked
 
 
 def open_runs(cells, records):
@@ -40,7 +43,9 @@ def dry(cells):
 def reproduce(cells, records, data_dir=None, limit=None, progress=print):
     """Run what is open of an experiment, and record each run when it is done.
 
-    Before the first run it tells how long all are likely to take.
+    Before the first run it tells how long all are likely to take. A run that was interrupted goes
+    on from its last checkpoint. Several processes may share the records: what one has begun, the
+    others leave out.
 
     Args:
         cells: list of `Cell`.
@@ -50,7 +55,7 @@ def reproduce(cells, records, data_dir=None, limit=None, progress=print):
         progress: function that takes lines.
 
     Returns:
-        int, how many runs are still open.
+        int, how many runs have no record yet.
 
     Raises:
         what `run` raises; the runs before are recorded then.
@@ -60,13 +65,34 @@ def reproduce(cells, records, data_dir=None, limit=None, progress=print):
         seconds, basis = estimate(todo[:limit], records)
         progress(f"{len(todo[:limit])} runs take about {spoken(seconds)}: {basis}")
     taken = []
-    for number, setting in enumerate(todo[:limit], start=1):
-        record = run(setting, data_dir, progress)
-        records.add(record)
+    for number, setting in enumerate(todo, start=1):
+        if limit is not None and len(taken) == limit:
+            break
+        record = _claimed(setting, records, data_dir, progress)
+        if record is None:
+            continue
         taken.append(record["seconds"])
         left = (len(todo) - number) * statistics.mean(taken)
         progress(
             f"{number} of {len(todo)}: {setting}: {last_accuracy(record):.4f} in "
             f"{record['seconds']:.0f} s; the others take about {spoken(left)}"
         )
-    return len(todo) - len(taken)
+    return len(open_runs(cells, records))
+
+
+def _claimed(setting, records, data_dir, progress):
+    """Run and record a setting; None if another process does, or has done so meanwhile."""
+    folder = records.unfinished(setting)
+    try:
+        with locked(folder):
+            record = None
+            if setting not in records:
+                record = run(setting, data_dir, progress, folder)
+                records.add(record)
+            shutil.rmtree(folder)
+    except FolderInUseError as error:
+        progress(f"{setting}: left out. {error}")
+        return None
+    with suppress(OSError):  # others may be at work beside it
+        folder.parent.rmdir()
+    return record

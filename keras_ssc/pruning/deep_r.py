@@ -1,5 +1,7 @@
 """Deep R: weights walk at random with a fixed sign, and die where they would change it."""
 
+import base64
+
 import keras
 import numpy as np
 
@@ -22,7 +24,7 @@ class DeepR(Rewiring):
     to the same step. Two things differ further: the original fixes a sign for every place, here
     a newborn's sign is drawn anew; and with `update_every` k > 1, drift and noise of k steps are
     added at once (k * eta * l1, sqrt(2 * k * eta * T)), signs are compared only then. A training
-    that is taken up again notes the signs that it finds.
+    that is taken up again without `set_state` notes the signs that it finds.
 
     Each update moves all kernels between the backend and NumPy: on large networks take
     `update_every` above 1.
@@ -83,6 +85,20 @@ class DeepR(Rewiring):
         for name, mask in read_masks(self.model).items():
             drawn = random.choice([-1.0, 1.0], mask.shape)
             self.signs[name] = np.where(weights[name] == 0, drawn, np.sign(weights[name]))
+
+    def get_state(self):
+        """Return the state, the signs with it as bits."""
+        bits = {name: np.packbits(signs > 0).tobytes() for name, signs in self.signs.items()}
+        signs = {name: base64.b64encode(b).decode("ascii") for name, b in bits.items()}
+        return super().get_state() | {"signs": signs}
+
+    def set_state(self, state):
+        """Take up the state of `get_state`."""
+        super().set_state(state)
+        for name, text in state["signs"].items():
+            bits = np.frombuffer(base64.b64decode(text), "uint8")
+            signs = np.unpackbits(bits, count=self.signs[name].size) * 2.0 - 1
+            self.signs[name] = signs.reshape(self.signs[name].shape)
 
     def temperature(self, step):
         """Return T at `step`."""

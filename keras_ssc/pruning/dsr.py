@@ -63,6 +63,15 @@ class DSR(Rewiring):
         self.target_fraction = fraction("target_fraction", target_fraction)
         self.slow_down = tuple(fraction("slow_down", share) for share in slow_down)
 
+    def get_state(self):
+        """Return the state, the threshold with it."""
+        return super().get_state() | {"threshold": self.threshold}
+
+    def set_state(self, state):
+        """Take up the state of `get_state`."""
+        super().set_state(state)
+        self.threshold = state["threshold"]
+
     def next_update(self, step):
         """Return the first step after `step` with an update; infinity if there is none."""
         training = self.last_step / self.stop

@@ -87,6 +87,20 @@ class Rewiring(keras.callbacks.Callback):
         """Return the generator of random numbers of one update."""
         return np.random.default_rng((self.seed, step))
 
+    def get_state(self):
+        """Return what the next update depends on beside the model, a dict that JSON can hold.
+
+        A training that is taken up again gives it to `set_state` of a like callback, after
+        `on_train_begin`: it then ends as if it had never stopped.
+        """
+        schedule = {"next": self._next, "period": self.period, "last_step": self.last_step}
+        return schedule | {"history": self.history}
+
+    def set_state(self, state):
+        """Take up the state of `get_state`."""
+        self._next, self.history = state["next"], list(state["history"])
+        self.period, self.last_step = state["period"], state["last_step"]
+
     def on_train_begin(self, logs=None):
         """Lay the schedule out."""
         if not masked_layers(self.model):

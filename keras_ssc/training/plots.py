@@ -20,7 +20,7 @@ def plot_curves(metrics, path):
 
     Example:
 
-        plot_curves(read_csv(folder / "metrics.csv"), "curves.png")
+        plot_curves(record.metrics, "curves.png")
     """
     figure = _figure(3.6)
     epochs = [row["epoch"] for row in metrics]
@@ -54,7 +54,7 @@ def plot_correlation(rows, path):
 
     Example:
 
-        plot_correlation(read_csv(folder / "correlation.csv"), "correlation.png")
+        plot_correlation(record.correlation, "correlation.png")
 
     Reference: section 4.3 of the paper.
     """

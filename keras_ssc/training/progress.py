@@ -22,10 +22,12 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, epochs, steps, done=0):
         super().__init__()
         self.epochs, self.steps, self.done = epochs, steps, done
-        self.bar = None
+        self.started = self.bar = None
 
     def on_train_begin(self, logs=None):
         """Start the clock, and the bar on a terminal."""
+        if self.started is not None:  # `fit` is called again after an epoch that was cut off
+            return
         self.started = time.monotonic()
         if sys.stdout.isatty():
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -5,18 +5,17 @@ import time
 
 import keras
 
-from keras_ssc.training.run_folder import beside, read_csv, write_csv
+from keras_ssc.training.run_folder import beside, write_csv
 
 
 class Record(keras.callbacks.Callback):
-    """Write metrics.csv, correlation.csv, best.keras and, last of all, last.keras.
+    """Write metrics.csv, correlation.csv and best.keras.
 
-    `last.keras` holds weights, optimizer and so the number of steps done: it alone says where a
-    run stands. A run that is killed before it is renamed repeats the epoch, with equal results.
+    The rows are also part of the checkpoints: a training that goes back to one forgets the rows
+    behind it, and makes equal ones.
 
     Args:
         folder: Path of the run.
-        epochs_done: int, epochs that `last.keras` holds; later rows of the tables are dropped.
 
     Raises:
         FloatingPointError: the loss is not finite; nothing is written over good weights then.
@@ -26,18 +25,33 @@ class Record(keras.callbacks.Callback):
         model.fit(batches, callbacks=[FilterCorrelation(), Record(folder)])
     """
 
-    def __init__(self, folder, epochs_done=0):
+    def __init__(self, folder):
         super().__init__()
         self.folder = folder
-        self.metrics, self.correlation = (
-            [row for row in read_csv(folder / name) if row["epoch"] <= epochs_done]
-            for name in ("metrics.csv", "correlation.csv")
-        )
+        self.metrics, self.correlation = [], []
+        self.cut_off = self.started = None
+
+    def get_state(self):
+        """Return the rows, and what belongs to an epoch that is not through."""
+        state = {"metrics": self.metrics, "correlation": self.correlation, "cut_off": None}
+        if self.started is not None:
+            seconds = time.monotonic() - self.started
+            state["cut_off"] = {"learning_rate": self.learning_rate, "seconds": seconds}
+        return state
+
+    def set_state(self, state):
+        """Take up the state of `get_state`; the tables are written anew."""
+        self.metrics, self.correlation = list(state["metrics"]), list(state["correlation"])
+        self.cut_off = state["cut_off"]
+        if self.metrics:
+            self._write_tables()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the epoch's clock; note its learning rate."""
-        self.learning_rate = float(self.model.optimizer.learning_rate)
-        self.started = time.monotonic()
+        before = self.cut_off or {"seconds": 0.0}
+        self.cut_off = None
+        self.learning_rate = before.get("learning_rate", float(self.model.optimizer.learning_rate))
+        self.started = time.monotonic() - before["seconds"]
 
     def on_train_batch_end(self, batch, logs=None):
         """Stop at the first loss that is not finite."""
@@ -59,14 +73,12 @@ class Record(keras.callbacks.Callback):
         self.correlation.append(
             {"epoch": epoch + 1} | {key.removeprefix(prefix): values[key] for key in values}
         )
+        self.started = None
+        self._write_tables()
+        if row["val_accuracy"] > best:
+            with beside(self.folder / "best.keras") as temporary:
+                self.model.save(temporary)
+
+    def _write_tables(self):
         write_csv(self.folder / "metrics.csv", self.metrics)
         write_csv(self.folder / "correlation.csv", self.correlation)
-        if row["val_accuracy"] > best:
-            save(self.model, self.folder / "best.keras")
-        save(self.model, self.folder / "last.keras")
-
-
-def save(model, path):
-    """Save a model beside `path`, then rename."""
-    with beside(path) as temporary:
-        model.save(temporary)

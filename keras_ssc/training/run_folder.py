@@ -4,14 +4,14 @@ import csv
 import dataclasses
 import json
 import os
-import platform
 import shutil
 import tempfile
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 
-import keras
+from keras_ssc.training.environment import environment
+
+_WRITING = ".writing-"
 
 
 class RunFolderError(RuntimeError):
@@ -26,8 +26,18 @@ class RunFolderError(RuntimeError):
 
 
 @contextmanager
-def beside(path):
+def beside(path, keep=None):
     """Yield a path beside `path`, on success renamed to it; nothing is left after a failure.
+
+    What was written is on the disk before its name changes, and the new name before the block is
+    left: after a power cut there is the old file or the new one.
+
+    Args:
+        path: str or Path.
+        keep: Path or None, the name that the old file gets.
+
+    Raises:
+        RunFolderError: it can't be written; the message names the path.
 
     Example:
 
@@ -36,16 +46,20 @@ def beside(path):
     """
     path = Path(path)
     try:
-        holder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+        holder = Path(tempfile.mkdtemp(prefix=_WRITING, dir=path.parent))
     except OSError as error:
         raise RunFolderError(f"{str(path.parent)!r} can't be written: {error}") from error
     try:
         temporary = holder / path.name
         yield temporary
-        _flush(temporary)
+        for file in [temporary, *temporary.rglob("*")]:
+            _flush(file)
         if path.is_dir():
             shutil.rmtree(path)
+        if keep and path.exists():
+            os.replace(path, keep)
         os.replace(temporary, path)
+        _flush(path.parent)
     except OSError as error:
         raise RunFolderError(f"{str(path)!r} can't be written: {error}") from error
     finally:
@@ -54,15 +68,45 @@ def beside(path):
 
 def remove_leftovers(folder):
     """Remove what a run that was killed while it wrote has left beside its files."""
-    for holder in Path(folder).glob(".writing-*"):
+    for holder in Path(folder).glob(f"{_WRITING}*"):
         shutil.rmtree(holder, ignore_errors=True)
 
 
 def _flush(path):
-    """Bring a file from the system's buffers to the disk, before its name changes."""
-    if path.is_file():
-        with open(path, "rb+") as file:
-            os.fsync(file.fileno())
+    """Bring a file, or the names in a folder, from the system's buffers to the disk."""
+    if os.name == "nt":  # there, folders can't be opened, and files only for writing
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_folder(folder, resume):
+    """Return the results of a finished run, None where there is work to do.
+
+    Raises:
+        RunFolderError: there is something else in the folder, or a run, and `resume` is False.
+    """
+    # Our lock, and what a kill in the middle of the very first file has left, are no files.
+    taken = any(not path.name.startswith((".lock", _WRITING)) for path in folder.iterdir())
+    if taken and not resume:
+        raise RunFolderError(
+            f"{str(folder)!r} is not empty. --resume goes on with its run; or name another folder."
+        )
+    if not (folder / "results.json").exists():
+        if taken and not (folder / "settings.json").exists():
+            raise RunFolderError(
+                f"{str(folder)!r} holds files, but no run. Choose another --run-dir."
+            )
+        return None
+    try:
+        return json.loads((folder / "results.json").read_text())
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"results.json in {str(folder)!r} can't be read ({error}). Remove it: it is made anew."
+        ) from error
 
 
 def write_csv(path, rows):
@@ -71,15 +115,6 @@ def write_csv(path, rows):
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-
-
-def read_csv(path):
-    """Return the rows of `write_csv`, numbers as floats and epochs as ints; [] without the file."""
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    return [{**row, "epoch": int(row["epoch"])} for row in rows]
 
 
 def write_settings(folder, settings):
@@ -107,40 +142,3 @@ def check_settings(folder, settings):
             f"The run in {str(folder)!r} was started with other settings: {words}. "
             "Give the same ones, or choose another --run-dir."
         )
-
-
-def environment():
-    """Return versions, backend and hardware as a dict."""
-    versions = {"python": platform.python_version()}
-    for package in ("keras-ssc", "keras", "tensorflow", "jax", "numpy"):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = None
-    return {
-        "versions": versions,
-        "backend": keras.backend.backend(),
-        "hardware": {
-            "machine": platform.machine(),
-            "system": platform.system(),
-            "cpu": _cpu(),
-            "cpu_count": os.cpu_count(),
-            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
-        },
-    }
-
-
-def _cpu():
-    """Name and vector instructions of the CPU, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return {"name": platform.processor(), "vector": None}
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    fields = {key.strip(): value.strip() for key, value in fields.items()}
-    flags = (fields.get("flags") or fields.get("Features") or "").split()
-    known = ("asimd", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_tile")
-    return {
-        "name": fields.get("model name", platform.processor()),
-        "vector": [flag for flag in known if flag in flags],
-    }

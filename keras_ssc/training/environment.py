@@ -1,0 +1,45 @@
+"""What a run ran on."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import keras
+
+
+def environment():
+    """Return versions, backend and hardware as a dict."""
+    versions = {"python": platform.python_version()}
+    for package in ("keras-ssc", "keras", "tensorflow", "jax", "numpy"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "versions": versions,
+        "backend": keras.backend.backend(),
+        "hardware": {
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "cpu": _cpu(),
+            "cpu_count": os.cpu_count(),
+            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
+        },
+    }
+
+
+def _cpu():
+    """Name and vector instructions of the CPU, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return {"name": platform.processor(), "vector": None}
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    fields = {key.strip(): value.strip() for key, value in fields.items()}
+    flags = (fields.get("flags") or fields.get("Features") or "").split()
+    known = ("asimd", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_tile")
+    return {
+        "name": fields.get("model name", platform.processor()),
+        "vector": [flag for flag in known if flag in flags],
+    }
