@@ -61,7 +61,7 @@ def test_a_dry_run_has_every_row_once(name, protocol, tmp_path, monkeypatch):
     )
     done, lines = [], []
 
-    def pretend(setting, data_dir, progress):
+    def pretend(setting, data_dir, progress, folder):
         assert "runs take about" in lines[0]
         done.append(setting)
         return {
