@@ -63,6 +63,7 @@ class PartOfBatches(keras.utils.PyDataset):
         mine = slice(first, first + size)
         return (x[mine], y[mine], weight[mine]) if self.fill else (x[mine], y[mine])
 
-    def follow_epochs(self):
-        """As `Batches.follow_epochs`."""
-        return self.batches.follow_epochs()
+    def epoch(self, epoch=0):
+        """Go to the order and crops of an epoch; return itself, for `fit(..., shuffle=False)`."""
+        self.batches.epoch = epoch
+        return self

@@ -122,9 +122,7 @@ def join(address, processes, process, heartbeat=20):
 
     if os.environ.get("JAX_PLATFORMS", "cpu") == "cpu":
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(
-        address, processes, process, heartbeat_timeout_seconds=heartbeat
-    )
+    jax.distributed.initialize(address, processes, process, heartbeat_timeout_seconds=heartbeat)
 
 
 def synchronized(model):
