@@ -23,7 +23,8 @@ class TfdsStream:
         training: bool, whether to shuffle and augment.
 
     Raises:
-        ValueError: `batch_size` can't be divided by processes and accumulate, or is more than the examples.
+        ValueError: `batch_size` can't be divided by processes and accumulate, or is more than
+            the examples.
 
     Example:
 

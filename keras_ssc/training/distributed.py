@@ -31,6 +31,7 @@ class Job:
         learning_rate: float, x0.1 at 50 % and at 75 % of the updates.
         momentum, l2: floats, of `CoupledSGD`.
         seed: int.
+        limit: int, use only so many training and test images of a set in memory; None: all.
         devices: int, of one process; None: all.
         address, processes, process: see `devices.join`; one process needs no address.
         accumulate: int, gradients of so many pieces of a batch are added before an update.
@@ -58,6 +59,7 @@ class Job:
     momentum: float = 0.9
     l2: float = 1e-4
     seed: int = 0
+    limit: int | None = None
     devices: int | None = None
     address: str | None = None
     processes: int = 1
@@ -86,6 +88,16 @@ class Job:
                 f"Received: devices={self.devices}, processes={self.processes}"
             )
 
+    def build(self, input_shape, classes):
+        """Return the network, not compiled."""
+        return getattr(applications, self.model)(
+            input_shape=input_shape,
+            classes=classes,
+            sparsity=self.sparsity,
+            execution=self.execution,
+            dtype="mixed_bfloat16" if self.bf16 else None,
+        )
+
     @property
     def streamed(self):
         """Whether the images are read from disk while training."""
@@ -103,7 +115,7 @@ class LostProcess(RuntimeError):
     """
 
 
-def train_distributed(job, run_dir=None):
+def train_distributed(job, run_dir=None, build=None, callbacks=()):
     """Train on the devices of this machine, or of several processes, epoch by epoch.
 
     After each epoch process 0 writes last.keras and metrics.csv into the folder, which all
@@ -113,6 +125,8 @@ def train_distributed(job, run_dir=None):
     Args:
         job: `Job`, the same in every process but for `process`.
         run_dir: folder; None: a dry run, two updates from the start and nothing written.
+        build: function (input_shape, classes) -> Keras model, in place of `job.model`.
+        callbacks: list of Keras callbacks.
 
     Returns:
         (model, list of dicts): the rows of metrics.csv.
@@ -141,9 +155,13 @@ def train_distributed(job, run_dir=None):
     train, test, classes, shape = _data(job)
     folder = None if run_dir is None else Path(run_dir)
     with strategy.scope():
-        model = _restored(folder) or _new_model(job, shape, classes, len(train), count)
+        model = _restored(folder)
+        if model is None:
+            model = (build or job.build)(shape, classes)
+            model = synchronized(model) if count > 1 else model
+            _compile(job, model, len(train))
     try:
-        return model, _run(job, model, train, test, folder)
+        return model, _run(job, model, train, test, folder, callbacks)
     except Exception as error:
         if job.processes > 1 and type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError"):
             raise LostProcess(
@@ -153,7 +171,7 @@ def train_distributed(job, run_dir=None):
         raise
 
 
-def _run(job, model, train, test, folder):
+def _run(job, model, train, test, folder, callbacks):
     """All epochs that are left, or two updates."""
     if folder is None:
         steps = min(2 * job.accumulate, len(train))
@@ -165,7 +183,12 @@ def _run(job, model, train, test, folder):
     rows = read_csv(folder / "metrics.csv")[:done]
     for epoch in range(done, job.epochs):
         fitted = model.fit(
-            train.epoch(epoch), initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0
+            train.epoch(epoch),
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            callbacks=list(callbacks),
+            shuffle=False,
+            verbose=0,
         )
         row = {"epoch": epoch + 1} | {name: each[0] for name, each in fitted.history.items()}
         tested = model.evaluate(test.epoch(0), verbose=0, return_dict=True)
@@ -197,23 +220,17 @@ def _data(job):
     data = datasets.load(job.dataset, job.data_dir)
     common = {"mean": data.mean, "std": data.std, "classes": data.classes}
     options = {"augment": True, "flip": data.flip, "shuffle": True, "seed": job.seed}
-    train = datasets.Batches(data.x_train, data.y_train, job.batch_size, **options, **common)
-    test = datasets.Batches(data.x_test, data.y_test, job.batch_size, **common)
+    cut = slice(job.limit)
+    train = datasets.Batches(
+        data.x_train[cut], data.y_train[cut], job.batch_size, **options, **common
+    )
+    test = datasets.Batches(data.x_test[cut], data.y_test[cut], job.batch_size, **common)
     train = PartOfBatches(train, accumulate=job.accumulate, **part)
     return train, PartOfBatches(test, fill=True, **part), data.classes, data.x_train.shape[1:]
 
 
-def _new_model(job, shape, classes, steps, devices):
-    """The network, compiled with the recipe."""
-    model = getattr(applications, job.model)(
-        input_shape=shape,
-        classes=classes,
-        sparsity=job.sparsity,
-        execution=job.execution,
-        dtype="mixed_bfloat16" if job.bf16 else None,
-    )
-    if devices > 1:
-        model = synchronized(model)
+def _compile(job, model, steps):
+    """Give a new network the recipe."""
     updates = job.epochs * steps // job.accumulate
     model.compile(
         CoupledSGD(
