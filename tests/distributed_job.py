@@ -15,10 +15,30 @@ import keras_ssc
 from keras_ssc.training.devices import split_cpu
 from keras_ssc.training.distributed import Job, LostProcess, train_distributed
 
+SEEN = set()
+
+
+@keras.saving.register_keras_serializable()
+class ImagesPerDevice(keras.layers.Layer):
+    """Hands its input on and notes how many images of a batch one device computes."""
+
+    def call(self, inputs):
+        if keras.backend.backend() == "jax":
+            import jax
+
+            def note(sharding):
+                SEEN.add(sharding.shard_shape(inputs.shape)[0])
+
+            jax.debug.inspect_array_sharding(inputs, callback=note)
+        else:
+            SEEN.add(inputs.shape[0])
+        return inputs
+
 
 def small_network(input_shape, classes, execution, norm):
     """Two sparse convolutions, with BatchNormalization or without."""
     x = inputs = keras.Input(input_shape)
+    x = ImagesPerDevice()(x)
     x = keras.layers.Conv2D(16, 3, strides=4, activation="relu")(x)
     for strides in (1, 2):
         x = keras_ssc.SSCConv2D(
@@ -70,6 +90,7 @@ def main(split=1, job=(), norm=False, die_in=None, run_dir=None, out=None):
             gradient = (before - after) / job.learning_rate - job.l2 * before
         values = {name: [row[name] for row in rows] for name in rows[0]}
         weights = np.concatenate([weight.ravel() for weight in model.get_weights()])
+        values["images_per_device"] = min(size for size in SEEN if size)
         np.savez(out, gradient=gradient, weights=weights, **values)
 
 

@@ -154,14 +154,14 @@ def train_distributed(job, run_dir=None, build=None, callbacks=()):
     keras.utils.set_random_seed(job.seed)
     train, test, classes, shape = _data(job)
     folder = None if run_dir is None else Path(run_dir)
-    with strategy.scope():
-        model = _restored(folder)
-        if model is None:
-            model = (build or job.build)(shape, classes)
-            model = synchronized(model) if count > 1 else model
-            _compile(job, model, len(train))
     try:
-        return model, _run(job, model, train, test, folder, callbacks)
+        with strategy.scope():
+            model = _restored(folder)
+            if model is None:
+                model = (build or job.build)(shape, classes)
+                model = synchronized(model) if count > 1 else model
+                _compile(job, model, len(train))
+            return model, _run(job, model, train, test, folder, callbacks)
     except Exception as error:
         if job.processes > 1 and type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError"):
             raise LostProcess(
@@ -179,7 +179,8 @@ def _run(job, model, train, test, folder, callbacks):
         return []
     if job.process == 0:
         folder.mkdir(parents=True, exist_ok=True)
-    done = int(model.optimizer.iterations) * job.accumulate // len(train)
+    iterations = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+    done = iterations * job.accumulate // len(train)
     rows = read_csv(folder / "metrics.csv")[:done]
     for epoch in range(done, job.epochs):
         fitted = model.fit(
@@ -220,11 +221,9 @@ def _data(job):
     data = datasets.load(job.dataset, job.data_dir)
     common = {"mean": data.mean, "std": data.std, "classes": data.classes}
     options = {"augment": True, "flip": data.flip, "shuffle": True, "seed": job.seed}
-    cut = slice(job.limit)
-    train = datasets.Batches(
-        data.x_train[cut], data.y_train[cut], job.batch_size, **options, **common
-    )
-    test = datasets.Batches(data.x_test[cut], data.y_test[cut], job.batch_size, **common)
+    cut, size = slice(job.limit), job.batch_size
+    train = datasets.Batches(data.x_train[cut], data.y_train[cut], size, **options, **common)
+    test = datasets.Batches(data.x_test[cut], data.y_test[cut], size, **common)
     train = PartOfBatches(train, accumulate=job.accumulate, **part)
     return train, PartOfBatches(test, fill=True, **part), data.classes, data.x_train.shape[1:]
 
