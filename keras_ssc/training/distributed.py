@@ -1,6 +1,7 @@
 """One training on several devices and processes, from its settings to a run folder."""
 
 import dataclasses
+import tempfile
 from pathlib import Path
 
 import keras
@@ -194,11 +195,19 @@ def _run(job, model, train, test, folder, callbacks):
         row = {"epoch": epoch + 1} | {name: each[0] for name, each in fitted.history.items()}
         tested = model.evaluate(test.epoch(0), verbose=0, return_dict=True)
         rows.append(row | {f"val_{name}": value for name, value in tested.items()})
+        _save(model, folder, job.process)
         if job.process == 0:
-            save(model, folder / "last.keras")
             write_csv(folder / "metrics.csv", rows)
             print(", ".join(f"{name} {value:.6g}" for name, value in rows[-1].items()), flush=True)
     return rows
+
+
+def _save(model, folder, process):
+    """Write last.keras. Saving makes variables, which on JAX all processes must do together."""
+    if process == 0:
+        return save(model, folder / "last.keras")
+    with tempfile.TemporaryDirectory() as place:
+        model.save(Path(place) / "thrown_away.keras")
 
 
 def _device_count(strategy):
