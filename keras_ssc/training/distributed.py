@@ -164,12 +164,18 @@ def train_distributed(job, run_dir=None, build=None, callbacks=()):
                 _compile(job, model, len(train))
             return model, _run(job, model, train, test, folder, callbacks)
     except Exception as error:
-        if job.processes > 1 and type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError"):
+        if job.processes > 1 and _says_that_another_is_gone(error):
             raise LostProcess(
                 "a process of this training is gone, so this one ends too. Start all of them "
                 f"again, or fewer: they go on after the last whole epoch ({error})"
             ) from error
         raise
+
+
+def _says_that_another_is_gone(error):
+    """Whether an error comes from between the processes; JAX has no type of its own for these."""
+    words = ("Gloo", "NCCL", "coordination service", "Connection reset", "Connection closed")
+    return any(word in str(error) for word in words)
 
 
 def _run(job, model, train, test, folder, callbacks):
