@@ -1,0 +1,118 @@
+"""A large image set read from disk: the part of one process, epoch by epoch."""
+
+
+class TfdsStream:
+    """Batches of one process's part of a set of tensorflow-datasets, too large for memory.
+
+    The examples of the split are divided evenly among the processes; each reads its own and no
+    other. Training images are cut out at random (8 to 100 % of the area) and mirrored, test images
+    are resized and cut in the middle; values are those of ImageNet's mean 0 and deviation 1. What
+    an epoch holds follows from (seed, epoch, process, processes) alone. With another number of
+    processes the batches are others.
+
+    Args:
+        name: str, such as `"imagenet2012"`, prepared in `data_dir`.
+        data_dir: folder of tensorflow-datasets.
+        split: `"train"`, or the split to test on.
+        size: int, height and width of the images.
+        batch_size: int, of all processes together.
+        processes: int, how many there are.
+        process: int from 0, which one this is.
+        accumulate: int; every batch comes in so many pieces, one after the other.
+        seed: int.
+        training: bool, whether to shuffle and augment.
+
+    Raises:
+        ValueError: `batch_size` can't be divided by processes and accumulate, or is more than
+            the examples.
+
+    Example:
+
+        stream = TfdsStream("imagenet2012", "/data", "train", size=224, batch_size=1024,
+                            processes=4, process=0, training=True)
+        model.fit(stream.epoch(0))
+
+    Reference: He et al., 2016, section 3.4; Szegedy et al., "Going Deeper" (the cuts).
+    """
+
+    def __init__(
+        self,
+        name,
+        data_dir,
+        split,
+        *,
+        size,
+        batch_size,
+        processes=1,
+        process=0,
+        accumulate=1,
+        seed=0,
+        training=False,
+    ):
+        import tensorflow_datasets as tfds
+
+        if batch_size % (processes * accumulate):
+            raise ValueError(
+                f"`batch_size` must be a multiple of {processes} processes x {accumulate} pieces. "
+                f"Received: batch_size={batch_size}"
+            )
+        self.builder = tfds.builder(name, data_dir=data_dir)
+        self.split = tfds.even_splits(split, processes, drop_remainder=True)[process]
+        self.size, self.batch_size = size, batch_size // (processes * accumulate)
+        self.accumulate = accumulate
+        self.seed, self.training = seed, training
+        self.examples = self.builder.info.splits[self.split].num_examples
+        self.classes = self.builder.info.features["label"].num_classes
+        if not len(self):
+            raise ValueError(
+                f"`batch_size` must be at most the number of images. Received: {batch_size}, with "
+                f"{self.examples} images for each process"
+            )
+
+    def __len__(self):
+        return self.examples // (self.batch_size * self.accumulate) * self.accumulate
+
+    def epoch(self, epoch=0):
+        """Return a `tf.data.Dataset` of (images, labels); a last batch not whole is left out."""
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+
+        images = self.builder.as_dataset(
+            split=self.split,
+            decoders={"image": tfds.decode.SkipDecoding()},
+            shuffle_files=False,
+        )
+        images = images.enumerate()
+        if self.training:
+            images = images.shuffle(16384, seed=self.seed + epoch, reshuffle_each_iteration=False)
+        images = images.map(
+            lambda index, example: (self._image(example["image"], index, epoch), example["label"]),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        images = images.batch(self.batch_size, drop_remainder=True).take(len(self))
+        return images.prefetch(tf.data.AUTOTUNE)
+
+    def _image(self, encoded, index, epoch):
+        """Decode, cut, resize, mirror, normalise."""
+        import tensorflow as tf
+
+        image = tf.io.decode_image(encoded, 3, expand_animations=False)
+        shape = tf.shape(image)
+        seed = tf.stack([tf.cast(self.seed + epoch, tf.int64), index])
+        if self.training:
+            first, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+                shape,
+                tf.zeros((1, 0, 4)),
+                seed,
+                area_range=(0.08, 1.0),
+                use_image_if_no_bounding_boxes=True,
+            )
+            image = tf.slice(image, first, extent)
+            image = tf.image.resize(image, (self.size, self.size))
+            image = tf.image.stateless_random_flip_left_right(image, seed + 1)
+        else:
+            side = tf.reduce_min(shape[:2]) * 7 // 8
+            image = tf.image.resize_with_crop_or_pad(image, side, side)
+            image = tf.image.resize(image, (self.size, self.size))
+        mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+        return tf.ensure_shape((image - mean) / std, (self.size, self.size, 3))

@@ -1,0 +1,274 @@
+"""One training on several devices and processes, from its settings to a run folder."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import keras
+
+from keras_ssc import applications, datasets
+from keras_ssc.datasets.parts import PartOfBatches
+from keras_ssc.datasets.tfds_stream import TfdsStream
+from keras_ssc.training.devices import data_parallel, join, synchronized
+from keras_ssc.training.optimizer import CoupledSGD
+from keras_ssc.training.recipe import drop_at_half_and_three_quarters
+from keras_ssc.training.record import save
+from keras_ssc.training.run_folder import RunFolderError, read_csv, write_csv
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What makes a distributed training.
+
+    Args:
+        model: str, a builder of `keras_ssc.applications`.
+        sparsity: float in [0, 1), of the network.
+        dataset: str, a name of `keras_ssc.datasets`, or of tensorflow-datasets, then streamed.
+        data_dir: folder of tensorflow-datasets.
+        test_split: str, of a streamed set.
+        image_size: int, height and width of a streamed set's images.
+        epochs: int.
+        batch_size: int, images of all devices for one update of the weights.
+        learning_rate: float, x0.1 at 50 % and at 75 % of the updates.
+        momentum, l2: floats, of `CoupledSGD`.
+        seed: int.
+        limit: int, use only so many training and test images of a set in memory; None: all.
+        devices: int, of one process; None: all.
+        address, processes, process: see `devices.join`; one process needs no address.
+        accumulate: int, gradients of so many pieces of a batch are added before an update.
+        bf16: bool, compute in bfloat16, keep weights in float32.
+        execution: as for `SSCConv2D`.
+
+    Raises:
+        ValueError: a setting is out of range or can't go with another; the message names it.
+
+    Example:
+
+    >>> Job(model="ResNet50", dataset="imagenet2012", image_size=224, batch_size=1024).processes
+    1
+    """
+
+    model: str = "ResNet20"
+    sparsity: float = 0.9
+    dataset: str = "digits"
+    data_dir: str | None = None
+    test_split: str = "validation"
+    image_size: int = 224
+    epochs: int = 6
+    batch_size: int = 64
+    learning_rate: float = 0.02
+    momentum: float = 0.9
+    l2: float = 1e-4
+    seed: int = 0
+    limit: int | None = None
+    devices: int | None = None
+    address: str | None = None
+    processes: int = 1
+    process: int = 0
+    accumulate: int = 1
+    bf16: bool = False
+    execution: str = "auto"
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "accumulate", "processes", "image_size"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {value!r}")
+        if self.model not in applications.__all__:
+            raise ValueError(
+                f"`model` must be one of {applications.__all__}. Received: {self.model!r}"
+            )
+        if self.accumulate > 1 and keras.backend.backend() == "tensorflow" and self.devices != 1:
+            raise ValueError(
+                "`accumulate` > 1 needs KERAS_BACKEND=jax or devices=1: Keras's accumulation does "
+                f"not run under MirroredStrategy. Received: accumulate={self.accumulate}"
+            )
+        if self.processes > 1 and self.devices is not None:
+            raise ValueError(
+                "`devices` can't be chosen with several processes: all are used. "
+                f"Received: devices={self.devices}, processes={self.processes}"
+            )
+
+    def build(self, input_shape, classes):
+        """Return the network, not compiled."""
+        return getattr(applications, self.model)(
+            input_shape=input_shape,
+            classes=classes,
+            sparsity=self.sparsity,
+            execution=self.execution,
+            dtype="mixed_bfloat16" if self.bf16 else None,
+        )
+
+    @property
+    def streamed(self):
+        """Whether the images are read from disk while training."""
+        return self.dataset not in datasets.names()
+
+
+class LostProcess(RuntimeError):
+    """Another process of this training is gone; what was done since the last epoch is lost.
+
+    Example:
+
+    >>> raise LostProcess("a process of this training is gone")
+    Traceback (most recent call last):
+    keras_ssc.training.distributed.LostProcess: a process of this training is gone
+    """
+
+
+def train_distributed(job, run_dir=None, build=None, callbacks=()):
+    """Train on the devices of this machine, or of several processes, epoch by epoch.
+
+    After each epoch process 0 writes last.keras and metrics.csv into the folder, which all
+    processes must see. The same call goes on from there, also with another number of devices or
+    processes; sets in memory then give the same curve, up to rounding.
+
+    Args:
+        job: `Job`, the same in every process but for `process`.
+        run_dir: folder; None: a dry run, two updates from the start and nothing written.
+        build: function (input_shape, classes) -> Keras model, in place of `job.model`.
+        callbacks: list of Keras callbacks.
+
+    Returns:
+        (model, list of dicts): the rows of metrics.csv.
+
+    Raises:
+        ValueError: the batch can't be divided, or a setting can't be used here.
+        RunFolderError: last.keras can't be read.
+        LostProcess: another process died.
+
+    Example:
+
+        train_distributed(Job(dataset="digits", devices=4), "runs/four")
+
+    Reference: Goyal et al., "Accurate, Large Minibatch SGD".
+    """
+    if job.processes > 1:
+        join(job.address, job.processes, job.process)
+    strategy = data_parallel(job.devices)
+    count = _device_count(strategy)
+    if job.batch_size % (count * job.accumulate):
+        raise ValueError(
+            f"`batch_size` must be a multiple of {count} devices x {job.accumulate} pieces. "
+            f"Received: batch_size={job.batch_size}"
+        )
+    keras.utils.set_random_seed(job.seed)
+    train, test, classes, shape = _data(job)
+    folder = None if run_dir is None else Path(run_dir)
+    try:
+        with strategy.scope():
+            model = _restored(folder)
+            if model is None:
+                model = (build or job.build)(shape, classes)
+                model = synchronized(model) if count > 1 else model
+                _compile(job, model, len(train))
+            return model, _run(job, model, train, test, folder, callbacks)
+    except Exception as error:
+        if job.processes > 1 and _says_that_another_is_gone(error):
+            raise LostProcess(
+                "a process of this training is gone, so this one ends too. Start all of them "
+                f"again, or fewer: they go on after the last whole epoch ({error})"
+            ) from error
+        raise
+
+
+def _says_that_another_is_gone(error):
+    """Whether an error comes from between the processes; JAX has no type of its own for these."""
+    words = ("Gloo", "NCCL", "coordination service", "Connection reset", "Connection closed")
+    return any(word in str(error) for word in words)
+
+
+def _run(job, model, train, test, folder, callbacks):
+    """All epochs that are left, or two updates."""
+    if folder is None:
+        steps = min(2 * job.accumulate, len(train))
+        model.fit(train.epoch(0), steps_per_epoch=steps, shuffle=False, verbose=0)
+        return []
+    if job.process == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+    iterations = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+    done = iterations * job.accumulate // len(train)
+    rows = read_csv(folder / "metrics.csv")[:done]
+    for epoch in range(done, job.epochs):
+        fitted = model.fit(
+            train.epoch(epoch),
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            callbacks=list(callbacks),
+            shuffle=False,
+            verbose=0,
+        )
+        row = {"epoch": epoch + 1} | {name: each[0] for name, each in fitted.history.items()}
+        tested = model.evaluate(test.epoch(0), verbose=0, return_dict=True)
+        rows.append(row | {f"val_{name}": value for name, value in tested.items()})
+        _save(model, folder, job.process)
+        if job.process == 0:
+            write_csv(folder / "metrics.csv", rows)
+            print(", ".join(f"{name} {value:.6g}" for name, value in rows[-1].items()), flush=True)
+    return rows
+
+
+def _save(model, folder, process):
+    """Write last.keras. Saving makes variables, which on JAX all processes must do together."""
+    if process == 0:
+        return save(model, folder / "last.keras")
+    with tempfile.TemporaryDirectory() as place:
+        model.save(Path(place) / "thrown_away.keras")
+
+
+def _device_count(strategy):
+    """How many devices share a batch."""
+    if keras.backend.backend() == "jax":
+        return len(strategy.device_mesh.devices.ravel())
+    return strategy.num_replicas_in_sync
+
+
+def _data(job):
+    """(training, test, classes, image shape) of this process."""
+    part = {"processes": job.processes, "process": job.process}
+    if job.streamed:
+        common = {"size": job.image_size, "batch_size": job.batch_size, "seed": job.seed, **part}
+        train = TfdsStream(
+            job.dataset, job.data_dir, "train", accumulate=job.accumulate, training=True, **common
+        )
+        test = TfdsStream(job.dataset, job.data_dir, job.test_split, **common)
+        return train, test, train.classes, (job.image_size, job.image_size, 3)
+    data = datasets.load(job.dataset, job.data_dir)
+    common = {"mean": data.mean, "std": data.std, "classes": data.classes}
+    options = {"augment": True, "flip": data.flip, "shuffle": True, "seed": job.seed}
+    cut, size = slice(job.limit), job.batch_size
+    train = datasets.Batches(data.x_train[cut], data.y_train[cut], size, **options, **common)
+    test = datasets.Batches(data.x_test[cut], data.y_test[cut], size, **common)
+    train = PartOfBatches(train, accumulate=job.accumulate, **part)
+    return train, PartOfBatches(test, fill=True, **part), data.classes, data.x_train.shape[1:]
+
+
+def _compile(job, model, steps):
+    """Give a new network the recipe."""
+    updates = job.epochs * steps // job.accumulate
+    model.compile(
+        CoupledSGD(
+            drop_at_half_and_three_quarters(job.learning_rate, updates),
+            momentum=job.momentum,
+            l2=job.l2,
+            gradient_accumulation_steps=job.accumulate if job.accumulate > 1 else None,
+        ),
+        "sparse_categorical_crossentropy",
+        metrics=[],
+        weighted_metrics=["accuracy"],
+    )
+    return model
+
+
+def _restored(folder):
+    """The model and optimizer of last.keras, None where there is none."""
+    path = None if folder is None else folder / "last.keras"
+    if path is None or not path.exists():
+        return None
+    try:
+        return keras.models.load_model(path)
+    except Exception as error:
+        raise RunFolderError(
+            f"{str(path)!r} can't be read; it may be truncated or foreign ({error}). Choose "
+            "another --run-dir."
+        ) from error
