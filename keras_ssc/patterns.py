@@ -8,6 +8,8 @@ import numpy as np
 SHIFTS = ("cyclic", "block")
 PARITIES = ("halves", "alternate")
 EVEN, ODD = 0, 1
+# Places in the dense kernel are computed in int32.
+MOST_ENTRIES = 2**31 - 1
 
 
 def _integer(name, value, minimum):
@@ -113,6 +115,12 @@ class SSCPattern:
         self._check_ranges()
 
     def _check_ranges(self):
+        if self.dense_weight_count > MOST_ENTRIES:
+            raise ValueError(
+                "`filters`, `kernel_size` and `in_channels` must make a kernel of fewer than 2^31 "
+                f"entries. Received: filters={self.filters}, kernel_size={self.kernel_size}, "
+                f"in_channels={self.in_channels}"
+            )
         if self.g == 0 and self.p == 0:
             raise ValueError(
                 "`g` and `p` must not both be 0: no weight would be left. Received: g=0, p=0"
@@ -166,7 +174,8 @@ class SSCPattern:
         n = np.arange(self.filters)
         if self.shift == "block":
             return _frozen(n * self.q // self.filters)
-        return _frozen(n % self.q + self.set_offset * (n // self.q))
+        # Whole turns around the channels change nothing, but would overflow.
+        return _frozen(n % self.q + self.set_offset % self.in_channels * (n // self.q))
 
     @cached_property
     def parities(self):
