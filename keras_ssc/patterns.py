@@ -21,7 +21,8 @@ def _integer(name, value, minimum):
     return int(value)
 
 
-def _choice(name, value, choices):
+def one_of(name, value, choices):
+    """Return `value` if it is one of the words `choices`."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
     return value
@@ -106,8 +107,8 @@ class SSCPattern:
         put("g", _integer("g", self.g, 0))
         put("p", _integer("p", self.p, 0))
         put("set_offset", _integer("set_offset", self.set_offset, 0))
-        _choice("shift", self.shift, SHIFTS)
-        _choice("parity", self.parity, PARITIES)
+        one_of("shift", self.shift, SHIFTS)
+        one_of("parity", self.parity, PARITIES)
         if not isinstance(self.dense_taps, bool):
             raise TypeError(
                 f"`dense_taps` must be True or False. Received: dense_taps={self.dense_taps!r}"
@@ -117,8 +118,8 @@ class SSCPattern:
     def _check_ranges(self):
         if self.dense_weight_count > MOST_ENTRIES:
             raise ValueError(
-                "`filters`, `kernel_size` and `in_channels` must make a kernel of fewer than 2^31 "
-                f"entries. Received: filters={self.filters}, kernel_size={self.kernel_size}, "
+                "`filters`, `kernel_size` and `in_channels` (which `g` and `p` ask for) must make a "
+                f"kernel of fewer than 2^31 entries. Received: filters={self.filters}, kernel_size={self.kernel_size}, "
                 f"in_channels={self.in_channels}"
             )
         if self.g == 0 and self.p == 0:

@@ -20,12 +20,12 @@ OUTCOMES = collections.defaultdict(collections.Counter)
 FINDINGS = {}
 
 HOSTILE = [
-    None, True, False, np.True_, -1, 0, 1, 2, 7, 2**31, 2**63, 10**30, -(10**30), 0.0, -0.5, 0.5, 1.0,
-    2.0, 2.5, 1e-300, 1e300, float("nan"), float("inf"), float("-inf"), 1j, np.int64(2), np.uint8(3),
-    np.int8(-2), np.float32(0.5), np.float64("nan"), np.array(2), np.array([2, 2]), np.array([]),
-    np.zeros((2, 2)), "", "2", "0.9", "same", "nonsense", "\x00", "é" * 300, b"same", [], [1],
-    [2, 2], (1, 2, 3), (None, None), (2, "2"), [[2, 2]], {}, {"a": 1}, {1, 2}, object(), object,
-    len, lambda x: x, range(2), Ellipsis, NotImplemented, keras.layers.ReLU,
+    None, True, False, np.True_, -1, 0, 1, 2, 7, 2**31, 2**63, 10**30, -(10**30), 0.0, -0.5, 0.5,
+    1.0, 2.0, 2.5, 1e-300, 1e300, float("nan"), float("inf"), float("-inf"), 1j, np.int64(2),
+    np.uint8(3), np.int8(-2), np.float32(0.5), np.float64("nan"), np.array(2), np.array([2, 2]),
+    np.array([]), np.zeros((2, 2)), "", "2", "0.9", "same", "nonsense", "\x00", "é" * 300, b"same",
+    [], [1], [2, 2], (1, 2, 3), (None, None), (2, "2"), [[2, 2]], {}, {"a": 1}, {1, 2}, object(),
+    object, len, lambda x: x, range(2), Ellipsis, NotImplemented, keras.layers.ReLU,
 ]  # fmt: skip
 
 

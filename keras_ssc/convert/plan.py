@@ -7,6 +7,7 @@ import keras
 from keras_ssc.convert.choose import choose_together
 from keras_ssc.convert.graph import check_graph
 from keras_ssc.convert.which import conv_shape, layers_with_reasons
+from keras_ssc.layers.arguments import boolean
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
 from keras_ssc.sparsity import fraction
 from keras_ssc.summary import summary
@@ -120,6 +121,7 @@ def conversion_plan(
     (0.906, 0.866)
     """
     sparsity = fraction("sparsity", sparsity)
+    boolean("dense", dense)
     for name, value, choices in (("shift", shift, SHIFTS), ("parity", parity, PARITIES)):
         if value not in choices:
             raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")

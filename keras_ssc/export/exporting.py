@@ -1,6 +1,7 @@
 """Write a model for another runtime, read it back there, compare, and only then keep the file."""
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from keras_ssc.export import keras_file, litert, onnx, openvino, tf_saved_model
 from keras_ssc.export.files import beside, size
 from keras_ssc.export.twin import ends
+from keras_ssc.layers.arguments import boolean
 
 FORMATS = {
     "tf_saved_model": tf_saved_model,
@@ -82,6 +84,9 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
     ('small.keras', True)
     """
     form = _check_format(format)
+    boolean("overwrite", overwrite)
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`path` must be a str or a path. Received: path={path!r}")
     path = _check_path(path, form.SUFFIX, overwrite)
     _check_model(model)
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not tolerance > 0:

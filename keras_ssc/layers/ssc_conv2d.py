@@ -5,6 +5,7 @@ import keras
 from keras_ssc.execution import EXECUTIONS, choose, convolve, expand_kernel
 from keras_ssc.initializers import live_initializer
 from keras_ssc.layers import arguments as check
+from keras_ssc.layers import images
 from keras_ssc.layers.whole_kernel import matrix_regularizer
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
 from keras_ssc.sparsity import choose_pattern
@@ -113,7 +114,7 @@ class SSCConv2D(keras.layers.Layer):
             data_format = keras.config.image_data_format()
         self.data_format = check.one_of("data_format", data_format, DATA_FORMATS)
         self.dilation_rate = check.pair("dilation_rate", dilation_rate)
-        check.geometry(self.kernel_size, self.strides, self.dilation_rate)
+        images.geometry(self.kernel_size, self.strides, self.dilation_rate)
         self.activation = check.activation("activation", activation)
         self.use_bias = check.boolean("use_bias", use_bias)
         self.kernel_initializer = check.initializer("kernel_initializer", kernel_initializer)
@@ -153,7 +154,7 @@ class SSCConv2D(keras.layers.Layer):
     def build(self, input_shape):
         """Choose the pattern for the input's channels and create the variables."""
         axis = self._channel_axis
-        input_shape = check.image_shape(self.name, input_shape, axis)
+        input_shape = images.image_shape(self.name, input_shape, axis)
         in_channels = input_shape[axis]
         try:
             self._pattern = self._make_pattern(in_channels)
@@ -202,8 +203,8 @@ class SSCConv2D(keras.layers.Layer):
 
     def call(self, inputs, residual=None):
         """Convolve `inputs`; add `residual`, shaped like the output, before the activation."""
-        x = check.images(inputs, self.compute_dtype)
-        check.residual_shape(residual, self.compute_output_shape(tuple(x.shape)))
+        x = images.as_tensor(inputs, self.compute_dtype)
+        images.residual_shape(residual, self.compute_output_shape(tuple(x.shape)))
         if self.data_format == "channels_first":
             x = keras.ops.transpose(x, (0, 2, 3, 1))
             residual = None if residual is None else keras.ops.transpose(residual, (0, 2, 3, 1))
@@ -249,10 +250,10 @@ class SSCConv2D(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         """Return the output shape, None where the input's is None."""
-        input_shape = check.image_shape(self.name, input_shape)
+        input_shape = images.image_shape(self.name, input_shape)
         first = 1 if self.data_format == "channels_last" else 2
         sizes = [
-            check.output_size(input_shape, first + axis, *geometry, self.padding)
+            images.output_size(input_shape, first + axis, *geometry, self.padding)
             for axis, geometry in enumerate(
                 zip(self.kernel_size, self.strides, self.dilation_rate, strict=True)
             )

@@ -68,7 +68,7 @@ def obd_saliencies(model, names, images, from_logits=False, draws=1, seed=0):
         model, images, from_logits, draws, seed: as for `obd`.
         names: list of layer names.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(integer("seed", seed, 0))
     logs = log_probabilities(model.predict(images, verbose=0), from_logits)
     probabilities = np.exp(keras.ops.convert_to_numpy(logs).astype("float64"))
     variables = [prunable_layers(model)[name].kernel for name in names]
