@@ -118,9 +118,9 @@ class SSCPattern:
     def _check_ranges(self):
         if self.dense_weight_count > MOST_ENTRIES:
             raise ValueError(
-                "`filters`, `kernel_size` and `in_channels` (which `g` and `p` ask for) must make a "
-                f"kernel of fewer than 2^31 entries. Received: filters={self.filters}, kernel_size={self.kernel_size}, "
-                f"in_channels={self.in_channels}"
+                "`filters`, `kernel_size` and `in_channels`, which `g` and `p` ask for, must make "
+                f"a kernel of fewer than 2^31 entries. Received: filters={self.filters}, "
+                f"kernel_size={self.kernel_size}, in_channels={self.in_channels}"
             )
         if self.g == 0 and self.p == 0:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Every public function and class, one argument wrong at a time: refused by name, or truly legal."""
+"""Every public function and class with a wrong argument: refused by name, or truly legal."""
 
 import functools
 import inspect
@@ -140,10 +140,11 @@ CASES = {
          "parity": RULES["parity"], "distribution": among("uniform", "per_filter")},
     ),
     "SoftOrthogonality": (
-        keras_ssc.regularizers.SoftOrthogonality, {"factor": 0.1}, {"factor": between(0, 1e308)},
+        keras_ssc.regularizers.SoftOrthogonality, {"factor": 0.1}, {"factor": between(0, 1e38)},
     ),
     "DoubleSoftOrthogonality": (
-        keras_ssc.regularizers.DoubleSoftOrthogonality, {"factor": 1}, {"factor": between(0, 1e308)},
+        keras_ssc.regularizers.DoubleSoftOrthogonality, {"factor": 1},
+        {"factor": between(0, 1e38)},
     ),
     "FilterCorrelation": (correlations, {"layers": None}, {"layers": names}),
     "BatchNormalization": (
@@ -168,7 +169,8 @@ CASES = {
     "export": (
         keras_ssc.export,
         {"model": sparse, "path": "nowhere/model.keras", "format": "keras"},
-        {"model": never, "path": never, "format": never, "overwrite": truth, "tolerance": between(0, math.inf)},
+        {"model": never, "path": never, "format": never, "overwrite": truth,
+         "tolerance": between(0, math.inf)},
     ),
     "uniform_counts": (pruning.uniform_counts, {"model": model, "sparsity": 0.5}, KEEP),
     "erk_counts": (pruning.erk_counts, {"model": model, "sparsity": 0.5}, KEEP),
@@ -185,7 +187,8 @@ CASES = {
         KEEP | {"scope": among("global", "layer")},
     ),
     "synflow": (
-        pruning.synflow, {"model": model, "sparsity": 0.5, "rounds": 2}, KEEP | {"rounds": whole(1)},
+        pruning.synflow, {"model": model, "sparsity": 0.5, "rounds": 2},
+        KEEP | {"rounds": whole(1)},
     ),
     "apply_masks": (
         pruning.apply_masks, {"model": model, "masks": {}},
@@ -207,7 +210,7 @@ CASES = {
         {"model": never, "kept": lambda value: value == {}},
     ),
     "slimming": (
-        pruning.slimming, {"model": model}, {"model": never, "strength": between(0, 1e308)},
+        pruning.slimming, {"model": model}, {"model": never, "strength": between(0, 1e38)},
     ),
     "slim": (
         pruning.slim, {"model": model, "fraction": 0.5},
@@ -227,11 +230,12 @@ CASES = {
     "SET": (pruning.SET, {}, REWIRING | {"drop_fraction": SPARSITY}),
     "DSR": (
         pruning.DSR, {},
-        REWIRING | {"threshold": between(0, 1e308), "target_fraction": SPARSITY, "slow_down": names},
+        REWIRING | {"threshold": between(0, 1e38), "target_fraction": SPARSITY,
+                    "slow_down": names},
     ),
     "DeepR": (
         pruning.DeepR, {},
-        REWIRING | {"l1": between(0, 1e308), "temperatures": never, "cooling": never},
+        REWIRING | {"l1": between(0, 1e38), "temperatures": never, "cooling": never},
     ),
     "RigL": (
         pruning.RigL, {"data": (np.zeros((2, 6, 6, 3)), np.zeros(2))},
@@ -257,6 +261,8 @@ def test_a_wrong_argument_is_refused_by_name(case, data):
         key: one() if hasattr(one, "cache_info") else one
         for key, one in legal.items()
     } | {name: value}  # fmt: skip
+    if callable(value) and name == "keep":
+        return  # a function of one's own
     if name == "keep":
         arguments.pop("sparsity", None)
     if name not in inspect.signature(function).parameters and name in NETWORK:
@@ -267,6 +273,7 @@ def test_a_wrong_argument_is_refused_by_name(case, data):
         count("functions", "legal")
     else:
         clashes = {"sparsity", "keep"} if name in ("sparsity", "keep") else set()
+        clashes |= {"sparsity"} if case == "choose_pattern" else set()
         # A legal value of `tolerance` or `overwrite`: the path is what is wrong then.
         clashes |= {"path"} if case == "export" and rules[name](value) else set()
         refused("functions", error, {name, *clashes}, (case, name, value))

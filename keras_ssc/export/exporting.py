@@ -85,14 +85,14 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
     """
     form = _check_format(format)
     boolean("overwrite", overwrite)
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"`path` must be a str or a path. Received: path={path!r}")
-    path = _check_path(path, form.SUFFIX, overwrite)
-    _check_model(model)
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not tolerance > 0:
         raise ValueError(
             f"`tolerance` must be a positive number. Received: tolerance={tolerance!r}"
         )
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`path` must be a str or a path. Received: path={path!r}")
+    path = _check_path(path, form.SUFFIX, overwrite)
+    _check_model(model)
     _check_packages(format, form.PACKAGES)
     inputs = _random_inputs(model)
     expected = model(keras.tree.pack_sequence_as(ends(model)[0], inputs), training=False)

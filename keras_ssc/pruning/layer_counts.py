@@ -111,8 +111,8 @@ def smart_ratio_counts(model, sparsity=None, *, keep=None, dense=(), vgg=False):
     left = keep - sum(shares.values())
     if left < 0:
         raise ValueError(
-            "`sparsity` or `keep` leaves too little: the smart ratio keeps 30 % of the Dense layers, "
-            f"{round(sum(shares.values()))} weights. Received: {keep} that may stay"
+            "`sparsity` or `keep` leaves too little: the smart ratio keeps 30 % of the Dense "
+            f"layers, {round(sum(shares.values()))} weights. Received: {keep} that may stay"
         )
     wanted = {}
     for index, name in enumerate(layers, start=1):
