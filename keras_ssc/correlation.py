@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from keras_ssc.arguments import names
 from keras_ssc.layers import SSCConv2D
-from keras_ssc.layers.arguments import names
 from keras_ssc.summary import flat_layers
 
 

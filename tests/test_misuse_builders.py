@@ -1,6 +1,5 @@
 """Every builder of keras_ssc.applications at its limits: a network comes out, or a clear word."""
 
-
 import keras
 import numpy as np
 import pytest

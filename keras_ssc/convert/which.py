@@ -2,9 +2,9 @@
 
 import keras
 
+from keras_ssc.arguments import names
 from keras_ssc.convert.graph import graph_layers
 from keras_ssc.layers import SSCConv2D
-from keras_ssc.layers.arguments import names
 
 
 def layers_with_reasons(model, keep, dense):

@@ -71,8 +71,13 @@ def _of_classes(train):
 
 def _annotated(val):
     """(file, class) in the order of the annotations: name, class and box, with tabs between."""
-    lines = (val / "val_annotations.txt").read_text().splitlines()
-    return [(val / "images" / name, wnid) for name, wnid, *_ in map(str.split, lines)]
+    found = []
+    for line in (val / "val_annotations.txt").read_text().splitlines():
+        name, wnid, *_ = [*line.split(), "", ""]
+        if not wnid or Path(name).name != name:
+            raise ValueError(f"val_annotations.txt must name images and classes. Found: {line!r}")
+        found.append((val / "images" / name, wnid))
+    return found
 
 
 def _of_npz(folder, split):
@@ -91,20 +96,49 @@ def _packed(folder):
             "`images` must be the folder tiny-imagenet-200 with its wnids.txt, or hold one .npz "
             f"file. Received: {str(folder)!r}"
         )
-    with np.load(files[0], allow_pickle=False) as arrays:
-        return dict(arrays)
+    try:
+        with np.load(files[0], allow_pickle=False) as arrays:
+            packed = dict(arrays)
+        packed["wnids"] = packed["wnids"].astype(str)
+        for split in ("train", "val"):
+            _check_split(packed, split)
+    except Exception as error:
+        raise ValueError(
+            f"{str(files[0])!r} can't be read as images: {type(error).__name__}: {error}"
+        ) from error
+    return packed
+
+
+def _check_split(packed, split):
+    """Refuse labels without a class, and ends that are not in order or not of this array."""
+    labels, ends = packed[f"{split}_labels"], packed[f"{split}_offsets"]
+    if len(ends) != len(labels) + 1:
+        raise ValueError(f"{split}_offsets must be one more than {split}_labels")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(packed["wnids"]):
+        raise ValueError(f"{split}_labels must be in 0 ... {len(packed['wnids']) - 1}")
+    if ends[0] < 0 or ends[-1] > len(packed[f"{split}_jpeg"]) or (np.diff(ends) < 0).any():
+        raise ValueError(f"{split}_offsets must rise, inside of {split}_jpeg")
+
+
+def read_image(file, size):
+    """Return the pixels of an image file, uint8 (height, width, 3).
+
+    Args:
+        file: path, or binary file.
+        size: (width, height) that it must have; another is refused before it is unpacked.
+    """
+    from PIL import Image
+
+    with Image.open(file) as image:
+        if image.size != size:
+            raise ValueError(f"it must be {size[0]} x {size[1]} pixels. Received: {image.size}")
+        return np.asarray(image.convert("RGB"))
 
 
 def _checked(image, key):
     """The bytes of a whole 64 x 64 image."""
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(image)) as opened:
-            opened.load()
-            size = opened.size
-    except OSError as error:
+        read_image(io.BytesIO(image), (SIDE, SIDE))
+    except Exception as error:  # a damaged image fails in many ways
         raise ValueError(f"{key!r} can't be read as an image: {error}") from error
-    if size != (SIDE, SIDE):
-        raise ValueError(f"{key!r} must be {SIDE} x {SIDE} pixels. Received: {size}")
     return image

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_ssc.layers.arguments import integer
+from keras_ssc.arguments import integer
 
 # Rows or columns that a kernel or a stride may span.
 FURTHEST = 2**15 - 1

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_ssc.arguments import boolean, integer, one_of, pair
 from keras_ssc.execution import EXECUTIONS, choose, convolve, expand_kernel
 from keras_ssc.initializers import live_initializer
 from keras_ssc.layers import arguments as check
@@ -105,18 +106,18 @@ class SSCConv2D(keras.layers.Layer):
     ):
         activity_regularizer = check.regularizer("activity_regularizer", activity_regularizer)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        check.one_of("dtype", self.compute_dtype, check.FLOATS)
-        self.filters = check.integer("filters", filters, 1)
-        self.kernel_size = check.pair("kernel_size", kernel_size)
-        self.strides = check.pair("strides", strides)
-        self.padding = check.one_of("padding", padding, ("valid", "same"))
+        one_of("dtype", self.compute_dtype, check.FLOATS)
+        self.filters = integer("filters", filters, 1)
+        self.kernel_size = pair("kernel_size", kernel_size)
+        self.strides = pair("strides", strides)
+        self.padding = one_of("padding", padding, ("valid", "same"))
         if data_format is None:
             data_format = keras.config.image_data_format()
-        self.data_format = check.one_of("data_format", data_format, DATA_FORMATS)
-        self.dilation_rate = check.pair("dilation_rate", dilation_rate)
+        self.data_format = one_of("data_format", data_format, DATA_FORMATS)
+        self.dilation_rate = pair("dilation_rate", dilation_rate)
         images.geometry(self.kernel_size, self.strides, self.dilation_rate)
         self.activation = check.activation("activation", activation)
-        self.use_bias = check.boolean("use_bias", use_bias)
+        self.use_bias = boolean("use_bias", use_bias)
         self.kernel_initializer = check.initializer("kernel_initializer", kernel_initializer)
         self.bias_initializer = check.initializer("bias_initializer", bias_initializer)
         self.kernel_regularizer = check.regularizer("kernel_regularizer", kernel_regularizer)
@@ -124,11 +125,11 @@ class SSCConv2D(keras.layers.Layer):
         self.kernel_constraint = check.constraint("kernel_constraint", kernel_constraint)
         self.bias_constraint = check.constraint("bias_constraint", bias_constraint)
         self.g, self.p, self.sparsity = check.pattern_choice(g, p, sparsity)
-        self.shift = check.one_of("shift", shift, SHIFTS)
-        self.parity = check.one_of("parity", parity, PARITIES)
-        self.dense_taps = check.boolean("dense_taps", dense_taps)
-        self.set_offset = check.integer("set_offset", set_offset, 0)
-        self.execution = check.one_of("execution", execution, EXECUTIONS)
+        self.shift = one_of("shift", shift, SHIFTS)
+        self.parity = one_of("parity", parity, PARITIES)
+        self.dense_taps = boolean("dense_taps", dense_taps)
+        self.set_offset = integer("set_offset", set_offset, 0)
+        self.execution = one_of("execution", execution, EXECUTIONS)
         self._pattern = None
         self._matrices = []
         self.bias = None

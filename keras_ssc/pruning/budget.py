@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ssc.layers.arguments import names as list_of_names
+from keras_ssc.arguments import names as list_of_names
 from keras_ssc.pruning.masks import prunable_layers
 from keras_ssc.sparsity import fraction
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_ssc.layers.arguments import number, numbers
+from keras_ssc.arguments import number, numbers
 from keras_ssc.pruning.masks import kernels, read_masks
 from keras_ssc.pruning.rewiring import Rewiring, grow_at_random
 from keras_ssc.sparsity import fraction

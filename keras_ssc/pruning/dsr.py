@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from keras_ssc.layers.arguments import number, numbers
+from keras_ssc.arguments import number, numbers
 from keras_ssc.pruning.budget import share_counts
 from keras_ssc.pruning.rewiring import Rewiring, grow_at_random
 from keras_ssc.sparsity import fraction

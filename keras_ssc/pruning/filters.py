@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from keras_ssc.arguments import dictionary
 from keras_ssc.convert.graph import copy_graph
-from keras_ssc.layers.arguments import dictionary
 from keras_ssc.pruning.channels import follow_channels
 
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_ssc.layers.arguments import boolean
+from keras_ssc.arguments import boolean
 from keras_ssc.pruning.budget import share_counts, weights_to_keep
 from keras_ssc.pruning.masks import prunable_layers
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ssc.layers.arguments import number
+from keras_ssc.arguments import number
 from keras_ssc.pruning.budget import keep_largest, weights_to_keep
 from keras_ssc.pruning.masks import apply_masks, kernels
 

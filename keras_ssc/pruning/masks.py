@@ -6,9 +6,9 @@ Masks are a dict, layer name -> bool array shaped like the layer's kernel.
 import keras
 import numpy as np
 
+from keras_ssc.arguments import boolean, dictionary
 from keras_ssc.convert.graph import check_graph, copy_graph
 from keras_ssc.layers import InterspaceConv2D, MaskedConv2D, MaskedDense, MaskedDepthwiseConv2D
-from keras_ssc.layers.arguments import boolean, dictionary
 from keras_ssc.summary import flat_layers
 
 _MASKED = {

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_ssc.layers.arguments import integer
+from keras_ssc.arguments import integer
 from keras_ssc.pruning.budget import keep_largest, weights_to_keep
 from keras_ssc.pruning.differentiate import function_of_weights, gradients
 from keras_ssc.pruning.log_probabilities import log_probabilities

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ssc.layers.arguments import integer
+from keras_ssc.arguments import integer
 from keras_ssc.pruning.budget import keep_largest_per_layer
 from keras_ssc.pruning.layer_counts import erk_counts, smart_ratio_counts, uniform_counts
 from keras_ssc.pruning.masks import prunable_layers

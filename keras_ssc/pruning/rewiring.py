@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 
-from keras_ssc.layers.arguments import integer, number
+from keras_ssc.arguments import integer, number
 from keras_ssc.pruning.masks import kernels, masked_layers, read_masks, set_masks
 from keras_ssc.pruning.slots import clear_slots
 

@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 
-from keras_ssc.layers.arguments import boolean, integer
+from keras_ssc.arguments import boolean, integer
 from keras_ssc.pruning.budget import keep_largest_per_layer
 from keras_ssc.pruning.differentiate import function_of_weights, gradients
 from keras_ssc.pruning.masks import masked_layers

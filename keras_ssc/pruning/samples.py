@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_ssc.layers.arguments import integer
+from keras_ssc.arguments import integer
 
 
 def samples_per_class(images, labels, count, seed=0):

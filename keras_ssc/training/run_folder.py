@@ -77,9 +77,12 @@ def read_csv(path):
     """Return the rows of `write_csv`, numbers as floats and epochs as ints; [] without the file."""
     if not path.exists():
         return []
-    with open(path, newline="") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    return [{**row, "epoch": int(row["epoch"])} for row in rows]
+    try:
+        with open(path, newline="") as file:
+            rows = [{key: float(one) for key, one in row.items()} for row in csv.DictReader(file)]
+        return [{**row, "epoch": int(row["epoch"])} for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
+        raise RunFolderError(f"{str(path)!r} can't be read: {error}") from error
 
 
 def write_settings(folder, settings):
@@ -93,8 +96,8 @@ def check_settings(folder, settings):
     """Refuse to go on with a run that was started with other settings."""
     path = folder / "settings.json"
     try:
-        before = json.loads(path.read_text())["settings"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        before = dict(json.loads(path.read_text())["settings"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunFolderError(
             f"{str(path)!r} can't be read ({error}). Choose another --run-dir."
         ) from error
