@@ -36,15 +36,15 @@ def boolean(name, value):
     return bool(value)
 
 
-def names(name, value):
-    """Return `value` as a list, if it is a collection of strings."""
+def names(name, value, rule="a list of names"):
+    """Return `value` as a list, if it is a collection of strings; `rule` says so in words."""
     found = [None] if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") else value
     try:
         found = list(found)
     except TypeError:  # an array without dimensions
         found = [None]
     if not all(isinstance(one, str) for one in found):
-        raise TypeError(f"`{name}` must be a list of names. Received: {name}={value!r}")
+        raise TypeError(f"`{name}` must be {rule}. Received: {name}={value!r}")
     return found
 
 

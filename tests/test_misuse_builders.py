@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from misuse import budget, count, finding, hostile, refusal, refused
+from misuse import TIMES, budget, count, finding, hostile, refusal, refused
 
 from keras_ssc import applications
 
@@ -16,6 +16,8 @@ every_builder = pytest.mark.parametrize("name", BUILDERS)
 POINTWISE = ("MobileNetV2", "ShuffleNetV2")
 # The shallowest of each kind: quick to build.
 QUICK = ["VGG11", "ResNet20", "ResNet18"]
+# The others are built by hand, with `make fuzz`: that takes minutes.
+BUILT = ["ResNet20"] if TIMES == 1 else BUILDERS
 
 
 def build(name, **arguments):
@@ -38,9 +40,10 @@ def test_sizes_from_1_to_224_give_a_network_or_a_word_about_the_size(name):
             refused("builders, sizes", error, ["input_shape"], (name, size))
     assert fits == list(range(fits[0], 225))  # all from some size on
     count("builders, sizes", "planned")
-    for size in (fits[0], 224):
-        model = build(name, input_shape=(size, size, 3), include_top=size == 224, **small(name))
-        assert all(one is None or one > 0 for one in model.output_shape)
+    if name not in BUILT:
+        return
+    model = build(name, input_shape=(224, 224, 3), include_top=False, **small(name))
+    assert all(one is None or one > 0 for one in model.output_shape)
     x = np.ones((1, fits[0], fits[0], 3), "float32")
     body = build(name, input_shape=(fits[0], fits[0], 3), **small(name))
     assert np.isfinite(keras.ops.convert_to_numpy(body(x))).all()
@@ -66,7 +69,7 @@ def _table_only(name, size):
         _builder.Layers = kept
 
 
-@every_builder
+@pytest.mark.parametrize("name", BUILT)
 def test_classes_from_1_to_21843(name):
     for classes in (1, 21_843):
         model = build(name, classes=classes, input_shape=(32, 32, 3), **small(name))
@@ -82,7 +85,7 @@ ARGUMENTS = [
 CLASHES = {"sparsity": ["g", "p"], "g": ["p", "kernel_size", "in_channels"], "p": ["g"]}
 
 
-@budget(40)
+@budget(15)
 @given(st.sampled_from(QUICK), st.sampled_from(ARGUMENTS), hostile())
 @finding
 def test_wrong_arguments_are_refused_by_name(name, argument, value):

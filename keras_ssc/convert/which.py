@@ -49,7 +49,7 @@ def _kept(layers, keep):
     """{id: note} of the layers that `keep` names."""
     if callable(keep):
         return {id(layer): "kept" for layer in layers if keep(layer)}
-    keep = names("keep", keep)
+    keep = names("keep", keep, "a list of layer names, or a function of a layer")
     unknown = sorted(set(keep) - {layer.name for layer in layers})
     if unknown:
         raise ValueError(

@@ -50,7 +50,7 @@ def read_images(folder, dataset, split, limit=None):
 
 
 def _open(path, size):
-    """The pixels of an image of (width, height) `size`; another is refused before it is unpacked."""
+    """The pixels of an image of (width, height) `size`; another is refused unopened."""
     try:
         return read_image(path, size)
     except Exception as error:  # a damaged image fails in many ways
