@@ -9,7 +9,7 @@ RUN_DIR ?= runs/digits-resnet32
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: train test campaign docs lint format test-jax-only clean
+.PHONY: train test campaign fuzz docs lint format test-jax-only clean
 
 train: $(VENV)/train.stamp
 	$(VENV)/bin/python applications/train.py --model ResNet32 --sparsity 0.9 --dataset digits \
@@ -27,6 +27,13 @@ test: lint
 # What takes too long for every change; prints tables.
 campaign: $(VENV)/all.stamp
 	$(VENV)/bin/python -m pytest -q -s -m campaign
+
+# Misuse: FUZZ times as many cases as in the tests, new ones by SEED; prints outcomes and findings.
+FUZZ ?= 30
+SEED ?= $(shell date +%s)
+fuzz: $(VENV)/all.stamp
+	FUZZ=$(FUZZ) $(VENV)/bin/python -m pytest -q -m fuzz --hypothesis-seed=$(SEED)
+	@echo "Again the same: make fuzz FUZZ=$(FUZZ) SEED=$(SEED)"
 
 # The API reference, from the docstrings: build/docs/index.html.
 docs: $(VENV)/all.stamp

@@ -9,6 +9,7 @@ from keras_ssc.applications._arguments import ARGUMENTS, RETURNS, check_argument
 from keras_ssc.applications._layers import Layers
 from keras_ssc.applications._settings import choose_settings
 from keras_ssc.applications._table import Table
+from keras_ssc.arguments import boolean, integer
 
 
 def builder(*, default_setting=None, **defaults):
@@ -92,6 +93,13 @@ def make_model(
             map.
         default_setting: as for `builder`. All other arguments are told in `_arguments.py`.
     """
+    boolean("include_top", include_top)
+    boolean("sparse_classifier", sparse_classifier)
+    if set_offset != "butterfly" or not isinstance(set_offset, str):
+        integer("set_offset", set_offset, 0)
+    for key, value in (("g", g), ("p", p)):
+        if value is not None:
+            integer(key, value, 0)
     height, width, channels = check_arguments(input_shape, classes, pooling, weights, data_format)
     image_size = (height or 32, width or 32)
     table = Table(image_size, sparse_classifier)

@@ -97,7 +97,8 @@ def _packed(folder):
             f"file. Received: {str(folder)!r}"
         )
     try:
-        with np.load(files[0], allow_pickle=False) as arrays:
+        # Opened here, for np.load forgets to close what it can't read.
+        with open(files[0], "rb") as file, np.load(file, allow_pickle=False) as arrays:
             packed = dict(arrays)
         packed["wnids"] = packed["wnids"].astype(str)
         for split in ("train", "val"):
