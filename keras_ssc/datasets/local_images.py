@@ -49,14 +49,6 @@ def read_images(folder, dataset, split, limit=None):
     )
 
 
-def _open(path, size):
-    """The pixels of an image of (width, height) `size`; another is refused unopened."""
-    try:
-        return read_image(path, size)
-    except Exception as error:  # a damaged image fails in many ways
-        raise ValueError(f"{str(path)!r} can't be read as an image: {error}") from error
-
-
 def read_labels(file, count):
     """The labels of a .npy file: `count` integers from 0."""
     try:
@@ -76,7 +68,7 @@ def _read_sheets(folder, sheets, dataset, split, limit):
     wanted = sheets if limit is None else sheets[: -(-limit // tiles)]
     images = []
     for path in wanted:
-        sheet = _open(path, (_SHEET_COLUMNS * _SIDE, _SHEET_ROWS * _SIDE))
+        sheet = read_image(path, str(path), (_SHEET_COLUMNS * _SIDE, _SHEET_ROWS * _SIDE))
         grid = sheet.reshape(_SHEET_ROWS, _SIDE, _SHEET_COLUMNS, _SIDE, 3)
         images.append(grid.transpose(0, 2, 1, 3, 4).reshape(tiles, _SIDE, _SIDE, 3))
     images = np.concatenate(images)
@@ -105,7 +97,7 @@ def _read_folders(folder, names, limit):
             continue
         files = sorted(path for path in (folder / name).iterdir() if path.suffix in IMAGE_ENDINGS)
         for rank, path in enumerate(files):
-            images.append(_open(path, (_SIDE, _SIDE)))
+            images.append(read_image(path, str(path), (_SIDE, _SIDE)))
             labels.append(label)
             ranks.append(rank)
     if not images:

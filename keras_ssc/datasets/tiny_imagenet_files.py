@@ -121,25 +121,28 @@ def _check_split(packed, split):
         raise ValueError(f"{split}_offsets must rise, inside of {split}_jpeg")
 
 
-def read_image(file, size):
+def read_image(file, name, size):
     """Return the pixels of an image file, uint8 (height, width, 3).
 
     Args:
         file: path, or binary file.
+        name: str, what to call it.
         size: (width, height) that it must have; another is refused before it is unpacked.
     """
     from PIL import Image
 
-    with Image.open(file) as image:
-        if image.size != size:
-            raise ValueError(f"it must be {size[0]} x {size[1]} pixels. Received: {image.size}")
-        return np.asarray(image.convert("RGB"))
+    try:
+        with Image.open(file) as image:
+            found = image.size
+            pixels = np.asarray(image.convert("RGB")) if found == size else None
+    except Exception as error:  # a damaged image fails in many ways
+        raise ValueError(f"{name!r} can't be read as an image: {error}") from error
+    if pixels is None:
+        raise ValueError(f"{name!r} must be {size[0]} x {size[1]} pixels. Received: {found}")
+    return pixels
 
 
 def _checked(image, key):
     """The bytes of a whole 64 x 64 image."""
-    try:
-        read_image(io.BytesIO(image), (SIDE, SIDE))
-    except Exception as error:  # a damaged image fails in many ways
-        raise ValueError(f"{key!r} can't be read as an image: {error}") from error
+    read_image(io.BytesIO(image), key, (SIDE, SIDE))
     return image
