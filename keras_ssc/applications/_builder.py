@@ -10,6 +10,7 @@ from keras_ssc.applications._layers import Layers
 from keras_ssc.applications._settings import choose_settings
 from keras_ssc.applications._table import Table
 from keras_ssc.arguments import boolean, integer
+from keras_ssc.layers.arguments import activation
 
 
 def builder(*, default_setting=None, **defaults):
@@ -35,6 +36,9 @@ def builder(*, default_setting=None, **defaults):
             bound.apply_defaults()
             own = inspect.signature(network).parameters.keys()
             options = {name: bound.kwargs[name] for name in own if name in bound.kwargs}
+            for name, value in options.items():
+                if isinstance(signature.parameters[name].default, bool):
+                    boolean(name, value)
             common = {name: bound.kwargs[name] for name in bound.kwargs.keys() - options.keys()}
             return make_model(functools.partial(network, **options), default_setting, **common)
 
@@ -93,6 +97,9 @@ def make_model(
             map.
         default_setting: as for `builder`. All other arguments are told in `_arguments.py`.
     """
+    activation("classifier_activation", classifier_activation)
+    if input_tensor is not None and not keras.backend.is_keras_tensor(input_tensor):
+        raise TypeError(f"`input_tensor` must be a Keras tensor. Received: {input_tensor!r}")
     boolean("include_top", include_top)
     boolean("sparse_classifier", sparse_classifier)
     if set_offset != "butterfly" or not isinstance(set_offset, str):
