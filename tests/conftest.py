@@ -41,6 +41,20 @@ def real_images(root):
     return folder
 
 
+@pytest.fixture
+def guarded(tmp_path, monkeypatch):
+    """A folder to work in, beside which nothing may appear."""
+    folder = tmp_path / "one" / "two"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    before = sorted(tmp_path.rglob("*"))
+    yield folder
+    assert [path for path in sorted(tmp_path.rglob("*")) if path not in before] == sorted(
+        folder.rglob("*")
+    )
+    assert not list(tmp_path.rglob("executed*"))
+
+
 def pytest_terminal_summary(terminalreporter):
     """Print what `make fuzz` has tried."""
     misuse = sys.modules.get("misuse")
