@@ -19,7 +19,8 @@ def integer(name, value, minimum):
 def number(name, value, minimum):
     """Return `value` as a float of at least `minimum`, within the range of float32."""
     try:
-        real = None if isinstance(value, (bool, str, bytes)) else float(value)
+        refused = isinstance(value, (str, bytes)) or type(value).__name__ in ("bool", "bool_")
+        real = None if refused else float(value)
     except (TypeError, ValueError, OverflowError):
         real = None
     if real is None:
