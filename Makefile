@@ -9,7 +9,7 @@ RUN_DIR ?= runs/digits-resnet32
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: train test campaign faults docs lint format test-jax-only clean
+.PHONY: train test campaign faults fuzz distributed steady docs lint format test-jax-only clean
 
 train: $(VENV)/train.stamp
 	$(VENV)/bin/python applications/train.py --model ResNet32 --sparsity 0.9 --dataset digits \
@@ -31,6 +31,21 @@ campaign: $(VENV)/all.stamp
 # Kills, stops, damages and fills up a real training, and compares its end; takes half an hour.
 faults: $(VENV)/all.stamp
 	$(VENV)/bin/python benchmarks/faults.py
+
+# Misuse: FUZZ times as many cases as in the tests, new ones by SEED; prints outcomes and findings.
+FUZZ ?= 30
+SEED ?= $(shell date +%s)
+fuzz: $(VENV)/all.stamp
+	FUZZ=$(FUZZ) $(VENV)/bin/python -m pytest -q -m fuzz --hypothesis-seed=$(SEED)
+	@echo "Again the same: make fuzz FUZZ=$(FUZZ) SEED=$(SEED)"
+
+# Several devices and processes against one; prints the largest differences.
+distributed: $(VENV)/all.stamp
+	$(VENV)/bin/python -m pytest -q -s -m campaign tests/test_distributed.py
+
+# 2,000 training steps, 10,000 calls: memory and traces, printed.
+steady: $(VENV)/all.stamp
+	$(VENV)/bin/python -m pytest -q -s -m campaign tests/test_steady.py
 
 # The API reference, from the docstrings: build/docs/index.html.
 docs: $(VENV)/all.stamp

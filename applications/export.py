@@ -27,12 +27,11 @@ def main():
     """Load, export, and print what came of it."""
     arguments = parse()
     # Imported here, so that --help and a mistyped flag answer at once.
-    import keras
-
     import keras_ssc
+    from keras_ssc.model_file import read_model
 
     try:
-        model = keras.models.load_model(arguments.model, compile=False)
+        model = read_model(arguments.model, compile=False)
         report = keras_ssc.export(
             model,
             arguments.path,

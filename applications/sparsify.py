@@ -29,16 +29,15 @@ def main():
     """Convert, save, and print what was done."""
     arguments = parse()
     # Imported here, so that --help and a mistyped flag answer at once.
-    import keras
-
     import keras_ssc
+    from keras_ssc.model_file import read_model
     from keras_ssc.new_file import check_new_file, new_file
 
     chosen = {"keep": arguments.keep, "dense": arguments.dense}
     try:
         if arguments.output:
             check_new_file(arguments.output, ".keras", arguments.overwrite)
-        model = keras.models.load_model(arguments.model)
+        model = read_model(arguments.model)
         plan = keras_ssc.conversion_plan(model, arguments.sparsity, **chosen)
         print(plan)
         if not arguments.output:

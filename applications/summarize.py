@@ -26,9 +26,8 @@ def main():
     """Print the table, and write what else was asked for."""
     arguments = parse()
     # Imported here, so that --help and a mistyped flag answer at once.
-    import keras
-
     import keras_ssc
+    from keras_ssc.model_file import read_model
     from keras_ssc.new_file import check_new_file, new_file
 
     outputs = {".csv": arguments.csv, ".png": arguments.picture}
@@ -36,7 +35,7 @@ def main():
         for suffix, path in outputs.items():
             if path:
                 check_new_file(path, suffix, arguments.overwrite)
-        model = keras.models.load_model(arguments.model)
+        model = read_model(arguments.model)
         found = keras_ssc.summary(model)
         print(found)
         if arguments.csv:

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_ssc.arguments import names
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.summary import flat_layers
 
@@ -62,7 +63,8 @@ def layer_correlations(model, layers=None):
         for layer in flat_layers(model)
         if isinstance(layer, (keras.layers.Conv2D, SSCConv2D))
     }
-    unknown = set(layers or ()) - set(found)
+    layers = list(found) if layers is None else names("layers", layers)
+    unknown = set(layers) - set(found)
     if unknown:
         raise ValueError(
             f"`layers` must name convolutions of the model. Unknown: {sorted(unknown)}. "
@@ -72,5 +74,5 @@ def layer_correlations(model, layers=None):
         name: filter_correlation(
             keras.ops.convert_to_numpy(keras.ops.cast(found[name].kernel, "float32"))
         )
-        for name in (found if layers is None else layers)
+        for name in layers
     }

@@ -44,11 +44,12 @@ def live_initializer(initializer, pattern, positions, filters):
     """Return an initializer for one compact matrix (positions, filters) of a pattern.
 
     Args:
-        initializer: a Keras initializer; called on the dense shape (K, K, M, N).
+        initializer: a Keras initializer or None; called on the dense shape (K, K, M, N).
         pattern: SSCPattern.
         positions: int array (positions, 3), one of `pattern.matrices`.
         filters: int array (filters,).
     """
+    initializer = initializer or keras.initializers.GlorotUniform()  # Keras's own for None
     scaling = isinstance(initializer, keras.initializers.VarianceScaling)
     scale = 1 / math.sqrt(pattern.density) if scaling else 1.0
     dense_shape = (*pattern.kernel_size, pattern.in_channels, pattern.filters)

@@ -3,8 +3,10 @@
 import numpy as np
 
 from keras_ssc.distributions import DISTRIBUTIONS, per_filter_candidates, uniform_candidates
+from keras_ssc.patterns import PARITIES, one_of
 from keras_ssc.sparsity import (
     NETWORK_TOLERANCE,
+    LayerShape,
     awkwardness,
     count_network,
     fraction,
@@ -61,13 +63,14 @@ def choose_network(
         name, kept = "sparsity", 1 - fraction("sparsity", sparsity)
     else:
         name, kept = "mac_share", fraction("mac_share", mac_share)
+    if not isinstance(layers, (list, tuple)) or not all(
+        isinstance(layer, LayerShape) for layer in layers
+    ):
+        raise TypeError(f"`layers` must be a list of LayerShape. Received: layers={layers!r}")
     if not any(layer.sparse for layer in layers):
         raise ValueError(f"`layers` must hold a sparse layer. Received: {len(layers)} dense ones")
-    if distribution not in DISTRIBUTIONS:
-        raise ValueError(
-            f"`distribution` must be one of {DISTRIBUTIONS}. "
-            f"Received: distribution={distribution!r}"
-        )
+    one_of("parity", parity, PARITIES)
+    one_of("distribution", distribution, DISTRIBUTIONS)
     pixels = np.array([layer.pixels if name == "mac_share" else 1 for layer in layers], float)
     nearest = []
     for candidates in _candidates([layer for layer in layers if layer.sparse], distribution):

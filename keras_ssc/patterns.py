@@ -5,33 +5,20 @@ from functools import cached_property
 
 import numpy as np
 
+from keras_ssc.arguments import integer, pair
+
 SHIFTS = ("cyclic", "block")
 PARITIES = ("halves", "alternate")
 EVEN, ODD = 0, 1
+# Places in the dense kernel are computed in int32.
+MOST_ENTRIES = 2**31 - 1
 
 
-def _integer(name, value, minimum):
-    """Return `value` as an int, or say which argument is wrong and why."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
-    if value < minimum:
-        raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={value}")
-    return int(value)
-
-
-def _choice(name, value, choices):
+def one_of(name, value, choices):
+    """Return `value` if it is one of the words `choices`."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
     return value
-
-
-def _pair(name, value):
-    """Return (rows, columns) for an integer or a pair of integers."""
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError(f"`{name}` must be an integer or two. Received: {name}={value!r}")
-        return tuple(_integer(name, side, 1) for side in value)
-    return (_integer(name, value, 1),) * 2
 
 
 def _frozen(array):
@@ -98,14 +85,14 @@ class SSCPattern:
         def put(name, value):
             object.__setattr__(self, name, value)
 
-        put("in_channels", _integer("in_channels", self.in_channels, 1))
-        put("filters", _integer("filters", self.filters, 1))
-        put("kernel_size", _pair("kernel_size", self.kernel_size))
-        put("g", _integer("g", self.g, 0))
-        put("p", _integer("p", self.p, 0))
-        put("set_offset", _integer("set_offset", self.set_offset, 0))
-        _choice("shift", self.shift, SHIFTS)
-        _choice("parity", self.parity, PARITIES)
+        put("in_channels", integer("in_channels", self.in_channels, 1))
+        put("filters", integer("filters", self.filters, 1))
+        put("kernel_size", pair("kernel_size", self.kernel_size))
+        put("g", integer("g", self.g, 0))
+        put("p", integer("p", self.p, 0))
+        put("set_offset", integer("set_offset", self.set_offset, 0))
+        one_of("shift", self.shift, SHIFTS)
+        one_of("parity", self.parity, PARITIES)
         if not isinstance(self.dense_taps, bool):
             raise TypeError(
                 f"`dense_taps` must be True or False. Received: dense_taps={self.dense_taps!r}"
@@ -113,6 +100,12 @@ class SSCPattern:
         self._check_ranges()
 
     def _check_ranges(self):
+        if self.dense_weight_count > MOST_ENTRIES:
+            raise ValueError(
+                "`filters`, `kernel_size` and `in_channels`, which `g` and `p` ask for, must make "
+                f"a kernel of fewer than 2^31 entries. Received: filters={self.filters}, "
+                f"kernel_size={self.kernel_size}, in_channels={self.in_channels}"
+            )
         if self.g == 0 and self.p == 0:
             raise ValueError(
                 "`g` and `p` must not both be 0: no weight would be left. Received: g=0, p=0"
@@ -166,7 +159,8 @@ class SSCPattern:
         n = np.arange(self.filters)
         if self.shift == "block":
             return _frozen(n * self.q // self.filters)
-        return _frozen(n % self.q + self.set_offset * (n // self.q))
+        # Whole turns around the channels change nothing, but would overflow.
+        return _frozen(n % self.q + self.set_offset % self.in_channels * (n // self.q))
 
     @cached_property
     def parities(self):
@@ -274,8 +268,8 @@ class SSCPattern:
             output_height: int, rows of the output map.
             output_width: int, columns of the output map.
         """
-        height = _integer("output_height", output_height, 1)
-        width = _integer("output_width", output_width, 1)
+        height = integer("output_height", output_height, 1)
+        width = integer("output_width", output_width, 1)
         return height * width * self.weight_count
 
     def disjoint_sets(self):

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_ssc.layers.arguments import number
+from keras_ssc.arguments import number
 
 
 @keras.saving.register_keras_serializable(package="keras_ssc")

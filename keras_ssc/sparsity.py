@@ -15,6 +15,8 @@ from keras_ssc.patterns import SSCPattern
 LAYER_TOLERANCE = 0.1
 # A network's sparsity may miss its target by 0.3 points.
 NETWORK_TOLERANCE = 0.003
+# Values of g, and of p, that are tried for one layer.
+MOST_STEPS = 2048
 
 
 def fraction(name, value):
@@ -149,7 +151,10 @@ def _layer_candidates(in_channels, kernel_size):
         p = np.arange(1, in_channels + 1)
         p = p[in_channels % p == 0]
         return np.zeros_like(p), p
-    g, p = np.meshgrid(np.arange(1, in_channels + 1), np.arange(in_channels), indexing="ij")
+    steps = np.arange(1, in_channels + 1)
+    if in_channels > MOST_STEPS:  # all pairs would not fit in memory
+        steps = np.unique(np.geomspace(1, in_channels, MOST_STEPS).astype(int))
+    g, p = np.meshgrid(steps, steps - 1, indexing="ij")
     legal = p <= in_channels - in_channels // g
     return g[legal], p[legal]
 

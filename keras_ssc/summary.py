@@ -161,7 +161,8 @@ def summary(model):
         `ModelSummary`: `print` it, or use its `rows` and totals.
 
     Raises:
-        ValueError: the model is not built.
+        TypeError: `model` is no Keras model.
+        ValueError: it is not built.
 
     Example:
 
@@ -171,6 +172,8 @@ def summary(model):
     >>> result.network_sparsity, result.macs, result.rows[0]["bytes"]
     (0.90625, 124416, 13824)
     """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model. Received: {model!r}")
     if not model.built:
         raise ValueError(
             f"`model` must be built. Received: {model.name!r}, which has no weights yet"

@@ -1,6 +1,7 @@
 """Settings and fixtures shared by all tests."""
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # no test opens a window
@@ -38,3 +39,31 @@ def real_images(root):
     if not folder.is_dir():
         pytest.skip(f"no real images: {folder} does not exist")
     return folder
+
+
+@pytest.fixture
+def guarded(tmp_path, monkeypatch):
+    """A folder to work in, beside which nothing may appear."""
+    folder = tmp_path / "one" / "two"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    before = sorted(tmp_path.rglob("*"))
+    yield folder
+    assert [path for path in sorted(tmp_path.rglob("*")) if path not in before] == sorted(
+        folder.rglob("*")
+    )
+    assert not list(tmp_path.rglob("executed*"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what `make fuzz` has tried."""
+    misuse = sys.modules.get("misuse")
+    if misuse is not None and misuse.OUTCOMES and misuse.TIMES > 1:
+        terminalreporter.write_line("\n" + misuse.table())
+
+
+def pytest_sessionfinish(session):
+    """What `make fuzz` has found makes it fail."""
+    misuse = sys.modules.get("misuse")
+    if misuse is not None and misuse.FINDINGS:
+        session.exitstatus = 1

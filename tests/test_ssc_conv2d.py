@@ -209,7 +209,7 @@ BASE = {"filters": 8, "kernel_size": 3}
         ({"padding": "causal"}, ["`padding`", "valid", "same", "'causal'"]),
         ({"data_format": "NHWC"}, ["`data_format`", "channels_last", "'NHWC'"]),
         ({"dilation_rate": 0}, ["`dilation_rate`", "dilation_rate=0"]),
-        ({"strides": 2, "dilation_rate": 2}, ["`strides`", "`dilation_rate`", "strides=2"]),
+        ({"strides": 2, "dilation_rate": 2}, ["`strides`", "`dilation_rate`", "strides=(2, 2)"]),
         ({"g": 4}, ["`g` and `p` go together", "g=4, p=None"]),
         ({"p": 4}, ["`g` and `p` go together", "g=None, p=4"]),
         ({"g": 4, "p": 2, "sparsity": 0.9}, ["`sparsity`", "not both", "g=4, p=2"]),

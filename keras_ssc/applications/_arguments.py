@@ -48,7 +48,11 @@ def check_arguments(input_shape, classes, pooling, weights, data_format):
         weights: None or the path of a file.
         data_format: as for keras.layers.Conv2D.
     """
-    if data_format not in (None, "channels_last", "channels_first"):
+    if not isinstance(data_format, (str, type(None))) or data_format not in (
+        None,
+        "channels_last",
+        "channels_first",
+    ):
         raise ValueError(
             "`data_format` must be 'channels_last' or 'channels_first'. "
             f"Received: data_format={data_format!r}"
@@ -70,8 +74,10 @@ def check_arguments(input_shape, classes, pooling, weights, data_format):
         )
     if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
         raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
-    if pooling not in (None, "avg", "max"):
+    if not isinstance(pooling, (str, type(None))) or pooling not in (None, "avg", "max"):
         raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
+    if not isinstance(weights, (str, os.PathLike, type(None))):
+        raise TypeError(f"`weights` must be None or a path. Received: weights={weights!r}")
     if weights is not None and not os.path.isfile(os.fspath(weights)):
         raise ValueError(
             f"`weights` must be None or an existing file. No such file: weights={str(weights)!r}"

@@ -9,6 +9,8 @@ from keras_ssc.applications._arguments import ARGUMENTS, RETURNS, check_argument
 from keras_ssc.applications._layers import Layers
 from keras_ssc.applications._settings import choose_settings
 from keras_ssc.applications._table import Table
+from keras_ssc.arguments import boolean, integer
+from keras_ssc.layers.arguments import activation
 
 
 def builder(*, default_setting=None, **defaults):
@@ -34,6 +36,9 @@ def builder(*, default_setting=None, **defaults):
             bound.apply_defaults()
             own = inspect.signature(network).parameters.keys()
             options = {name: bound.kwargs[name] for name in own if name in bound.kwargs}
+            for name, value in options.items():
+                if isinstance(signature.parameters[name].default, bool):
+                    boolean(name, value)
             common = {name: bound.kwargs[name] for name in bound.kwargs.keys() - options.keys()}
             return make_model(functools.partial(network, **options), default_setting, **common)
 
@@ -92,6 +97,16 @@ def make_model(
             map.
         default_setting: as for `builder`. All other arguments are told in `_arguments.py`.
     """
+    activation("classifier_activation", classifier_activation)
+    if input_tensor is not None and not keras.backend.is_keras_tensor(input_tensor):
+        raise TypeError(f"`input_tensor` must be a Keras tensor. Received: {input_tensor!r}")
+    boolean("include_top", include_top)
+    boolean("sparse_classifier", sparse_classifier)
+    if set_offset != "butterfly" or not isinstance(set_offset, str):
+        integer("set_offset", set_offset, 0)
+    for key, value in (("g", g), ("p", p)):
+        if value is not None:
+            integer(key, value, 0)
     height, width, channels = check_arguments(input_shape, classes, pooling, weights, data_format)
     image_size = (height or 32, width or 32)
     table = Table(image_size, sparse_classifier)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_ssc.arguments import boolean
 from keras_ssc.convert.graph import copy_graph
 from keras_ssc.convert.plan import conversion_plan
 from keras_ssc.layers import SSCConv2D
@@ -59,6 +60,7 @@ def sparsify(
     >>> [type(layer).__name__ for layer in sparse.layers]
     ['Conv2D', 'SSCConv2D', 'GlobalAveragePooling2D', 'Dense']
     """
+    boolean("from_dense", from_dense)
     options = SSCConv2D(1, 1, g=0, p=1, execution=execution).get_config()  # checks `execution`
     plan = conversion_plan(model, sparsity, keep=keep, dense=dense, shift=shift, parity=parity)
     patterns = {id(one.layer): one.pattern for one in plan.layers if one.pattern}

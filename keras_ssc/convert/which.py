@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_ssc.arguments import names
 from keras_ssc.convert.graph import graph_layers
 from keras_ssc.layers import SSCConv2D
 
@@ -48,11 +49,7 @@ def _kept(layers, keep):
     """{id: note} of the layers that `keep` names."""
     if callable(keep):
         return {id(layer): "kept" for layer in layers if keep(layer)}
-    if isinstance(keep, str) or not all(isinstance(name, str) for name in keep):
-        raise TypeError(
-            "`keep` must be a list of layer names, or a function of a layer. "
-            f"Received: keep={keep!r}"
-        )
+    keep = names("keep", keep, "a list of layer names, or a function of a layer")
     unknown = sorted(set(keep) - {layer.name for layer in layers})
     if unknown:
         raise ValueError(

@@ -8,6 +8,7 @@ from keras_ssc.datasets.cifar_classes import CIFAR10, CIFAR100, CIFAR100_COARSE,
 from keras_ssc.datasets.imagenet_files import prepare_imagenet
 from keras_ssc.datasets.prepared import put_in_place
 from keras_ssc.datasets.tiny_imagenet import prepare_tiny_imagenet
+from keras_ssc.datasets.tiny_imagenet_files import read_image
 
 CLASS_NAMES = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 IMAGE_ENDINGS = (".png", ".webp", ".jpg", ".jpeg", ".bmp")
@@ -47,14 +48,18 @@ def read_images(folder, dataset, split, limit=None):
     )
 
 
-def _open(path):
-    from PIL import Image
-
+def read_labels(file, count):
+    """The labels of a .npy file: `count` integers from 0."""
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise ValueError(f"{str(path)!r} can't be read as an image: {error}") from error
+        labels = np.load(file, allow_pickle=False, mmap_mode="r")  # a huge shape takes no memory
+    except Exception as error:
+        raise ValueError(f"{str(file)!r} can't be read as labels: {error}") from error
+    if labels.shape != (count,) or labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise ValueError(
+            f"{str(file)!r} must hold {count} labels, one for each tile: integers from 0. "
+            f"Received: {labels.dtype} of shape {labels.shape}"
+        )
+    return np.array(labels)
 
 
 def _read_sheets(folder, sheets, dataset, split, limit):
@@ -62,19 +67,17 @@ def _read_sheets(folder, sheets, dataset, split, limit):
     wanted = sheets if limit is None else sheets[: -(-limit // tiles)]
     images = []
     for path in wanted:
-        sheet = _open(path)
-        if sheet.shape != (_SHEET_ROWS * _SIDE, _SHEET_COLUMNS * _SIDE, 3):
-            raise ValueError(f"{str(path)!r} must be 1280 x 800 pixels. Received: {sheet.shape}")
+        sheet = read_image(path, str(path), (_SHEET_COLUMNS * _SIDE, _SHEET_ROWS * _SIDE))
         grid = sheet.reshape(_SHEET_ROWS, _SIDE, _SHEET_COLUMNS, _SIDE, 3)
         images.append(grid.transpose(0, 2, 1, 3, 4).reshape(tiles, _SIDE, _SIDE, 3))
     images = np.concatenate(images)
     file = folder / f"{split}_labels.npy"
     if file.exists():
-        labels = np.load(file, allow_pickle=False)
-        if len(labels) != tiles * len(sheets):
+        labels = read_labels(file, tiles * len(sheets))
+        if labels.max() >= len(CLASS_NAMES[dataset]):
             raise ValueError(
-                f"{str(file)!r} must hold {tiles * len(sheets)} labels, one for each tile. "
-                f"Received: {len(labels)}"
+                f"{str(file)!r} must hold labels below {len(CLASS_NAMES[dataset])}. "
+                f"Received: {labels.max()}"
             )
     elif dataset == "cifar100":
         labels = np.arange(len(images)) % 100
@@ -93,10 +96,7 @@ def _read_folders(folder, names, limit):
             continue
         files = sorted(path for path in (folder / name).iterdir() if path.suffix in IMAGE_ENDINGS)
         for rank, path in enumerate(files):
-            image = _open(path)
-            if image.shape != (_SIDE, _SIDE, 3):
-                raise ValueError(f"{str(path)!r} must be 32 x 32 pixels. Received: {image.shape}")
-            images.append(image)
+            images.append(read_image(path, str(path), (_SIDE, _SIDE)))
             labels.append(label)
             ranks.append(rank)
     if not images:

@@ -78,8 +78,13 @@ def ranked(folder, pattern):
 
 def _annotated(val):
     """(file, class) in the order of the annotations: name, class and box, with tabs between."""
-    lines = (val / "val_annotations.txt").read_text().splitlines()
-    return [(val / "images" / name, wnid) for name, wnid, *_ in map(str.split, lines)]
+    found = []
+    for line in (val / "val_annotations.txt").read_text().splitlines():
+        name, wnid, *_ = [*line.split(), "", ""]
+        if not wnid or Path(name).name != name:
+            raise ValueError(f"val_annotations.txt must name images and classes. Found: {line!r}")
+        found.append((val / "images" / name, wnid))
+    return found
 
 
 def of_npz(folder, split):
@@ -100,20 +105,53 @@ def _packed(folder):
             "with train/<WordNet id> and val/<WordNet id>, or hold one .npz file. "
             f"Received: {str(folder)!r}"
         )
-    with np.load(files[0], allow_pickle=False) as arrays:
-        return dict(arrays)
+    try:
+        # Opened here, for np.load forgets to close what it can't read.
+        with open(files[0], "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            packed = dict(arrays)
+        packed["wnids"] = packed["wnids"].astype(str)
+        for split in ("train", "val"):
+            _check_split(packed, split)
+    except Exception as error:
+        raise ValueError(
+            f"{str(files[0])!r} can't be read as images: {type(error).__name__}: {error}"
+        ) from error
+    return packed
+
+
+def _check_split(packed, split):
+    """Refuse labels without a class, and ends that are not in order or not of this array."""
+    labels, ends = packed[f"{split}_labels"], packed[f"{split}_offsets"]
+    if len(ends) != len(labels) + 1:
+        raise ValueError(f"{split}_offsets must be one more than {split}_labels")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(packed["wnids"]):
+        raise ValueError(f"{split}_labels must be in 0 ... {len(packed['wnids']) - 1}")
+    if ends[0] < 0 or ends[-1] > len(packed[f"{split}_jpeg"]) or (np.diff(ends) < 0).any():
+        raise ValueError(f"{split}_offsets must rise, inside of {split}_jpeg")
+
+
+def read_image(file, name, size):
+    """Return the pixels of an image file, uint8 (height, width, 3).
+
+    Args:
+        file: path, or binary file.
+        name: str, what to call it.
+        size: (width, height) that it must have; another is refused before it is unpacked.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            found = image.size
+            pixels = np.asarray(image.convert("RGB")) if found == size else None
+    except Exception as error:  # a damaged image fails in many ways
+        raise ValueError(f"{name!r} can't be read as an image: {error}") from error
+    if pixels is None:
+        raise ValueError(f"{name!r} must be {size[0]} x {size[1]} pixels. Received: {found}")
+    return pixels
 
 
 def _checked(image, key):
     """The bytes of a whole 64 x 64 image."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(image)) as opened:
-            opened.load()
-            size = opened.size
-    except OSError as error:
-        raise ValueError(f"{key!r} can't be read as an image: {error}") from error
-    if size != (SIDE, SIDE):
-        raise ValueError(f"{key!r} must be {SIDE} x {SIDE} pixels. Received: {size}")
+    read_image(io.BytesIO(image), key, (SIDE, SIDE))
     return image

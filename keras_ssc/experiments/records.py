@@ -51,7 +51,9 @@ class Records:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             own = Setting(**record["setting"]).key
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if not all(0 <= epoch["val_accuracy"] <= 1 for epoch in record["metrics"]):
+                raise ValueError("val_accuracy must lie in [0, 1]")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{str(path)!r} is no record of a run: {error}") from error
         if own != path.stem:
             raise ValueError(f"{str(path)!r} holds the record of other settings, {own}")

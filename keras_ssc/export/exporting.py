@@ -1,12 +1,14 @@
 """Write a model for another runtime, read it back there, compare, and only then keep the file."""
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from keras_ssc.arguments import boolean
 from keras_ssc.export import keras_file, litert, onnx, openvino, tf_saved_model
 from keras_ssc.export.files import beside, size
 from keras_ssc.export.twin import ends
@@ -82,12 +84,15 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
     ('small.keras', True)
     """
     form = _check_format(format)
-    path = _check_path(path, form.SUFFIX, overwrite)
-    _check_model(model)
+    boolean("overwrite", overwrite)
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not tolerance > 0:
         raise ValueError(
             f"`tolerance` must be a positive number. Received: tolerance={tolerance!r}"
         )
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`path` must be a str or a path. Received: path={path!r}")
+    path = _check_path(path, form.SUFFIX, overwrite)
+    _check_model(model)
     _check_packages(format, form.PACKAGES)
     inputs = _random_inputs(model)
     expected = model(keras.tree.pack_sequence_as(ends(model)[0], inputs), training=False)

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_ssc.layers.arguments import one_of
+from keras_ssc.arguments import one_of
 from keras_ssc.native import batch_norm, scale_shift, why_not_native_operations
 
 

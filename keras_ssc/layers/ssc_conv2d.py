@@ -2,12 +2,16 @@
 
 import keras
 
+from keras_ssc.arguments import boolean, integer, one_of, pair
 from keras_ssc.execution import EXECUTIONS, choose, convolve, expand_kernel
 from keras_ssc.initializers import live_initializer
-from keras_ssc.layers.arguments import check_pattern_choice, integer, one_of, output_size, pair
+from keras_ssc.layers import arguments as check
+from keras_ssc.layers import images
 from keras_ssc.layers.whole_kernel import matrix_regularizer
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
 from keras_ssc.sparsity import choose_pattern
+
+DATA_FORMATS = ("channels_last", "channels_first")
 
 
 @keras.saving.register_keras_serializable(package="keras_ssc")
@@ -100,42 +104,38 @@ class SSCConv2D(keras.layers.Layer):
         execution="auto",
         **kwargs,
     ):
+        activity_regularizer = check.regularizer("activity_regularizer", activity_regularizer)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        one_of("dtype", self.compute_dtype, check.FLOATS)
         self.filters = integer("filters", filters, 1)
         self.kernel_size = pair("kernel_size", kernel_size)
         self.strides = pair("strides", strides)
         self.padding = one_of("padding", padding, ("valid", "same"))
-        self.data_format = one_of(
-            "data_format",
-            keras.config.image_data_format() if data_format is None else data_format,
-            ("channels_last", "channels_first"),
-        )
+        if data_format is None:
+            data_format = keras.config.image_data_format()
+        self.data_format = one_of("data_format", data_format, DATA_FORMATS)
         self.dilation_rate = pair("dilation_rate", dilation_rate)
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(
-                "`strides` > 1 and `dilation_rate` > 1 can't be combined. "
-                f"Received: strides={strides}, dilation_rate={dilation_rate}"
-            )
-        self.activation = keras.activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
-        self.kernel_constraint = keras.constraints.get(kernel_constraint)
-        self.bias_constraint = keras.constraints.get(bias_constraint)
-        self.g, self.p, self.sparsity = check_pattern_choice(g, p, sparsity)
+        images.geometry(self.kernel_size, self.strides, self.dilation_rate)
+        self.activation = check.activation("activation", activation)
+        self.use_bias = boolean("use_bias", use_bias)
+        self.kernel_initializer = check.initializer("kernel_initializer", kernel_initializer)
+        self.bias_initializer = check.initializer("bias_initializer", bias_initializer)
+        self.kernel_regularizer = check.regularizer("kernel_regularizer", kernel_regularizer)
+        self.bias_regularizer = check.regularizer("bias_regularizer", bias_regularizer)
+        self.kernel_constraint = check.constraint("kernel_constraint", kernel_constraint)
+        self.bias_constraint = check.constraint("bias_constraint", bias_constraint)
+        self.g, self.p, self.sparsity = check.pattern_choice(g, p, sparsity)
         self.shift = one_of("shift", shift, SHIFTS)
         self.parity = one_of("parity", parity, PARITIES)
-        self.dense_taps = dense_taps
-        self.set_offset = set_offset
+        self.dense_taps = boolean("dense_taps", dense_taps)
+        self.set_offset = integer("set_offset", set_offset, 0)
         self.execution = one_of("execution", execution, EXECUTIONS)
         self._pattern = None
         self._matrices = []
         self.bias = None
-        # The rules that do not depend on M, at the door: try them on channels enough for any g, p.
+        # The rules that do not depend on M, at the door: try them on the fewest channels for g, p.
         g, p = (0, 1) if self.g is None else (self.g, self.p)
-        SSCPattern(2 * (g + p) + 1, self.filters, self.kernel_size, g, p, **self._rules)
+        SSCPattern(max(g, 2 * p, 1), self.filters, self.kernel_size, g, p, **self._rules)
 
     @property
     def _rules(self):
@@ -154,17 +154,9 @@ class SSCConv2D(keras.layers.Layer):
 
     def build(self, input_shape):
         """Choose the pattern for the input's channels and create the variables."""
-        if len(input_shape) != 4:
-            raise ValueError(
-                f"`{self.name}` needs inputs of 4 dimensions. Received: shape {tuple(input_shape)}"
-            )
         axis = self._channel_axis
+        input_shape = images.image_shape(self.name, input_shape, axis)
         in_channels = input_shape[axis]
-        if in_channels is None:
-            raise ValueError(
-                f"The channel dimension of the inputs of `{self.name}` must be known (axis {axis} "
-                f"for {self.data_format}). Received: shape {tuple(input_shape)}"
-            )
         try:
             self._pattern = self._make_pattern(in_channels)
         except ValueError as error:
@@ -212,7 +204,8 @@ class SSCConv2D(keras.layers.Layer):
 
     def call(self, inputs, residual=None):
         """Convolve `inputs`; add `residual`, shaped like the output, before the activation."""
-        x = keras.ops.convert_to_tensor(inputs)
+        x = images.as_tensor(inputs, self.compute_dtype)
+        images.residual_shape(residual, self.compute_output_shape(tuple(x.shape)))
         if self.data_format == "channels_first":
             x = keras.ops.transpose(x, (0, 2, 3, 1))
             residual = None if residual is None else keras.ops.transpose(residual, (0, 2, 3, 1))
@@ -258,9 +251,10 @@ class SSCConv2D(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         """Return the output shape, None where the input's is None."""
+        input_shape = images.image_shape(self.name, input_shape)
         first = 1 if self.data_format == "channels_last" else 2
         sizes = [
-            output_size(input_shape, first + axis, *geometry, self.padding)
+            images.output_size(input_shape, first + axis, *geometry, self.padding)
             for axis, geometry in enumerate(
                 zip(self.kernel_size, self.strides, self.dilation_rate, strict=True)
             )

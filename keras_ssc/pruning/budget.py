@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_ssc.arguments import names as list_of_names
 from keras_ssc.pruning.masks import prunable_layers
 from keras_ssc.sparsity import fraction
 
@@ -37,13 +38,14 @@ def weights_to_keep(model, sparsity=None, keep=None, dense=()):
     sizes = {
         name: int(np.prod(layer.kernel.shape)) for name, layer in prunable_layers(model).items()
     }
+    dense = list_of_names("dense", dense)
     unknown = set(dense) - set(sizes)
     if unknown:
         raise ValueError(f"`dense` must name prunable layers. Unknown: {sorted(unknown)}")
     total = sum(sizes.values())
     if keep is None:
-        if sparsity != 0:
-            fraction("sparsity", sparsity)
+        if isinstance(sparsity, bool) or not _is_zero(sparsity):
+            sparsity = fraction("sparsity", sparsity)
         keep = round((1 - sparsity) * total)
     elif isinstance(keep, bool) or not isinstance(keep, int) or not 0 < keep <= total:
         raise ValueError(f"`keep` must be an integer in 1 ... {total}. Received: keep={keep!r}")
@@ -55,6 +57,10 @@ def weights_to_keep(model, sparsity=None, keep=None, dense=()):
             f"layers have {sum(sizes[name] for name in dense)}. Received: dense={sorted(dense)}"
         )
     return left, names
+
+
+def _is_zero(value):
+    return isinstance(value, (int, float)) and value == 0
 
 
 def keep_largest(scores, keep):

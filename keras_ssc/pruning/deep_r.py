@@ -5,6 +5,7 @@ import base64
 import keras
 import numpy as np
 
+from keras_ssc.arguments import number, numbers
 from keras_ssc.pruning.masks import kernels, read_masks
 from keras_ssc.pruning.rewiring import Rewiring, grow_at_random
 from keras_ssc.sparsity import fraction
@@ -65,16 +66,14 @@ class DeepR(Rewiring):
         seed=0,
     ):
         super().__init__(update_every, stop, total_steps, seed)
-        if not l1 >= 0 or not all(temperature >= 0 for temperature in temperatures):
-            raise ValueError(
-                f"`l1` and `temperatures` must not be negative. Received: {l1}, {temperatures}"
-            )
+        self.l1 = number("l1", l1, 0)
+        self.temperatures = numbers("temperatures", temperatures, 0)
+        cooling = numbers("cooling", cooling, 0)
         if len(temperatures) != len(cooling) + 1:
             raise ValueError(
                 "`temperatures` must be one more than `cooling`. "
                 f"Received: {temperatures}, {cooling}"
             )
-        self.l1, self.temperatures = float(l1), tuple(temperatures)
         self.cooling = tuple(fraction("cooling", share) for share in cooling)
 
     def on_train_begin(self, logs=None):

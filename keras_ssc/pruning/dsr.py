@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from keras_ssc.arguments import number, numbers
 from keras_ssc.pruning.budget import share_counts
 from keras_ssc.pruning.rewiring import Rewiring, grow_at_random
 from keras_ssc.sparsity import fraction
@@ -57,11 +58,14 @@ class DSR(Rewiring):
         seed=0,
     ):
         super().__init__(update_every, stop, total_steps, seed)
+        threshold = number("threshold", threshold, 0)
         if not threshold > 0:
             raise ValueError(f"`threshold` must be positive. Received: threshold={threshold}")
-        self.threshold = float(threshold)
+        self.threshold = threshold
         self.target_fraction = fraction("target_fraction", target_fraction)
-        self.slow_down = tuple(fraction("slow_down", share) for share in slow_down)
+        self.slow_down = tuple(
+            fraction("slow_down", share) for share in numbers("slow_down", slow_down, 0)
+        )
 
     def get_state(self):
         """Return the state, the threshold with it."""

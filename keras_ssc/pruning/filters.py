@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_ssc.arguments import dictionary
 from keras_ssc.convert.graph import copy_graph
 from keras_ssc.pruning.channels import follow_channels
 
@@ -91,7 +92,7 @@ def _cut(weight, into, out):
 def _removed(channels, kept):
     """The numbers of the channels to remove, once the wish is checked."""
     removed, staying = {}, {}
-    for name, indices in kept.items():
+    for name, indices in dictionary("kept", kept).items():
         if name not in channels.makers:
             raise ValueError(
                 f"`kept` must name Conv2D (without groups) or Dense layers. Received: {name!r}, "

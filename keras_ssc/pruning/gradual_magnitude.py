@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from keras_ssc.arguments import number
 from keras_ssc.pruning.budget import keep_largest, weights_to_keep
 from keras_ssc.pruning.masks import masked_layers, prunable_layers
 from keras_ssc.pruning.rewiring import Rewiring
+from keras_ssc.sparsity import fraction
 
 
 class GradualMagnitude(Rewiring):
@@ -51,12 +53,14 @@ class GradualMagnitude(Rewiring):
         total_steps=None,
     ):
         super().__init__(update_every, stop, total_steps)
+        sparsity = fraction("sparsity", sparsity)
+        initial_sparsity = number("initial_sparsity", initial_sparsity, 0)
         if not 0 <= initial_sparsity <= sparsity < 1:
             raise ValueError(
                 "`sparsity` and `initial_sparsity` must be 0 <= initial_sparsity <= sparsity < 1. "
                 f"Received: {sparsity}, {initial_sparsity}"
             )
-        if not 0 <= start < stop:
+        if not number("start", start, 0) < stop:
             raise ValueError(f"`start` must lie in [0, `stop`). Received: {start}, {stop}")
         self.sparsity, self.initial_sparsity, self.start = sparsity, initial_sparsity, start
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_ssc.arguments import boolean
 from keras_ssc.pruning.budget import share_counts, weights_to_keep
 from keras_ssc.pruning.masks import prunable_layers
 
@@ -103,14 +104,15 @@ def smart_ratio_counts(model, sparsity=None, *, keep=None, dense=(), vgg=False):
 
     Reference: Su et al., "Sanity-Checking Pruning Methods", arXiv 2009.11094.
     """
+    boolean("vgg", vgg)
     keep, names = weights_to_keep(model, sparsity, keep, dense)
     sizes, layers = _sizes(model, names), prunable_layers(model)
     shares = {n: 0.3 * sizes[n] for n in names if isinstance(layers[n], keras.layers.Dense)}
     left = keep - sum(shares.values())
     if left < 0:
         raise ValueError(
-            "The smart ratio keeps 30 % of the Dense layers, "
-            f"{round(sum(shares.values()))} weights. Received: {keep} that may stay"
+            "`sparsity` or `keep` leaves too little: the smart ratio keeps 30 % of the Dense "
+            f"layers, {round(sum(shares.values()))} weights. Received: {keep} that may stay"
         )
     wanted = {}
     for index, name in enumerate(layers, start=1):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_ssc.arguments import number
 from keras_ssc.pruning.budget import keep_largest, weights_to_keep
 from keras_ssc.pruning.masks import apply_masks, kernels
 
@@ -51,7 +52,7 @@ def lottery_ticket(model, train, sparsity=None, *, keep=None, dense=(), share=0.
     Reference: Frankle and Carbin, "The Lottery Ticket Hypothesis", arXiv 1803.03635; rewinding to
     an early epoch: Frankle et al., arXiv 1903.01611.
     """
-    if not 0 < share <= 1:
+    if not 0 < number("share", share, 0) <= 1:
         raise ValueError(f"`share` must be in (0, 1]. Received: share={share}")
     keep, names = weights_to_keep(model, sparsity, keep, dense)
     start = apply_masks(model, {})

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ssc.layers.arguments import one_of
+from keras_ssc.arguments import one_of
 from keras_ssc.pruning.budget import keep_largest, keep_largest_per_layer, weights_to_keep
 from keras_ssc.pruning.layer_counts import uniform_counts
 from keras_ssc.pruning.masks import kernels

@@ -6,6 +6,7 @@ Masks are a dict, layer name -> bool array shaped like the layer's kernel.
 import keras
 import numpy as np
 
+from keras_ssc.arguments import boolean, dictionary
 from keras_ssc.convert.graph import check_graph, copy_graph
 from keras_ssc.layers import InterspaceConv2D, MaskedConv2D, MaskedDense, MaskedDepthwiseConv2D
 from keras_ssc.summary import flat_layers
@@ -102,6 +103,7 @@ def apply_masks(model, masks, interspace=False):
     2
     """
     check_graph(model)
+    boolean("interspace", interspace)
     layers = prunable_layers(model)
     _check(layers, masks)
 
@@ -127,7 +129,7 @@ def _named(layer, name):
 
 
 def _check(layers, masks):
-    unknown = set(masks) - set(layers)
+    unknown = set(dictionary("masks", masks)) - set(layers)
     if unknown:
         raise ValueError(
             f"`masks` must name prunable layers. Unknown: {sorted(unknown)}. "

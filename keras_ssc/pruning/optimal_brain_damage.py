@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_ssc.layers.arguments import integer
+from keras_ssc.arguments import integer
 from keras_ssc.pruning.budget import keep_largest, weights_to_keep
 from keras_ssc.pruning.differentiate import function_of_weights, gradients
 from keras_ssc.pruning.log_probabilities import log_probabilities
@@ -68,7 +68,7 @@ def obd_saliencies(model, names, images, from_logits=False, draws=1, seed=0):
         model, images, from_logits, draws, seed: as for `obd`.
         names: list of layer names.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(integer("seed", seed, 0))
     logs = log_probabilities(model.predict(images, verbose=0), from_logits)
     probabilities = np.exp(keras.ops.convert_to_numpy(logs).astype("float64"))
     variables = [prunable_layers(model)[name].kernel for name in names]

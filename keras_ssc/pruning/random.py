@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_ssc.arguments import integer
 from keras_ssc.pruning.budget import keep_largest_per_layer
 from keras_ssc.pruning.layer_counts import erk_counts, smart_ratio_counts, uniform_counts
 from keras_ssc.pruning.masks import prunable_layers
@@ -118,7 +119,7 @@ def random_masks(model, counts, seed=0):
     >>> int(random_masks(model, {"a": 7})["a"].sum())
     7
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(integer("seed", seed, 0))
     layers = prunable_layers(model)
     scores = {name: random.random(layers[name].kernel.shape) for name in counts}
     return keep_largest_per_layer(scores, counts)

@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 
+from keras_ssc.arguments import integer, number
 from keras_ssc.pruning.masks import kernels, masked_layers, read_masks, set_masks
 from keras_ssc.pruning.slots import clear_slots
 
@@ -62,10 +63,10 @@ class Rewiring(keras.callbacks.Callback):
             whole = isinstance(value, int) and not isinstance(value, bool)
             if value is not None and not (whole and value > 0):
                 raise ValueError(f"`{name}` must be a positive integer. Received: {value!r}")
-        if not 0 < stop <= 1:
+        if not 0 < number("stop", stop, 0) <= 1:
             raise ValueError(f"`stop` must lie in (0, 1]. Received: stop={stop}")
         self.update_every, self.stop, self.total_steps = update_every, stop, total_steps
-        self.seed = seed
+        self.seed = integer("seed", seed, 0)
         self.history = []
 
     def rewire(self, step, weights, masks):

@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 
+from keras_ssc.arguments import boolean, integer
 from keras_ssc.pruning.budget import keep_largest_per_layer
 from keras_ssc.pruning.differentiate import function_of_weights, gradients
 from keras_ssc.pruning.masks import masked_layers
@@ -66,8 +67,9 @@ class RigL(Rewiring):
             raise ValueError(
                 f"`data` must be a tuple (x, y) or a keras.utils.PyDataset. Received: {data!r}"
             )
-        self.data, self.batch_size = data, batch_size
-        self.drop_fraction, self.anneal = fraction("drop_fraction", drop_fraction), anneal
+        self.data, self.batch_size = data, integer("batch_size", batch_size, 1)
+        self.drop_fraction = fraction("drop_fraction", drop_fraction)
+        self.anneal = boolean("anneal", anneal)
 
     def on_train_begin(self, logs=None):
         """Lay the schedule out, and make the function that gives the gradient."""

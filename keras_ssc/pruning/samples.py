@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_ssc.layers.arguments import integer
+from keras_ssc.arguments import integer
 
 
 def samples_per_class(images, labels, count, seed=0):
@@ -32,7 +32,7 @@ def samples_per_class(images, labels, count, seed=0):
     """
     count = integer("count", count, 1)
     check_samples(images, labels)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(integer("seed", seed, 0))
     flat = np.reshape(labels, -1)
     if len(flat) != len(images):
         raise ValueError(f"`labels` must be one number each. Received: shape {np.shape(labels)}")
@@ -75,6 +75,9 @@ def mean_over_batches(function, images, labels, batch_size=None):
 
 def check_samples(images, labels):
     """Refuse what is not one label for each image."""
+    for name, value in (("images", images), ("labels", labels)):
+        if not np.ndim(value):
+            raise TypeError(f"`{name}` must be an array. Received: {name}={value!r}")
     if len(images) != len(labels) or not len(images):
         raise ValueError(
             "`images` and `labels` must be as many, and at least one. "

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from keras_ssc.arguments import integer
 from keras_ssc.convert.graph import check_graph, copy_graph, graph_layers
-from keras_ssc.layers.arguments import integer
 from keras_ssc.pruning.budget import keep_largest, weights_to_keep
 from keras_ssc.pruning.differentiate import function_of_weights, gradients
 from keras_ssc.pruning.masks import prunable_layers

@@ -117,6 +117,18 @@ def write_csv(path, rows):
         writer.writerows(rows)
 
 
+def read_csv(path):
+    """Return the rows of `write_csv`, numbers as floats and epochs as ints; [] without the file."""
+    if not path.exists():
+        return []
+    try:
+        with open(path, newline="") as file:
+            rows = [{key: float(one) for key, one in row.items()} for row in csv.DictReader(file)]
+        return [{**row, "epoch": int(row["epoch"])} for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
+        raise RunFolderError(f"{str(path)!r} can't be read: {error}") from error
+
+
 def write_settings(folder, settings):
     """Write settings.json: the settings, and the versions and hardware of this run."""
     record = {"settings": dataclasses.asdict(settings), **environment()}
@@ -128,8 +140,8 @@ def check_settings(folder, settings):
     """Refuse to go on with a run that was started with other settings."""
     path = folder / "settings.json"
     try:
-        before = json.loads(path.read_text())["settings"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        before = dict(json.loads(path.read_text())["settings"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunFolderError(
             f"{str(path)!r} can't be read ({error}). Choose another --run-dir."
         ) from error
