@@ -39,10 +39,6 @@ fuzz: $(VENV)/all.stamp
 	FUZZ=$(FUZZ) $(VENV)/bin/python -m pytest -q -m fuzz --hypothesis-seed=$(SEED)
 	@echo "Again the same: make fuzz FUZZ=$(FUZZ) SEED=$(SEED)"
 
-# Several devices and processes against one; prints the largest differences.
-distributed: $(VENV)/all.stamp
-	$(VENV)/bin/python -m pytest -q -s -m campaign tests/test_distributed.py
-
 # 2,000 training steps, 10,000 calls: memory and traces, printed.
 steady: $(VENV)/all.stamp
 	$(VENV)/bin/python -m pytest -q -s -m campaign tests/test_steady.py

@@ -12,8 +12,7 @@ from keras_ssc.datasets.tfds_stream import TfdsStream
 from keras_ssc.training.devices import data_parallel, join, synchronized
 from keras_ssc.training.optimizer import CoupledSGD
 from keras_ssc.training.recipe import drop_at_half_and_three_quarters
-from keras_ssc.training.record import save
-from keras_ssc.training.run_folder import RunFolderError, read_csv, write_csv
+from keras_ssc.training.run_folder import RunFolderError, beside, read_csv, write_csv
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,7 +210,9 @@ def _run(job, model, train, test, folder, callbacks):
 def _save(model, folder, process):
     """Write last.keras. Saving makes variables, which on JAX all processes must do together."""
     if process == 0:
-        return save(model, folder / "last.keras")
+        with beside(folder / "last.keras") as temporary:
+            model.save(temporary)
+        return
     with tempfile.TemporaryDirectory() as place:
         model.save(Path(place) / "thrown_away.keras")
 
