@@ -9,7 +9,7 @@ RUN_DIR ?= runs/digits-resnet32
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: train test campaign docs lint format test-jax-only clean
+.PHONY: train test campaign distributed docs lint format test-jax-only clean
 
 train: $(VENV)/train.stamp
 	$(VENV)/bin/python applications/train.py --model ResNet32 --sparsity 0.9 --dataset digits \
@@ -27,6 +27,11 @@ test: lint
 # What takes too long for every change; prints tables.
 campaign: $(VENV)/all.stamp
 	$(VENV)/bin/python -m pytest -q -s -m campaign
+
+# Several devices and processes against one; prints the largest differences.
+distributed: $(VENV)/all.stamp
+	KERAS_BACKEND=tensorflow $(VENV)/bin/python -m pytest -q -s -m campaign tests/test_distributed.py
+	KERAS_BACKEND=jax $(VENV)/bin/python -m pytest -q -s -m campaign tests/test_distributed.py
 
 # The API reference, from the docstrings: build/docs/index.html.
 docs: $(VENV)/all.stamp
