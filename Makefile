@@ -43,6 +43,11 @@ fuzz: $(VENV)/all.stamp
 steady: $(VENV)/all.stamp
 	$(VENV)/bin/python -m pytest -q -s -m campaign tests/test_steady.py
 
+# Several devices and processes against one; prints the largest differences.
+distributed: $(VENV)/all.stamp
+	KERAS_BACKEND=tensorflow $(VENV)/bin/python -m pytest -q -s -m campaign tests/test_distributed.py
+	KERAS_BACKEND=jax $(VENV)/bin/python -m pytest -q -s -m campaign tests/test_distributed.py
+
 # The API reference, from the docstrings: build/docs/index.html.
 docs: $(VENV)/all.stamp
 	$(VENV)/bin/python -m pdoc keras_ssc --docformat google --output-directory build/docs

@@ -89,6 +89,17 @@ def test_four_devices_equal_one_in_every_form(tmp_path, execution, norm):
 
 
 @pytest.mark.campaign
+@pytest.mark.skipif(not JAX, reason="accumulation under a strategy is JAX's")
+def test_pieces_of_a_batch_equal_the_batch(tmp_path):
+    for name, split, accumulate in (("whole", 1, 1), ("pieces", 4, 2)):
+        job = {"epochs": 6, "accumulate": accumulate}
+        out = str(tmp_path / f"{name}.npz")
+        finish(start(split=split, job=job, run_dir=str(tmp_path / name), out=out))
+    found = largest_differences(tmp_path / "whole.npz", tmp_path / "pieces.npz")
+    assert max(found.values()) < 1e-4, found
+
+
+@pytest.mark.campaign
 @pytest.mark.skipif(not JAX, reason="several processes are JAX's")
 def test_two_processes_equal_one(tmp_path):
     finish(start(norm=True, run_dir=str(tmp_path / "one"), out=str(tmp_path / "one.npz")))

@@ -34,7 +34,8 @@ class Job:
         limit: int, use only so many training and test images of a set in memory; None: all.
         devices: int, of one process; None: all.
         address, processes, process: see `devices.join`; one process needs no address.
-        accumulate: int, gradients of so many pieces of a batch are added before an update.
+        accumulate: int, gradients of so many pieces of a batch are added before an update (JAX).
+            Without BatchNormalization that equals the whole batch; its moments are a piece's.
         bf16: bool, compute in bfloat16, keep weights in float32.
         execution: as for `SSCConv2D`.
 
@@ -77,10 +78,10 @@ class Job:
             raise ValueError(
                 f"`model` must be one of {applications.__all__}. Received: {self.model!r}"
             )
-        if self.accumulate > 1 and keras.backend.backend() == "tensorflow" and self.devices != 1:
+        if self.accumulate > 1 and keras.backend.backend() == "tensorflow":
             raise ValueError(
-                "`accumulate` > 1 needs KERAS_BACKEND=jax or devices=1: Keras's accumulation does "
-                f"not run under MirroredStrategy. Received: accumulate={self.accumulate}"
+                "`accumulate` > 1 needs KERAS_BACKEND=jax: Keras's accumulation does not run under "
+                f"MirroredStrategy. Received: accumulate={self.accumulate}"
             )
         if self.processes > 1 and self.devices is not None:
             raise ValueError(
@@ -246,10 +247,10 @@ def _data(job):
 
 def _compile(job, model, steps):
     """Give a new network the recipe."""
-    updates = job.epochs * steps // job.accumulate
     model.compile(
         CoupledSGD(
-            drop_at_half_and_three_quarters(job.learning_rate, updates),
+            # Keras counts the pieces of a batch, not the updates.
+            drop_at_half_and_three_quarters(job.learning_rate, job.epochs * steps),
             momentum=job.momentum,
             l2=job.l2,
             gradient_accumulation_steps=job.accumulate if job.accumulate > 1 else None,
