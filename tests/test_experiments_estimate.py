@@ -16,7 +16,7 @@ def add(records, setting, seconds, **changes):
     """A record with what an estimate reads."""
     own = environment() | changes
     whole = {"setting": dataclasses.asdict(setting), "environment": own, "seconds": seconds}
-    records.add({"key": setting.key, **whole})
+    records.add({"key": setting.key, "metrics": [], **whole})
 
 
 def test_an_estimate_rests_on_what_is_nearest(tmp_path):
