@@ -83,6 +83,17 @@ WRONG = {
         (["--run-dir", "{garbage}"], 1),
         (["--run-dir", "{records}", "--resume"], 1),
     ],
+    "train_distributed": [
+        ([], 2),
+        (["--dry-run", "--run-dir", "{new}"], 2),
+        (["--dry-run", "--model", "ResNet33"], 1),
+        (["--dry-run", "--sparsity", "1.5"], 1),
+        (["--dry-run", "--devices", "0"], 1),
+        (["--dry-run", "--accumulate", "0"], 1),
+        (["--dry-run", "--process", "2", "--processes", "2"], 1),
+        (["--dry-run", "--dataset", "mnist", "--data-dir", "{garbage}"], 1),
+        (["--run-dir", "{below}"], 1),
+    ],
 }
 
 

@@ -128,7 +128,7 @@ def ResNet110(build, x, *, width=32, sparse_shortcuts=False):
 
     Example:
 
-    >>> model = ResNet110(sparsity=0, width=4, input_shape=(8, 8, 3))
+    >>> model = ResNet110(sparsity=0, width=2, input_shape=(8, 8, 3))
     >>> model.output_shape
     (None, 10)
 

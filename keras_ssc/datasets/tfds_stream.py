@@ -49,7 +49,9 @@ class TfdsStream:
         seed=0,
         training=False,
     ):
-        import tensorflow_datasets as tfds
+        from pathlib import Path
+
+import tensorflow_datasets as tfds
 
         if batch_size % (processes * accumulate):
             raise ValueError(
@@ -57,6 +59,10 @@ class TfdsStream:
                 f"Received: batch_size={batch_size}"
             )
         self.builder = tfds.builder(name, data_dir=data_dir)
+        if not Path(self.builder.data_dir).exists():
+            raise FileNotFoundError(
+                f"{name} is not prepared in `data_dir`. Received: data_dir={data_dir!r}"
+            )
         self.split = tfds.even_splits(split, processes, drop_remainder=True)[process]
         self.size, self.batch_size = size, batch_size // (processes * accumulate)
         self.accumulate = accumulate

@@ -29,11 +29,14 @@ def image_shape(name, shape, channel_axis=None):
 
     Args:
         name: str, of the layer.
-        shape: what should be such a tuple.
+        shape: what should be such a tuple, or a `tf.TensorShape` of rank 4.
         channel_axis: int, the axis whose size must be known; None: none must.
     """
     received = f"Received: input shape {shape}"
-    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else ()
+    try:
+        sizes = () if isinstance(shape, (str, dict)) else tuple(shape)
+    except (TypeError, ValueError):  # no sequence, or TensorFlow's shape of unknown rank
+        sizes = ()
     if len(sizes) != 4:
         raise ValueError(f"`{name}` needs inputs of 4 dimensions. {received}")
     for size in sizes:
