@@ -1,5 +1,7 @@
 """A large image set read from disk: the part of one process, epoch by epoch."""
 
+from pathlib import Path
+
 
 class TfdsStream:
     """Batches of one process's part of a set of tensorflow-datasets, too large for memory.
@@ -49,9 +51,7 @@ class TfdsStream:
         seed=0,
         training=False,
     ):
-        from pathlib import Path
-
-import tensorflow_datasets as tfds
+        import tensorflow_datasets as tfds
 
         if batch_size % (processes * accumulate):
             raise ValueError(
