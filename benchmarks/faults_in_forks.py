@@ -1,0 +1,343 @@
+"""Break a training many times in a short time: faults.py with forks in the place of processes.
+
+python benchmarks/faults_in_forks.py --kills 50 --writes 10 --terms 10
+
+Each process is a fork of one that has imported everything and computed nothing, so that a start
+takes no time. What runs in it is applications/train.py with its own command line; only the
+network is replaced by a tiny one, and the first batch leaves a mark, to tell the start from the
+epochs. A "write" is a kill while a checkpoint is being written: its half-made file must be found.
+"""
+
+import argparse
+import collections
+import contextlib
+import csv
+import json
+import os
+import random
+import resource
+import runpy
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import zipfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+PROGRAM = Path(__file__).parents[1] / "applications" / "train.py"
+FLAGS = ["--model", "ResNet20", "--limit", "40", "--batch-size", "8", "--epochs", "4"]
+FLAGS += ["--learning-rate", "0.02"]
+
+
+def tiny(input_shape, classes, sparsity=None, **_):
+    """Two sparse layers in the place of ResNet20."""
+    import keras
+
+    import keras_ssc
+
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Conv2D(8, 3, strides=4),
+            keras_ssc.layers.BatchNormalization(activation="relu"),
+            keras_ssc.SSCConv2D(8, 3, g=4, p=3),
+            keras_ssc.SSCConv2D(16, 3, g=4, p=0),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(classes, activation="softmax"),
+        ]
+    )
+
+
+def start(folder, *flags, before=None):
+    """Fork a process that runs the training program; return its number."""
+    child = os.fork()
+    if child:
+        return child
+    code = 70
+    try:
+        log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        from keras_ssc import applications, datasets
+
+        applications.ResNet20 = tiny
+        drawn = datasets.Batches.__getitem__
+
+        def marked(batches, index):
+            Path(f"{folder}.stepping").touch()
+            return drawn(batches, index)
+
+        datasets.Batches.__getitem__ = marked
+        if before:
+            before()
+        sys.argv = [str(PROGRAM), *FLAGS, "--run-dir", str(folder), *flags]
+        runpy.run_path(str(PROGRAM), run_name="__main__")
+        code = 0
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        code = end.code if isinstance(end.code, int) else 1 if end.code else 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def ended(child, seconds):
+    """The exit status of a child within some seconds, or None: it still runs."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    return None
+
+
+def finish(folder, *flags):
+    """Run the training to its end; return (exit code, its words)."""
+    log = Path(f"{folder}.log")
+    log.write_text("")
+    code = ended(start(folder, "--resume", *flags), 600)
+    return code, log.read_text()
+
+
+def writing(folder):
+    """Files that are being written, or were when their process was killed."""
+    found = []
+    for holder in list(folder.glob(".writing-*")) if folder.exists() else []:
+        with contextlib.suppress(FileNotFoundError):  # finished while we looked
+            found += list(holder.iterdir())
+    return found
+
+
+def kill(child):
+    """SIGKILL, and wait; whether it hit a living process."""
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+
+
+def phase(folder):
+    """Where a killed training was."""
+    files = writing(folder)
+    if any(file.suffix == ".keras" for file in files):
+        return "checkpoint write"
+    if files:
+        return "other write"
+    return "epoch" if Path(f"{folder}.stepping").exists() else "start"
+
+
+def state(folder):
+    """Everything that a run has learnt, exactly; seconds left out."""
+    import h5py
+
+    found = {}
+    for name in ("last.keras", "best.keras"):
+        with zipfile.ZipFile(folder / name) as archive, archive.open("model.weights.h5") as file:
+            weights = {}
+            h5py.File(file, "r").visititems(
+                lambda key, item, weights=weights: (
+                    weights.update({key: item[()].tobytes()}) if hasattr(item, "shape") else None
+                )
+            )
+        found[name] = weights
+    for name in ("metrics.csv", "correlation.csv"):
+        with open(folder / name, newline="") as file:
+            found[name] = [
+                {key: row[key] for key in row if key != "seconds"} for row in csv.DictReader(file)
+            ]
+    results = json.loads((folder / "results.json").read_text())
+    found["results.json"] = {key: results[key] for key in results if "seconds" not in key}
+    return found
+
+
+def difference(folder, expected):
+    """What a finished run lost: "nothing", or the files that differ."""
+    try:
+        got = state(folder)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        return f"unreadable: {error}"
+    return ", ".join(name for name in expected if got[name] != expected[name]) or "nothing"
+
+
+class Campaign:
+    """Faults on fresh trainings, and the table of what they did."""
+
+    def __init__(self, parent, seed):
+        self.parent, self.random = Path(parent), random.Random(seed)
+        self.rows = collections.defaultdict(collections.Counter)
+        whole = self.fresh()
+        began = time.monotonic()
+        code, words = finish(whole)
+        assert code == 0, words
+        self.seconds = time.monotonic() - began
+        self.expected = state(whole)
+        print(f"a run left alone takes {self.seconds:.1f} s", flush=True)
+
+    def fresh(self):
+        """A folder for a new run."""
+        return Path(tempfile.mkdtemp(dir=self.parent)) / "run"
+
+    def note(self, fault, happened, lost):
+        """One line of the table, counted."""
+        self.rows[fault][happened, lost] += 1
+        print(f"{fault}: {happened}; lost: {lost}", flush=True)
+
+    def chain(self, fault, count, hit):
+        """Start, break, go on, break again ... and compare each end; until `count` faults.
+
+        `hit(child, folder)` breaks; it returns what happened, or None where the run was faster.
+        """
+        done = 0
+        while done < count:
+            folder, faults = self.fresh(), []
+            while not (folder / "results.json").exists() and done + len(faults) < count:
+                Path(f"{folder}.stepping").unlink(missing_ok=True)
+                child = start(folder, "--resume")
+                happened = hit(child, folder)
+                if happened is None:
+                    continue
+                faults.append(happened)
+            code, words = finish(folder)
+            lost = difference(folder, self.expected) if code == 0 else f"exit {code}: {words}"
+            done += len(faults)
+            for happened in faults:
+                self.note(fault, happened, lost)
+            shutil.rmtree(folder.parent)
+
+    def at_random(self, child, folder):
+        """SIGKILL at any moment."""
+        code = ended(child, self.random.uniform(0, 1.1 * self.seconds))
+        if code is not None:
+            assert code == 0, f"exit {code}: {Path(f'{folder}.log').read_text()}"
+            return None
+        return f"killed in phase: {phase(folder)}" if kill(child) else None
+
+    def in_a_write(self, child, folder):
+        """SIGKILL while a checkpoint is written: some of it is there."""
+        skip = self.random.randrange(4)
+        seen = set()
+        while ended(child, 0.001) is None:
+            seen |= {path.parent for path in writing(folder) if path.suffix == ".keras"}
+            if len(seen) > skip:
+                time.sleep(self.random.uniform(0, 0.01))
+                kill(child)
+                return f"killed in phase: {phase(folder)}"
+        return None
+
+    def terminated(self, child, folder):
+        """SIGTERM at any moment: exit 143."""
+        code = ended(child, self.random.uniform(0.1, 1.1 * self.seconds))
+        if code is not None:
+            return None
+        os.kill(child, signal.SIGTERM)
+        code = ended(child, 120)
+        # After the run's last write the process is deaf no more: the system's own way.
+        return None if code == 0 else f"exit {code}"
+
+    def damaged(self, name, damage):
+        """The newest checkpoint of an unfinished run is damaged."""
+        folder = self.fresh()
+        child = start(folder, "--resume")
+        while not (folder / "before.keras").exists():
+            assert ended(child, 0.001) is None, "the run was too fast"
+        kill(child)
+        last = folder / "last.keras"
+        if not last.exists():  # killed between the two renames
+            return self.note(f"{name} checkpoint", "killed before it", "not tried")
+        whole = last.read_bytes()
+        last.write_bytes(damage(whole, self.random))
+        assert last.read_bytes() != whole
+        code, words = finish(folder)
+        happened = "went back and said so" if "Going back" in words else "said nothing"
+        lost = difference(folder, self.expected) if code == 0 else f"exit {code}: {words}"
+        return self.note(f"{name} checkpoint", happened, lost)
+
+    def full_disk(self):
+        """No file may become larger than 30 kB: a checkpoint is larger."""
+        folder = self.fresh()
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+        code = ended(start(folder, "--resume", before=limit), 600)
+        assert not (folder / "last.keras").exists()
+        words = Path(f"{folder}.log").read_text()
+        said = "named the file" if "can't be written" in words else f"said {words!r}"
+        code_after, _ = finish(folder)
+        lost = difference(folder, self.expected) if code_after == 0 else "the run"
+        self.note("full disk", f"exit {code}, {said}", lost)
+
+    def two_at_once(self):
+        """A second process on one folder."""
+        folder = self.fresh()
+        first = start(folder, "--resume")
+        while not (folder / "settings.json").exists():
+            time.sleep(0.005)
+        code, words = finish(folder)
+        named = "named the first" if f"process {first} on" in words else f"said {words!r}"
+        assert ended(first, 600) == 0
+        self.note("two processes", f"exit {code}, {named}", difference(folder, self.expected))
+
+    def table(self):
+        """Print what happened; return whether anything was lost."""
+        print(f"\n{'fault':<24}{'times':>6}  what happened; what was lost")
+        for fault, counts in self.rows.items():
+            for (happened, lost), times in sorted(counts.items()):
+                print(f"{fault:<24}{times:>6}  {happened}; {lost}")
+        return any(lost != "nothing" for counts in self.rows.values() for _, lost in counts)
+
+
+def flip(whole, random):
+    """One bit of a file, turned over; the zip's own directory at its end left whole."""
+    position = random.randrange(len(whole) // 10, len(whole) // 2)
+    return (
+        whole[:position]
+        + bytes([whole[position] ^ 1 << random.randrange(8)])
+        + whole[position + 1 :]
+    )
+
+
+DAMAGES = {
+    "truncated": lambda whole, random: whole[: random.randrange(len(whole))],
+    "empty": lambda whole, random: b"",
+    "bit-flipped": flip,
+}
+
+
+def main():
+    """Run the campaign."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--kills", type=int, default=50, help="SIGKILLs at random moments")
+    parser.add_argument("--writes", type=int, default=10, help="SIGKILLs in a checkpoint write")
+    parser.add_argument("--terms", type=int, default=10, help="SIGTERMs at random moments")
+    parser.add_argument("--others", type=int, default=3, help="of each other fault")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    # Imported, and nothing computed: a fork of a process that has computed would hang.
+    import keras_ssc.training  # noqa: F401
+
+    print(f"seed {arguments.seed}")
+    with tempfile.TemporaryDirectory() as parent:
+        campaign = Campaign(parent, arguments.seed)
+        campaign.chain("SIGKILL at random", arguments.kills, campaign.at_random)
+        campaign.chain("SIGKILL in a write", arguments.writes, campaign.in_a_write)
+        campaign.chain("SIGTERM at random", arguments.terms, campaign.terminated)
+        for _ in range(arguments.others):
+            for name, damage in DAMAGES.items():
+                campaign.damaged(name, damage)
+            campaign.full_disk()
+            campaign.two_at_once()
+        sys.exit(1 if campaign.table() else 0)
+
+
+if __name__ == "__main__":
+    main()
