@@ -12,11 +12,9 @@ import argparse
 import collections
 import contextlib
 import csv
-import json
 import os
 import random
 import runpy
-import shutil
 import signal
 import sys
 import tempfile
@@ -151,8 +149,6 @@ def state(folder):
             found[name] = [
                 {key: row[key] for key in row if key != "seconds"} for row in csv.DictReader(file)
             ]
-    results = json.loads((folder / "results.json").read_text())
-    found["results.json"] = {key: results[key] for key in results if "seconds" not in key}
     return found
 
 
@@ -208,7 +204,6 @@ class Campaign:
             done += len(faults)
             for happened in faults:
                 self.note(fault, happened, lost)
-            shutil.rmtree(folder.parent)
 
     def at_random(self, child, folder):
         """SIGKILL at any moment."""
@@ -237,7 +232,6 @@ class Campaign:
             return None
         os.kill(child, signal.SIGTERM)
         code = ended(child, 120)
-        # After the run's last write the process is deaf no more: the system's own way.
         return None if code == 0 else f"exit {code}"
 
     def damaged(self, name, damage):
@@ -269,12 +263,9 @@ class Campaign:
 
 def flip(whole, random):
     """One bit of a file, turned over; the zip's own directory at its end left whole."""
-    position = random.randrange(len(whole) // 10, len(whole) // 2)
-    return (
-        whole[:position]
-        + bytes([whole[position] ^ 1 << random.randrange(8)])
-        + whole[position + 1 :]
-    )
+    flipped = bytearray(whole)
+    flipped[random.randrange(len(whole) // 10, len(whole) // 2)] ^= 1 << random.randrange(8)
+    return bytes(flipped)
 
 
 DAMAGES = {
@@ -287,11 +278,8 @@ DAMAGES = {
 def main():
     """Run the campaign."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--kills", type=int, default=50, help="SIGKILLs at random moments")
-    parser.add_argument("--writes", type=int, default=10, help="SIGKILLs in a checkpoint write")
-    parser.add_argument("--terms", type=int, default=10, help="SIGTERMs at random moments")
-    parser.add_argument("--others", type=int, default=3, help="of each damage")
-    parser.add_argument("--seed", type=int, default=0)
+    for name, count in {"kills": 50, "writes": 10, "terms": 10, "others": 3, "seed": 0}.items():
+        parser.add_argument(f"--{name}", type=int, default=count)
     arguments = parser.parse_args()
     # Imported, and nothing computed: a fork of a process that has computed would hang.
     import keras_ssc.training  # noqa: F401
