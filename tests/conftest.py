@@ -1,6 +1,7 @@
 """Settings and fixtures shared by all tests."""
 
 import os
+import runpy
 import sys
 from pathlib import Path
 
@@ -53,6 +54,21 @@ def guarded(tmp_path, monkeypatch):
         folder.rglob("*")
     )
     assert not list(tmp_path.rglob("executed*"))
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Run a program inside this process; returns (exit code, last lines of its errors)."""
+
+    def run(program, arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [program.name, *arguments])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(program), run_name="__main__")
+        code, errors = stop.value.code, capsys.readouterr().err
+        return (1, code) if isinstance(code, str) else (code, errors)
+
+    return run
 
 
 def pytest_terminal_summary(terminalreporter):

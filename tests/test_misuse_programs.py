@@ -1,8 +1,5 @@
 """Every program of applications/ with wrong flags, paths and data: one line and exit 1 or 2."""
 
-import runpy
-import sys
-
 import pytest
 from conftest import ROOT
 from misuse import count
@@ -116,21 +113,6 @@ def places(tmp_path):
         "folder": folder, "records": records, "garbage": garbage, "empty": empty, "pickle": pickle,
         "missing": tmp_path / "missing", "below": garbage / "below", "new": tmp_path / "new",
     }  # fmt: skip
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """Run a program inside this process; returns (exit code, last lines of its errors)."""
-
-    def run(program, arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", [program.name, *arguments])
-        with pytest.raises(SystemExit) as stop:
-            runpy.run_path(str(program), run_name="__main__")
-        code, errors = stop.value.code, capsys.readouterr().err
-        return (1, code) if isinstance(code, str) else (code, errors)
-
-    return run
 
 
 def test_every_program_is_here():

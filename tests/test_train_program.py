@@ -5,23 +5,13 @@ import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
+PROGRAM = ROOT / "applications" / "train.py"
 SMALL = ["--limit", "16", "--batch-size", "8", "--epochs", "1", "--learning-rate", "0.01"]
-
-
-@pytest.fixture
-def run(root, monkeypatch):
-    """Call the program; returns the finished process."""
-    monkeypatch.chdir(root)
-
-    def call(*arguments, **options):
-        command = [sys.executable, "applications/train.py", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, **options)
-
-    return call
 
 
 @pytest.mark.parametrize(
@@ -37,11 +27,11 @@ def run(root, monkeypatch):
         (["--seed", "-1"], "`seed`"),
     ],
 )
-def test_wrong_flags_are_one_line_and_exit_2(run, tmp_path, flags, words):
-    done = run("--run-dir", tmp_path / "run", *flags)
-    assert done.returncode == 2
-    assert words in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+def test_wrong_flags_are_one_line_and_exit_2(call, tmp_path, flags, words):
+    code, errors = call(PROGRAM, ["--run-dir", str(tmp_path / "run"), *flags])
+    assert code == 2
+    assert words in errors.splitlines()[-1]
+    assert "Traceback" not in errors
     assert not (tmp_path / "run").exists()
 
 
@@ -55,23 +45,28 @@ def test_wrong_flags_are_one_line_and_exit_2(run, tmp_path, flags, words):
         (["--execution", "fast"], "`execution`"),
     ],
 )
-def test_what_the_builder_refuses_is_a_clear_word(run, tmp_path, flags, words):
-    done = run("--run-dir", tmp_path / "run", *SMALL, *flags)
-    assert done.returncode == 1
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_the_builder_refuses_is_a_clear_word(call, tmp_path, flags, words):
+    code, errors = call(PROGRAM, ["--run-dir", str(tmp_path / "run"), *SMALL, *flags])
+    assert code == 1
+    assert words in errors
+    assert "Traceback" not in errors
 
 
-def test_a_path_below_a_file(run, tmp_path):
+def test_a_path_below_a_file(call, tmp_path):
     (tmp_path / "file").write_text("mine")
-    done = run("--run-dir", tmp_path / "file" / "run", *SMALL)
-    assert done.returncode == 1
-    assert "can't be a run folder" in done.stderr
-    assert "Traceback" not in done.stderr
+    code, errors = call(PROGRAM, ["--run-dir", str(tmp_path / "file" / "run"), *SMALL])
+    assert code == 1
+    assert "can't be a run folder" in errors
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_full_disk_leaves_no_damaged_file(run, tmp_path):
+def run(*arguments, **options):
+    """Call the program; returns the finished process."""
+    command = [sys.executable, PROGRAM, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def test_a_full_disk_leaves_no_damaged_file(tmp_path):
     def small_files_only():
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
