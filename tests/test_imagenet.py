@@ -1,10 +1,10 @@
 """ImageNet from single images, streamed from the disk."""
 
 import dataclasses
-import io
 
 import numpy as np
 import pytest
+from imagenet_folder import LABELS, jpeg, write_folder
 from tiny_networks import Tiny
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -18,31 +18,11 @@ from keras_ssc.experiments.inputs import drop_shares, sampled, steps_per_epoch  
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
-LABELS = {"n01440764": 0, "n02102040": 217, "n03888257": 701}  # of the 1000
-SIZES = [(40, 60), (60, 40), (50, 50), (33, 90)]
-
-
-def jpeg(seed, grey=False):
-    """A smooth random picture, which compression leaves nearly as it is."""
-    corners = np.random.default_rng(seed).integers(0, 256, (3, 3) if grey else (3, 3, 3), "uint8")
-    buffer = io.BytesIO()
-    width, height = SIZES[seed % len(SIZES)]
-    picture = Image.fromarray(corners).resize((width, height), Image.Resampling.BICUBIC)
-    picture.save(buffer, "JPEG", quality=95)
-    return buffer.getvalue()
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """24 training and 6 validation images in the official folders."""
-    root = tmp_path_factory.mktemp("images")
-    for number, wnid in enumerate(LABELS):
-        for split, count in (("train", 8), ("val", 2)):
-            (root / split / wnid).mkdir(parents=True)
-            for index in range(count):
-                picture = jpeg(10 * number + index + 100 * (split == "val"), grey=index == 1)
-                (root / split / wnid / f"{wnid}_{split}_{index}.JPEG").write_bytes(picture)
-    return root
+    return write_folder(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="module")

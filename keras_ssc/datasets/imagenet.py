@@ -4,13 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-# Of GraSP's code.
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
+from keras_ssc.datasets.cuts import MEAN, STD, middle, random_part
+
 # Compressed images that are shuffled together: about 400 MB.
 _SHUFFLED = 4096
-# Images are tested on the middle of their shorter side scaled to 256 for a cut of 224.
-_TEST_SCALE = 256 / 224
 
 
 class ImageNet:
@@ -39,7 +36,7 @@ class ImageNet:
     Reference: Russakovsky et al., 2015; GraSP's recipe for ImageNet.
     """
 
-    mean, std = _MEAN, _STD
+    mean, std = MEAN, STD
 
     def __init__(self, data_dir=None, train_images=None, held_out=0):
         self.builder = _builder(data_dir)
@@ -76,7 +73,7 @@ class ImageNet:
         numbers = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
 
         def augmented(example, number):
-            return _random_part(example["image"], size, number), example["label"]
+            return random_part(example["image"], size, number), example["label"]
 
         images = tf.data.Dataset.zip(examples, numbers).map(
             augmented, num_parallel_calls=tf.data.AUTOTUNE
@@ -88,7 +85,7 @@ class ImageNet:
         import tensorflow as tf
 
         images = self._examples(self.test_split).map(
-            lambda example: (_middle(example["image"], size), example["label"]),
+            lambda example: (middle(example["image"], size), example["label"]),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         return self._batched(images, batch_size, self.test_count)
@@ -109,41 +106,6 @@ class ImageNet:
 
         counted = images.apply(tf.data.experimental.assert_cardinality(count))
         return counted.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-
-
-def _random_part(jpeg, size, numbers):
-    """torchvision's RandomResizedCrop and RandomHorizontalFlip, on the bytes of an image."""
-    import tensorflow as tf
-
-    begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.image.extract_jpeg_shape(jpeg),
-        tf.zeros((1, 0, 4)),
-        seed=numbers,
-        min_object_covered=0.0,
-        aspect_ratio_range=(3 / 4, 4 / 3),
-        area_range=(0.08, 1.0),
-        max_attempts=10,
-        use_image_if_no_bounding_boxes=True,
-    )
-    window = tf.stack([begin[0], begin[1], extent[0], extent[1]])
-    part = tf.image.decode_and_crop_jpeg(jpeg, window, channels=3)
-    part = tf.image.resize(part, (size, size), antialias=True)
-    return _normalised(tf.image.stateless_random_flip_left_right(part, seed=numbers + 1))
-
-
-def _middle(jpeg, size):
-    """The middle of an image whose shorter side is scaled to 256 / 224 of the size."""
-    import tensorflow as tf
-
-    image = tf.io.decode_jpeg(jpeg, channels=3)
-    sides = tf.cast(tf.shape(image)[:2], "float32")
-    scaled = tf.round(sides * (round(size * _TEST_SCALE) / tf.reduce_min(sides)))
-    image = tf.image.resize(image, tf.cast(scaled, "int32"), antialias=True)
-    return _normalised(tf.image.resize_with_crop_or_pad(image, size, size))
-
-
-def _normalised(image):
-    return (image / 255.0 - np.array(_MEAN, "float32")) / np.array(_STD, "float32")
 
 
 def _builder(data_dir):

@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
+from keras_ssc.datasets.cuts import middle, random_part
+
+# Compressed images that are shuffled together: about 400 MB of ImageNet.
+_SHUFFLED = 4096
+
 
 class TfdsStream:
     """Batches of one process's part of a set of tensorflow-datasets, too large for memory.
 
     The examples of the split are divided evenly among the processes; each reads its own and no
-    other. Training images are cut out at random (8 to 100 % of the area) and mirrored, test images
-    are resized and cut in the middle; values are those of ImageNet's mean 0 and deviation 1. What
-    an epoch holds follows from (seed, epoch, process, processes) alone. With another number of
-    processes the batches are others.
+    other. Training images are cut and mirrored at random, of test images the middle is taken
+    (`keras_ssc.datasets.cuts`). What an epoch holds follows from (seed, epoch, process, processes)
+    alone. With another number of processes the batches are others.
 
     Args:
         name: str, such as `"imagenet2012"`, prepared in `data_dir`.
@@ -90,7 +94,9 @@ class TfdsStream:
         )
         images = images.enumerate()
         if self.training:
-            images = images.shuffle(16384, seed=self.seed + epoch, reshuffle_each_iteration=False)
+            images = images.shuffle(
+                _SHUFFLED, seed=self.seed + epoch, reshuffle_each_iteration=False
+            )
         images = images.map(
             lambda index, example: (self._image(example["image"], index, epoch), example["label"]),
             num_parallel_calls=tf.data.AUTOTUNE,
@@ -99,26 +105,10 @@ class TfdsStream:
         return images.prefetch(tf.data.AUTOTUNE)
 
     def _image(self, encoded, index, epoch):
-        """Decode, cut, resize, mirror, normalise."""
+        """Decode, cut and normalise one image."""
         import tensorflow as tf
 
-        image = tf.io.decode_image(encoded, 3, expand_animations=False)
-        shape = tf.shape(image)
+        if not self.training:
+            return middle(encoded, self.size)
         seed = tf.stack([tf.cast(self.seed + epoch, tf.int64), index])
-        if self.training:
-            first, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
-                shape,
-                tf.zeros((1, 0, 4)),
-                seed,
-                area_range=(0.08, 1.0),
-                use_image_if_no_bounding_boxes=True,
-            )
-            image = tf.slice(image, first, extent)
-            image = tf.image.resize(image, (self.size, self.size))
-            image = tf.image.stateless_random_flip_left_right(image, seed + 1)
-        else:
-            side = tf.reduce_min(shape[:2]) * 7 // 8
-            image = tf.image.resize_with_crop_or_pad(image, side, side)
-            image = tf.image.resize(image, (self.size, self.size))
-        mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-        return tf.ensure_shape((image - mean) / std, (self.size, self.size, 3))
+        return random_part(encoded, self.size, seed)

@@ -1,0 +1,85 @@
+"""ImageNet's cuts: encoded images of any size to normalised ones of one size, in `tf.data`."""
+
+import numpy as np
+
+# Of GraSP's code.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+# Images are tested on the middle of their shorter side scaled to 256 for a cut of 224.
+_TEST_SCALE = 256 / 224
+
+
+def random_part(encoded, size, seed):
+    """Return a random part of an image, mirrored at random: torchvision's RandomResizedCrop.
+
+    8 to 100 % of the area, of a shape between 3:4 and 4:3, scaled bilinearly with antialiasing.
+
+    Args:
+        encoded: string tensor, the bytes of a JPEG or PNG file.
+        size: int, pixels a side.
+        seed: two integers; they decide alone.
+
+    Returns:
+        float32 (size, size, 3), of ImageNet's mean 0 and deviation 1.
+
+    Example:
+
+        image = random_part(tf.io.read_file("cat.jpg"), 224, seed=(0, 1))
+
+    Reference: Szegedy et al., "Going Deeper with Convolutions" (the cuts); He et al., 2016.
+    """
+    import tensorflow as tf
+
+    jpeg = tf.io.is_jpeg(encoded)
+    begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.cond(
+            jpeg,
+            lambda: tf.io.extract_jpeg_shape(encoded),
+            lambda: tf.shape(tf.io.decode_png(encoded, channels=3)),
+        ),
+        tf.zeros((1, 0, 4)),
+        seed=seed,
+        min_object_covered=0.0,
+        aspect_ratio_range=(3 / 4, 4 / 3),
+        area_range=(0.08, 1.0),
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    height, width = extent[0], extent[1]
+    window = tf.stack([begin[0], begin[1], height, width])
+    part = tf.cond(
+        jpeg,  # only the part is decoded
+        lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels=3),
+        lambda: tf.slice(
+            tf.io.decode_png(encoded, channels=3), [begin[0], begin[1], 0], [height, width, 3]
+        ),
+    )
+    part = tf.image.resize(part, (size, size), antialias=True)
+    part = tf.image.stateless_random_flip_left_right(part, seed=tf.convert_to_tensor(seed) + 1)
+    return _normalised(part, size)
+
+
+def middle(encoded, size):
+    """Return the middle of an image whose shorter side is scaled to 256 / 224 of the size.
+
+    Args:
+        encoded, size: as for `random_part`.
+
+    Example:
+
+        image = middle(tf.io.read_file("cat.jpg"), 224)
+    """
+    import tensorflow as tf
+
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    sides = tf.cast(tf.shape(image)[:2], "float32")
+    scaled = tf.round(sides * (round(size * _TEST_SCALE) / tf.reduce_min(sides)))
+    image = tf.image.resize(image, tf.cast(scaled, "int32"), antialias=True)
+    return _normalised(tf.image.resize_with_crop_or_pad(image, size, size), size)
+
+
+def _normalised(image, size):
+    import tensorflow as tf
+
+    image = (image / 255.0 - np.array(MEAN, "float32")) / np.array(STD, "float32")
+    return tf.ensure_shape(image, (size, size, 3))

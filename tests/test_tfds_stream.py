@@ -1,0 +1,100 @@
+"""Image sets read from disk: every process its own part; and trained on."""
+
+import io
+
+import numpy as np
+import pytest
+from imagenet_folder import LABELS, write_folder
+from tiny_networks import Tiny
+
+tfds = pytest.importorskip("tensorflow_datasets")
+Image = pytest.importorskip("PIL.Image")
+
+from keras_ssc.datasets.cuts import middle, random_part  # noqa: E402
+from keras_ssc.datasets.local_images import prepare  # noqa: E402
+from keras_ssc.datasets.tfds_stream import TfdsStream  # noqa: E402
+from keras_ssc.training.distributed import Job, train_distributed  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """24 training and 6 validation images, prepared."""
+    place = tmp_path_factory.mktemp("tfds")
+    prepare("imagenet2012", write_folder(tmp_path_factory.mktemp("images")), place)
+    return place
+
+
+def read(data_dir, split="train", epoch=0, **options):
+    stream = TfdsStream("imagenet2012", data_dir, split, size=16, **options)
+    batches = [(x.numpy(), y.numpy()) for x, y in stream.epoch(epoch)]
+    assert len(batches) == len(stream)
+    return batches
+
+
+def test_processes_share_the_examples(data_dir):
+    labels = []
+    for process in range(2):
+        part = read(data_dir, batch_size=8, processes=2, process=process, training=True)
+        assert [x.shape for x, _ in part] == [(4, 16, 16, 3)] * 3
+        labels += [y for _, y in part]
+    assert sorted(np.concatenate(labels).tolist()) == sorted(8 * list(LABELS.values()))
+
+
+def test_an_epoch_follows_from_seed_and_number(data_dir):
+    def epoch(epoch, seed=0):
+        options = {"batch_size": 8, "training": True, "seed": seed}
+        return np.concatenate([x for x, _ in read(data_dir, epoch=epoch, **options)])
+
+    np.testing.assert_array_equal(epoch(3), epoch(3))
+    assert not np.array_equal(epoch(3), epoch(4))
+    assert not np.array_equal(epoch(3), epoch(3, seed=7))
+
+
+def test_pieces_are_smaller_batches(data_dir):
+    parts = read(data_dir, batch_size=8, accumulate=2)
+    whole = read(data_dir, batch_size=8)
+    assert [x.shape[0] for x, _ in parts] == [4] * 6
+    np.testing.assert_array_equal(
+        np.concatenate([x for x, _ in parts]), np.concatenate([x for x, _ in whole])
+    )
+
+
+def test_an_image_is_cut_alike_as_jpeg_and_as_png():
+    levels = np.arange(40)[:, None, None] * 4 + np.zeros((40, 30, 3))
+    for cut in (lambda one: middle(one, 16), lambda one: random_part(one, 16, (1, 2))):
+        cuts = []
+        for kind in ("JPEG", "PNG"):
+            buffer = io.BytesIO()
+            Image.fromarray(levels.astype("uint8")).save(buffer, kind, quality=100)
+            cuts.append(cut(buffer.getvalue()).numpy())
+        assert np.abs(cuts[0] - cuts[1]).max() < 0.05
+        assert np.ptp(cuts[0]) > 0.5
+
+
+def test_what_cannot_be_read_is_refused(data_dir, tmp_path):
+    with pytest.raises(ValueError, match="`batch_size` must be at most"):
+        read(data_dir, batch_size=32)
+    with pytest.raises(ValueError, match="`batch_size` must be a multiple of 2 processes x 3"):
+        read(data_dir, batch_size=8, processes=2, accumulate=3)
+    with pytest.raises(FileNotFoundError, match="not prepared in `data_dir`"):
+        read(tmp_path, batch_size=8)
+
+
+def test_a_run_on_it_and_a_dry_run(data_dir, tmp_path):
+    job = Job(
+        dataset="imagenet2012", data_dir=str(data_dir), image_size=16, epochs=2,
+        batch_size=6, devices=1,
+    )  # fmt: skip
+
+    def build(shape, classes):
+        return Tiny(input_shape=shape, classes=classes, sparsity=0.2, dtype="mixed_bfloat16")
+
+    model, rows = train_distributed(job, tmp_path / "run", build)
+    assert model.output_shape == (None, 1000)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert all(np.isfinite(row["loss"]) and np.isfinite(row["val_loss"]) for row in rows)
+    assert (tmp_path / "run" / "last.keras").exists()
+    _, rows = train_distributed(job, build=build)
+    assert rows == []
