@@ -1,5 +1,6 @@
 """Settings and fixtures shared by all tests."""
 
+import gc
 import os
 import runpy
 import sys
@@ -25,6 +26,19 @@ settings.load_profile("repeatable")
 def seeded():
     """Seed Python, NumPy and the backend."""
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def swept():
+    """Put aside what is left after each file.
+
+    TensorFlow keeps its graphs: a million objects that every collection of garbage would look
+    through again, two seconds each.
+    """
+    yield
+    keras.backend.clear_session()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
