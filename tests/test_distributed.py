@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from keras_ssc.datasets import Batches
+from keras_ssc.datasets import Batches, load
 from keras_ssc.datasets.parts import PartOfBatches
 from keras_ssc.training.devices import data_parallel, join, synchronized
-from keras_ssc.training.distributed import Job
+from keras_ssc.training.distributed import Job, train_distributed
 
 NAMES = ("loss", "gradient", "weights")
 JAX = keras.backend.backend() == "jax"
@@ -184,6 +184,25 @@ def test_what_keras_cannot_do_on_tensorflow_is_refused():
         join("127.0.0.1:1", 2, 0)
     with pytest.raises(ValueError, match="`accumulate` > 1 needs"):
         Job(accumulate=2)
+
+
+def test_the_test_is_that_of_all_images_and_no_others(tmp_path):
+    def build(shape, classes):
+        pooled = keras.layers.AveragePooling2D(8)
+        end = keras.layers.Dense(classes, activation="softmax")
+        return keras.Sequential([keras.Input(shape), pooled, keras.layers.Flatten(), end])
+
+    job = Job(limit=10, batch_size=8, epochs=2, devices=1)  # 2 test batches, the last of 2 images
+    model, rows = train_distributed(job, tmp_path, build)
+    digits = load("digits")
+    test = Batches(digits.x_test[:10], digits.y_test[:10], 10, mean=digits.mean, std=digits.std)
+    answers = model.predict(test, verbose=0)
+    expected = -np.log(answers[np.arange(10), digits.y_test[:10]]).mean()
+    assert rows[-1]["val_loss"] == pytest.approx(expected, rel=1e-4)
+    assert rows[-1]["val_accuracy"] == pytest.approx(
+        (answers.argmax(-1) == digits.y_test[:10]).mean()
+    )
+    assert list(rows[-1]) == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():

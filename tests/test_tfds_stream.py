@@ -28,7 +28,7 @@ def data_dir(tmp_path_factory):
 
 def read(data_dir, split="train", epoch=0, **options):
     stream = TfdsStream("imagenet2012", data_dir, split, size=16, **options)
-    batches = [(x.numpy(), y.numpy()) for x, y in stream.epoch(epoch)]
+    batches = [tuple(part.numpy() for part in batch) for batch in stream.epoch(epoch)]
     assert len(batches) == len(stream)
     return batches
 
@@ -53,12 +53,23 @@ def test_an_epoch_follows_from_seed_and_number(data_dir):
 
 
 def test_pieces_are_smaller_batches(data_dir):
-    parts = read(data_dir, batch_size=8, accumulate=2)
-    whole = read(data_dir, batch_size=8)
+    parts = read(data_dir, batch_size=8, accumulate=2, training=True)
+    whole = read(data_dir, batch_size=8, training=True)
     assert [x.shape[0] for x, _ in parts] == [4] * 6
     np.testing.assert_array_equal(
         np.concatenate([x for x, _ in parts]), np.concatenate([x for x, _ in whole])
     )
+
+
+def test_a_test_has_every_image_once(data_dir):
+    labels, weights = [], []
+    for process in range(4):  # 6 images: 2, 2, 1 and 1
+        part = read(data_dir, "validation", batch_size=4, processes=4, process=process)
+        assert len(part) == 2
+        labels += [y[weight > 0] for _, y, weight in part]
+        weights += [weight for _, _, weight in part]
+    assert sorted(np.concatenate(labels).tolist()) == sorted(2 * list(LABELS.values()))
+    assert np.sum(weights) == 6
 
 
 def test_an_image_is_cut_alike_as_jpeg_and_as_png():
@@ -75,9 +86,10 @@ def test_an_image_is_cut_alike_as_jpeg_and_as_png():
 
 def test_what_cannot_be_read_is_refused(data_dir, tmp_path):
     with pytest.raises(ValueError, match="`batch_size` must be at most"):
-        read(data_dir, batch_size=32)
+        read(data_dir, batch_size=32, training=True)
     with pytest.raises(ValueError, match="`batch_size` must be a multiple of 2 processes x 3"):
         read(data_dir, batch_size=8, processes=2, accumulate=3)
+    assert len(read(data_dir, batch_size=32)) == 1  # a test is filled up
     with pytest.raises(FileNotFoundError, match="not prepared in `data_dir`"):
         read(tmp_path, batch_size=8)
 

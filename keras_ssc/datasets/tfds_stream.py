@@ -67,11 +67,13 @@ class TfdsStream:
             raise FileNotFoundError(
                 f"{name} is not prepared in `data_dir`. Received: data_dir={data_dir!r}"
             )
-        self.split = tfds.even_splits(split, processes, drop_remainder=True)[process]
+        parts = tfds.even_splits(split, processes, drop_remainder=training)
+        self.split = parts[process]
         self.size, self.batch_size = size, batch_size // (processes * accumulate)
         self.accumulate = accumulate
         self.seed, self.training = seed, training
-        self.examples = self.builder.info.splits[self.split].num_examples
+        counts = [self.builder.info.splits[part].num_examples for part in parts]
+        self.examples, self.largest = counts[process], max(counts)
         self.classes = self.builder.info.features["label"].num_classes
         if not len(self):
             raise ValueError(
@@ -80,10 +82,16 @@ class TfdsStream:
             )
 
     def __len__(self):
+        if not self.training:
+            return -(-self.largest // self.batch_size)
         return self.examples // (self.batch_size * self.accumulate) * self.accumulate
 
     def epoch(self, epoch=0):
-        """Return a `tf.data.Dataset` of (images, labels); a last batch not whole is left out."""
+        """Return a `tf.data.Dataset` of (images, labels), of a test (images, labels, weights).
+
+        In training a last batch that is not whole is left out; a test has all images, and its last
+        batch is filled up with images of weight 0.
+        """
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
@@ -101,8 +109,19 @@ class TfdsStream:
             lambda index, example: (self._image(example["image"], index, epoch), example["label"]),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
+        if not self.training:
+            images = images.map(lambda image, label: (image, label, 1.0))
+            images = images.concatenate(self._filling())
         images = images.batch(self.batch_size, drop_remainder=True).take(len(self))
         return images.prefetch(tf.data.AUTOTUNE)
+
+    def _filling(self):
+        """Black images of weight 0, up to whole batches."""
+        import tensorflow as tf
+
+        black = tf.zeros((self.size, self.size, 3)), tf.constant(0, tf.int64), 0.0
+        count = len(self) * self.batch_size - self.examples
+        return tf.data.Dataset.from_tensors(black).repeat(count)
 
     def _image(self, encoded, index, epoch):
         """Decode, cut and normalise one image."""

@@ -198,9 +198,11 @@ def _run(job, model, train, test, folder, callbacks):
             shuffle=False,
             verbose=0,
         )
-        row = {"epoch": epoch + 1} | {name: each[0] for name, each in fitted.history.items()}
         tested = model.evaluate(test.epoch(0), verbose=0, return_dict=True)
-        rows.append(row | {f"val_{name}": value for name, value in tested.items()})
+        row = {"epoch": epoch + 1}
+        row |= {name: fitted.history[name][0] for name in ("accuracy", "loss")}
+        # Keras's `loss` counts the images of weight 0 that fill up the last batch.
+        rows.append(row | {"val_accuracy": tested["accuracy"], "val_loss": tested["mean_loss"]})
         _save(model, folder, job.process)
         if job.process == 0:
             write_csv(folder / "metrics.csv", rows)
@@ -257,7 +259,10 @@ def _compile(job, model, steps):
         ),
         "sparse_categorical_crossentropy",
         metrics=[],
-        weighted_metrics=["accuracy"],
+        weighted_metrics=[
+            "accuracy",
+            keras.metrics.SparseCategoricalCrossentropy(name="mean_loss"),
+        ],
     )
     return model
 
