@@ -16,6 +16,7 @@ from keras_ssc.datasets import Batches, load
 from keras_ssc.datasets.parts import PartOfBatches
 from keras_ssc.training.devices import data_parallel, join, synchronized
 from keras_ssc.training.distributed import Job, train_distributed
+from keras_ssc.training.lock import FolderInUseError, locked
 
 NAMES = ("loss", "gradient", "weights")
 JAX = keras.backend.backend() == "jax"
@@ -203,6 +204,12 @@ def test_the_test_is_that_of_all_images_and_no_others(tmp_path):
         (answers.argmax(-1) == digits.y_test[:10]).mean()
     )
     assert list(rows[-1]) == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    with locked(tmp_path), pytest.raises(FolderInUseError, match=f"process {os.getpid()} on"):
+        train_distributed(Job(limit=8, batch_size=8, devices=1), tmp_path)
+    assert not (tmp_path / "last.keras").exists()
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():

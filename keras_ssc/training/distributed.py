@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
@@ -10,9 +11,16 @@ from keras_ssc import applications, datasets
 from keras_ssc.datasets.parts import PartOfBatches
 from keras_ssc.datasets.tfds_stream import TfdsStream
 from keras_ssc.training.devices import data_parallel, join, synchronized
+from keras_ssc.training.lock import locked
 from keras_ssc.training.optimizer import CoupledSGD
 from keras_ssc.training.recipe import drop_at_half_and_three_quarters
-from keras_ssc.training.run_folder import RunFolderError, beside, read_csv, write_csv
+from keras_ssc.training.run_folder import (
+    RunFolderError,
+    beside,
+    read_csv,
+    remove_leftovers,
+    write_csv,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +142,8 @@ def train_distributed(job, run_dir=None, build=None, callbacks=()):
 
     Raises:
         ValueError: the batch can't be divided, or a setting can't be used here.
-        RunFolderError: last.keras can't be read.
+        RunFolderError: last.keras can't be read, or the folder can't be used.
+        FolderInUseError: another training works in the folder.
         LostProcess: another process died.
 
     Example:
@@ -155,8 +164,9 @@ def train_distributed(job, run_dir=None, build=None, callbacks=()):
     keras.utils.set_random_seed(job.seed)
     train, test, classes, shape = _data(job)
     folder = None if run_dir is None else Path(run_dir)
+    mine = locked(folder) if folder is not None and job.process == 0 else nullcontext()
     try:
-        with strategy.scope():
+        with mine, strategy.scope():
             model = _restored(folder)
             if model is None:
                 model = (build or job.build)(shape, classes)
@@ -185,7 +195,7 @@ def _run(job, model, train, test, folder, callbacks):
         model.fit(train.epoch(0), steps_per_epoch=steps, shuffle=False, verbose=0)
         return []
     if job.process == 0:
-        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
     iterations = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
     done = iterations * job.accumulate // len(train)
     rows = read_csv(folder / "metrics.csv")[:done]
