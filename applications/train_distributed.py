@@ -49,7 +49,8 @@ def main():
         parser.error("give either --run-dir or --dry-run")
     # Imported here, so that --help and a mistyped flag answer at once.
     from keras_ssc.training.devices import split_cpu
-    from keras_ssc.training.distributed import Job, LostProcess, train_distributed
+    from keras_ssc.training.distributed import LostProcess, train_distributed
+    from keras_ssc.training.job import Job
 
     try:
         if split:

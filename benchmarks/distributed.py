@@ -26,7 +26,8 @@ def measure(devices, sparsity):
     import keras
 
     from keras_ssc.training.devices import split_cpu
-    from keras_ssc.training.distributed import Job, train_distributed
+    from keras_ssc.training.distributed import train_distributed
+    from keras_ssc.training.job import Job
 
     class Clock(keras.callbacks.Callback):
         """When each update ended."""

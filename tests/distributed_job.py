@@ -13,7 +13,8 @@ import numpy as np
 
 import keras_ssc
 from keras_ssc.training.devices import split_cpu
-from keras_ssc.training.distributed import Job, LostProcess, train_distributed
+from keras_ssc.training.distributed import LostProcess, train_distributed
+from keras_ssc.training.job import Job
 
 SEEN = set()
 

@@ -15,7 +15,8 @@ from conftest import ROOT
 from keras_ssc.datasets import Batches, load
 from keras_ssc.datasets.parts import PartOfBatches
 from keras_ssc.training.devices import data_parallel, join, synchronized
-from keras_ssc.training.distributed import Job, train_distributed
+from keras_ssc.training.distributed import train_distributed
+from keras_ssc.training.job import Job
 from keras_ssc.training.lock import FolderInUseError, locked
 
 NAMES = ("loss", "gradient", "weights")

@@ -13,7 +13,8 @@ Image = pytest.importorskip("PIL.Image")
 from keras_ssc.datasets.cuts import middle, random_part  # noqa: E402
 from keras_ssc.datasets.local_images import prepare  # noqa: E402
 from keras_ssc.datasets.tfds_stream import TfdsStream  # noqa: E402
-from keras_ssc.training.distributed import Job, train_distributed  # noqa: E402
+from keras_ssc.training.distributed import train_distributed  # noqa: E402
+from keras_ssc.training.job import Job  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
