@@ -5,6 +5,7 @@ python applications/reproduce.py table1 --protocol small --data-dir data
 
 import argparse
 import os
+import signal
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -30,6 +31,7 @@ def parse():
 
 def main():
     """Run, or list."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until there is a step to finish
     parser, arguments = parse()
     # Imported here, so that --help and a mistyped flag answer at once.
     import dataclasses

@@ -5,6 +5,7 @@ python applications/train.py --model ResNet32 --sparsity 0.9 --dataset digits --
 
 import argparse
 import os
+import signal
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -38,6 +39,7 @@ def parse():
 
 def main():
     """Train, and print the closing table."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until there is a step to finish
     parser, arguments = parse()
     chosen = vars(arguments)
     run_dir, resume = chosen.pop("run_dir"), chosen.pop("resume")

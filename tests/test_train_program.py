@@ -85,3 +85,13 @@ def test_a_full_disk_leaves_no_damaged_file(tmp_path):
     resumed = run("--run-dir", folder, *small, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert "test accuracy, best" in resumed.stdout
+
+
+def test_a_stop_before_anything_is_begun(tmp_path):
+    command = [sys.executable, "-X", "importtime", PROGRAM, "--run-dir", tmp_path / "run"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert any("numpy" in line for line in process.stderr)  # it is still importing
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 143
+    assert not (tmp_path / "run").exists()
