@@ -1,5 +1,7 @@
 """A kernel regularizer that has to see the whole dense kernel of a sparse layer."""
 
+import keras
+
 
 def matrix_regularizer(layer, is_first):
     """Return the regularizer for one of the compact matrices of an SSCConv2D.
@@ -15,4 +17,14 @@ def matrix_regularizer(layer, is_first):
     regularizer = layer.kernel_regularizer
     if not getattr(regularizer, "whole_kernel", False):
         return regularizer
-    return (lambda matrix: regularizer(layer.kernel)) if is_first else None
+    return _OfTheLayer(layer) if is_first else None
+
+
+class _OfTheLayer(keras.regularizers.Regularizer):
+    """Calls the layer's regularizer with its dense kernel; never saved, the layer makes it."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def __call__(self, matrix):
+        return self.layer.kernel_regularizer(self.layer.kernel)
