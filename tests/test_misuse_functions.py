@@ -263,6 +263,8 @@ def test_a_wrong_argument_is_refused_by_name(case, data):
     } | {name: value}  # fmt: skip
     if callable(value) and name == "keep":
         return  # a function of one's own
+    if name == "rounds" and isinstance(value, numbers.Integral) and value > 300:
+        return  # legal, and endless
     if name == "keep":
         arguments.pop("sparsity", None)
     if name not in inspect.signature(function).parameters and name in NETWORK:
