@@ -71,6 +71,8 @@ def plot_multiply_adds(cells, records, path):
     Returns:
         bool, whether there was anything to draw.
     """
+    from matplotlib import ticker
+
     groups = {}
     for (network, dataset, _), group in subjects(cells).items():
         for cell in group:
@@ -84,7 +86,10 @@ def plot_multiply_adds(cells, records, path):
         for row, points in sorted(rows.items()):
             style = {"color": "black", "marker": "o", "zorder": 3} if row == "SSC" else {}
             axis.scatter(*zip(*points, strict=True), label=row, s=16, **style)
-        axis.set(title=f"{network}, {dataset}", xscale="log", xlabel="multiply-adds of an image")
+        axis.set(title=f"{network}, {dataset}", xscale="log", xlabel="multiply-adds, millions")
+        axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(lambda count, _: f"{count / 1e6:g}")
+        axis.xaxis.set_minor_formatter(ticker.NullFormatter())
         axis.set_ylabel("test accuracy, %")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=7)
