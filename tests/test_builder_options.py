@@ -2,6 +2,8 @@
 
 import math
 
+import keras
+import numpy as np
 import pytest
 
 import keras_ssc
@@ -45,6 +47,22 @@ def test_images_up_to_64_pixels_take_the_form_for_small_images(builder):
     for side, expected in sizes.items():
         body = builder(input_shape=(side, side, 3), include_top=False)
         assert body.output_shape[1] == expected
+
+
+@pytest.mark.parametrize("name", applications.__all__)
+def test_initial_weights_have_the_dense_scale_or_the_live_one(name):
+    """std * sqrt(K K N / 2) is 1, or 1 / sqrt(density), over all sparse layers of a network."""
+    for scale in ("dense", "live"):
+        keras.utils.set_random_seed(0)
+        arguments = SMALL if scale == "dense" else {"initial_scale": scale, **SMALL}
+        ratios = []
+        for layer in sparse_layers(getattr(applications, name)(**arguments)):
+            pattern = layer.pattern
+            expected = 2 / (math.prod(pattern.kernel_size) * pattern.filters)
+            expected /= pattern.density if scale == "live" else 1
+            values = [np.ravel(weights) for weights in layer.trainable_variables]
+            ratios.append(np.concatenate(values) / expected**0.5)
+        assert np.concatenate(ratios).std() == pytest.approx(1, rel=0.03)
 
 
 def test_shortcuts_are_sparse_where_asked():

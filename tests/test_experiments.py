@@ -89,13 +89,15 @@ def test_an_unknown_method_is_refused():
         ssc_options(Setting("VGG11", "digits", "ssc", "magic", 0.9))
 
 
-def test_the_dense_scale_is_that_of_the_dense_kernel():
-    setting = Setting("VGG11", "digits", "ssc", "dense_scale", 0.9, image_size=16)
+@pytest.mark.parametrize("variant", ["", "dense_scale"])
+def test_the_initial_scale_is_the_variants(variant):
+    setting = Setting("VGG11", "digits", "ssc", variant, 0.9, image_size=16)
     data = experiment_data(dataclasses.replace(setting, train_images=20))
     model = METHODS["ssc"](setting, data).model
     layer = next(one for one in model.layers if isinstance(one, keras_ssc.SSCConv2D))
     live = np.concatenate([np.ravel(matrix) for matrix in layer.trainable_variables])
-    assert live.std() == pytest.approx((2 / (9 * layer.filters)) ** 0.5, rel=0.05)
+    share = 1 if variant else layer.pattern.density
+    assert live.std() == pytest.approx((2 / (9 * layer.filters * share)) ** 0.5, rel=0.05)
 
 
 @pytest.mark.parametrize("protocol", ["small", "paper"])

@@ -21,6 +21,9 @@ ARGUMENTS = """
         the paper; or `"per_filter"`, equally many weights for each filter of every sparse layer.
     shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
         offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+    initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
+        std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
+        sqrt(density), the fan that is really there.
     sparse_classifier: bool. True makes the classifier sparse too: a 1x1 `SSCConv2D` on the pooled
         map.
     data_format: `"channels_last"`, `"channels_first"` or None (Keras's setting).

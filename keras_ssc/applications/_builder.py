@@ -84,6 +84,7 @@ def make_model(
     shift="cyclic",
     parity="halves",
     set_offset=0,
+    initial_scale="dense",
     execution="auto",
     sparse_classifier=False,
     data_format=None,
@@ -104,6 +105,10 @@ def make_model(
     boolean("sparse_classifier", sparse_classifier)
     if set_offset != "butterfly" or not isinstance(set_offset, str):
         integer("set_offset", set_offset, 0)
+    if not isinstance(initial_scale, str) or initial_scale not in ("dense", "live"):
+        raise ValueError(
+            f"`initial_scale` must be 'dense' or 'live'. Received: initial_scale={initial_scale!r}"
+        )
     for key, value in (("g", g), ("p", p)):
         if value is not None:
             integer(key, value, 0)
@@ -117,7 +122,7 @@ def make_model(
         table.shapes(), sparsity, g, p, distribution, parity, default_setting
     )
     rules = {"shift": shift, "parity": parity, "set_offset": set_offset, "execution": execution}
-    build = Layers(image_size, settings, data_format, dtype, **rules)
+    build = Layers(image_size, settings, data_format, dtype, initial_scale, **rules)
     inputs = keras.Input(shape=tuple(input_shape)) if input_tensor is None else input_tensor
     x = network(build, inputs)
     if include_top:

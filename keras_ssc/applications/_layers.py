@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_ssc.applications._shuffle import ShuffleSplit
+from keras_ssc.initializers import DenseScale
 from keras_ssc.layers import BatchNormalization, SSCConv2D
 
 # GraSP's: Kaiming normal by fan-out, not truncated; BatchNormalization as in PyTorch.
@@ -20,15 +21,17 @@ class Layers:
         settings: dict, layer name -> (g, p) or None (dense).
         data_format: `"channels_last"`, `"channels_first"` or None (Keras's setting).
         dtype: dtype or policy of the layers, or None.
+        initial_scale: `"dense"` or `"live"`, of the sparse layers' initial weights.
         **rules: shift, parity, set_offset, execution of the sparse layers.
     """
 
-    def __init__(self, image_size, settings, data_format, dtype, **rules):
+    def __init__(self, image_size, settings, data_format, dtype, initial_scale="dense", **rules):
         self.image_size = image_size
         self.settings = settings
         self.data_format = data_format or keras.config.image_data_format()
         self.channel_axis = -1 if self.data_format == "channels_last" else 1
         self.dtype = dtype
+        self.initial_scale = initial_scale
         self.rules = rules
         self._sparse_layers = 0
 
@@ -88,6 +91,8 @@ class Layers:
         rules = self.rules
         if rules["set_offset"] == "butterfly":
             rules = rules | {"set_offset": self._butterfly(max(g, p), rules["shift"])}
+        if self.initial_scale == "dense":
+            options["kernel_initializer"] = DenseScale(options["kernel_initializer"])
         return SSCConv2D(filters, kernel_size, g=g, p=p, **options, **rules)
 
     def _butterfly(self, q, shift):

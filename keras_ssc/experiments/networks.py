@@ -5,7 +5,6 @@ from typing import NamedTuple
 import keras
 
 from keras_ssc import applications
-from keras_ssc.layers import SSCConv2D
 from keras_ssc.regularizers import DoubleSoftOrthogonality, SoftOrthogonality
 
 # Changes of the paper's pattern, one word each: arguments of the builder.
@@ -17,7 +16,7 @@ VARIANTS = {
     "shortcuts": {"sparse_shortcuts": True},
     "classifier": {"sparse_classifier": True},
     "fused": {"fused": True},
-    "dense_scale": {},  # initial weights at the scale of the dense kernel
+    "dense_scale": {"initial_scale": "dense"},
 }
 REGULARIZERS = {"SO": SoftOrthogonality, "DSO": DoubleSoftOrthogonality}
 
@@ -56,13 +55,7 @@ def dense(setting, data):
 
 def ssc(setting, data):
     """Structured sparse convolutions, as `variant` says."""
-    model = build(setting, data.classes, **ssc_options(setting))
-    if "dense_scale" in setting.variant.split("+"):
-        for layer in model.layers:
-            if isinstance(layer, SSCConv2D):
-                for matrix in layer.trainable_variables:
-                    matrix.assign(matrix * layer.pattern.density**0.5)
-    return Start(model)
+    return Start(build(setting, data.classes, **ssc_options(setting)))
 
 
 def ssc_options(setting):
@@ -72,9 +65,9 @@ def ssc_options(setting):
 
     >>> from keras_ssc.experiments.setting import Setting
     >>> ssc_options(Setting("ResNet20", "digits", "ssc", "block+shortcuts", 0.9))
-    {'shift': 'block', 'sparse_shortcuts': True, 'sparsity': 0.9}
+    {'initial_scale': 'live', 'shift': 'block', 'sparse_shortcuts': True, 'sparsity': 0.9}
     """
-    options = {}
+    options = {"initial_scale": "live"}
     for word in filter(None, setting.variant.split("+")):
         if word not in VARIANTS:
             raise ValueError(f"`variant` must be of {list(VARIANTS)}. Received: {word!r}")
