@@ -21,7 +21,7 @@ from keras_ssc.experiments import (
 from keras_ssc.experiments.data import averaged, balanced, experiment_data
 from keras_ssc.experiments.networks import build, ssc_options
 from keras_ssc.experiments.page import write_page
-from keras_ssc.experiments.report import mean_and_deviation, verdict
+from keras_ssc.experiments.report import mean_and_deviation, scoreboard, verdict
 from keras_ssc.training.environment import environment
 from keras_ssc.training.lock import locked
 
@@ -120,6 +120,7 @@ def test_the_committed_records_are_those_of_their_settings(root):
 def test_cells_carry_the_printed_figures():
     cells = {(c.network, c.dataset, c.row, c.column): c for c in tables.table1("paper")}
     assert cells["ResNet32", "cifar100", "SSC", "0.98"].printed == "63.01 ± 0.31"
+    assert all(cells["ResNet32", "cifar100", row, "0.98"].printed for row in tables.OURS)
     assert cells["VGG19", "cifar10", "dense", "0.9"].printed == "94.23"
     assert cells["VGG19", "cifar10", "MLPrune", "0.9"].settings == ()
 
@@ -197,6 +198,20 @@ def test_means_and_verdicts():
     assert verdict([0.9], [0.8, 0.9]) == ""
 
 
+def test_the_scoreboard_has_differences_of_means_in_points(tmp_path):
+    records = Records(tmp_path)
+    cells = [cell for cell in tables.table1("small") if cell.column == "0.98"][:6]
+    for cell in cells:
+        last = {"SSC": 0.5, "dense": 0.3, "SSC, builders' default": 0.495}.get(cell.row)
+        for number, setting in enumerate(cell.settings if last else ()):
+            records.add(record_of(setting, (0.1, last + 0.01 * number)))
+    lines = scoreboard(cells, records).split("\n")
+    assert lines[0] == "| SSC against | ResNet32, cifar10, 0.98 |"
+    assert "| dense | beats, +20.0 |" in lines
+    assert "| SSC, builders' default | tie, +0.5 |" in lines
+    assert not any("SNIP" in line or line.startswith("| SSC |") for line in lines)
+
+
 def test_the_page_says_what_was_not_run(tmp_path):
     records = Records(tmp_path / "records")
     empty = write_page(records, tmp_path / "page", "small").read_text()
@@ -211,7 +226,8 @@ def test_the_page_says_what_was_not_run(tmp_path):
     page = write_page(records, tmp_path / "page", "small").read_text()
     assert "| dense | 41.00 ± 1.00 | 50.00 ± 0.00 |" in page
     assert "| SNIP | not run |" in page
-    assert "\n**VGG19, cifar10, 0.95**: not run, 48 runs.\n" in page
+    assert "\n**VGG19, cifar10, 0.95**: not run, 54 runs.\n" in page
+    assert "| SSC against | ResNet32, cifar10, 0.98 |" in page
     assert "1 of 2 convolutions" in page
     names = {path.name for path in (tmp_path / "page").glob("*.png")}
     assert names == {

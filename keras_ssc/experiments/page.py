@@ -2,8 +2,8 @@
 
 from keras_ssc.experiments.matrix import EXPERIMENTS
 from keras_ssc.experiments.plots import plot_accuracy, plot_correlations, plot_multiply_adds
-from keras_ssc.experiments.report import correlation_table, found, table
-from keras_ssc.experiments.tables import CHOSEN
+from keras_ssc.experiments.report import correlation_table, found, scoreboard, table
+from keras_ssc.experiments.tables import BUILDERS, CHOSEN
 from keras_ssc.training.run_folder import beside
 
 HEAD = {
@@ -44,7 +44,12 @@ def write_page(records, folder, protocol):
     """
     folder.mkdir(parents=True, exist_ok=True)
     parts = ["# SSC and its rivals", HEAD[protocol], RULES]
-    parts.append(f"The variant of SSC set to meet the rivals: `{CHOSEN}` (see variants, below).")
+    parts.append(
+        f"The variant of SSC that meets the rivals, who keep as many weights: `{CHOSEN}`,\n"
+        f"chosen on images held out (see variants, below). The builders' default is `{BUILDERS}`.\n"
+        "The row with the live initial scale is the paper's pattern with initial weights divided\n"
+        "by sqrt(density)."
+    )
     for name, experiment in EXPERIMENTS.items():
         cells = experiment(protocol)
         runs = sum(len(cell.settings) for cell in cells)
@@ -56,6 +61,8 @@ def write_page(records, folder, protocol):
         words = experiment.__doc__.strip()
         parts.append(f"## {name}\n\n{words} {done} of {runs} runs are done.")
         parts += _pictures(name, cells, records, folder, protocol)
+        if name in ("table1", "table2"):
+            parts.append(scoreboard(cells, records))
         if name == "figure3":
             parts.append(correlation_table(cells, records))
         else:

@@ -86,6 +86,25 @@ def table(cells, records, reference="SSC"):
     return "\n\n".join(parts)
 
 
+def scoreboard(cells, records, reference="SSC"):
+    """Return a Markdown table of verdicts: a line for each method, a column for each sparsity.
+
+    Beside the verdict stands the difference of the means in points of accuracy.
+    """
+    columns, lines = [], {}
+    for subject, group in subjects(cells).items():
+        last = {c.row: [last_accuracy(one) for one in found(c, records)] for c in group}
+        ours = last.pop(reference, [])
+        for row, theirs in last.items():
+            if result := verdict(ours, theirs):
+                points = 100 * (statistics.mean(ours) - statistics.mean(theirs))
+                lines.setdefault(row, {})[subject] = f"{result}, {points:+.1f}"
+                columns += [subject] if subject not in columns else []
+    head = [f"{reference} against", *(_title(*subject) for subject in columns)]
+    body = [[row, *(cells.get(s, "not run") for s in columns)] for row, cells in lines.items()]
+    return "\n".join([_line(head), "|---" * len(head) + "|", *map(_line, body)])
+
+
 def _figures(records, result):
     if not records:
         return ["not run"] + [""] * 7

@@ -6,8 +6,11 @@ from keras_ssc.experiments.cells import Cell, base, reached, seeded
 from keras_ssc.experiments.methods import METHODS
 from keras_ssc.experiments.paper import PRINTED, PRINTED_TABLE_5
 
-# The variant that meets the rivals: the best of "variants" on held-out images (ResNet20, 98 %).
+# The variant that meets the rivals, at its count of weights: of "variants" on held-out images the
+# best at 98 % on both networks; over 98, 95 and 90 % it ties with what the builders do.
 CHOSEN = "per_filter+dense_scale"
+BUILDERS = "dense_scale"
+OURS = {"SSC": CHOSEN, "SSC, builders' default": BUILDERS, "SSC, live initial scale": ""}
 RIVALS = ("random uniform", "random ERK", "SNIP", "GraSP", "SynFlow", "SET", "RigL")
 # Label in the tables -> method; the others of the paper's rows are not run.
 METHOD_OF = {name: name for name in METHODS} | {
@@ -34,21 +37,20 @@ def rivals(table, protocol, groups, seeds, others=(*RIVALS, "GMP")):
     for network, dataset, sparsity in groups:
         printed = PRINTED[table, network, dataset]
         plain = base(protocol, network, dataset)
-        variant = "+".join(
-            word for word in CHOSEN.split("+") if word != "shortcuts" or "ResNet" in network
-        )
-        chosen = dataclasses.replace(plain, method="ssc", variant=variant, sparsity=sparsity)
-        rows = ["dense", "SSC", *others, *printed]
+        sparse = dataclasses.replace(plain, method="ssc", sparsity=sparsity)
+        chosen = dataclasses.replace(sparse, variant=CHOSEN)
+        rows = ["dense", *OURS, *others, *printed]
         for row in dict.fromkeys(rows):
             settings = ()
-            if row == "SSC":
-                settings = seeded(chosen, seeds)
+            if row in OURS:
+                settings = seeded(dataclasses.replace(sparse, variant=OURS[row]), seeds)
             elif row == "dense":
                 settings = seeded(plain, seeds)
             elif row in METHOD_OF:
                 rival = {"method": METHOD_OF[row], "sparsity": sparsity, "keep": reached(chosen)}
                 settings = seeded(dataclasses.replace(plain, **rival), seeds)
-            text = printed.get(row, {}).get(0 if row == "dense" else sparsity, "")
+            figures = printed.get("SSC" if row in OURS else row, {})
+            text = figures.get(0 if row == "dense" else sparsity, "")
             cells.append(Cell(network, dataset, row, f"{sparsity:g}", settings, text))
     return sorted(cells, key=lambda cell: cell.row in DEAR)
 
@@ -92,9 +94,11 @@ def table5(protocol, seeds=(3, 4, 5)):
     cells = []
     for network in ("MobileNetV2", "ShuffleNetV2"):
         plain = base(protocol, network, "cifar10", l2=5e-4)
-        sparse = dataclasses.replace(plain, method="ssc")
+        sparse = dataclasses.replace(plain, method="ssc", variant=BUILDERS)
         runs = {"dense": plain, "SSC": sparse}
-        runs["SSC, depthwise and pointwise in one"] = dataclasses.replace(sparse, variant="fused")
+        runs["SSC, depthwise and pointwise in one"] = dataclasses.replace(
+            sparse, variant=f"{BUILDERS}+fused"
+        )
         for row in ("L1-norm", "Slimming"):
             rival = {"method": METHOD_OF[row], "keep": reached(sparse)}
             runs[row] = dataclasses.replace(plain, **rival)
