@@ -101,7 +101,7 @@ def scoreboard(cells, records, reference="SSC"):
                 lines.setdefault(row, {})[subject] = f"{result}, {points:+.1f}"
                 columns += [subject] if subject not in columns else []
     head = [f"{reference} against", *(_title(*subject) for subject in columns)]
-    body = [[row, *(cells.get(s, "not run") for s in columns)] for row, cells in lines.items()]
+    body = [[row, *(results.get(s, "not run") for s in columns)] for row, results in lines.items()]
     return "\n".join([_line(head), "|---" * len(head) + "|", *map(_line, body)])
 
 
