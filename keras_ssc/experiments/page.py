@@ -62,7 +62,12 @@ def write_page(records, folder, protocol):
         parts.append(f"## {name}\n\n{words} {done} of {runs} runs are done.")
         parts += _pictures(name, cells, records, folder, protocol)
         if name in ("table1", "table2"):
-            parts.append(scoreboard(cells, records))
+            parts += [
+                scoreboard(cells, records),
+                "The same rivals against the builders' default, whose own number of weights is\n"
+                "another one (see the tables):",
+                scoreboard(cells, records, "SSC, builders' default"),
+            ]
         if name == "figure3":
             parts.append(correlation_table(cells, records))
         else:
