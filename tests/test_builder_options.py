@@ -108,7 +108,20 @@ def test_fused_network_runs():
     assert probabilities.sum() == pytest.approx(2, rel=1e-5)
 
 
+@pytest.mark.parametrize(("pools", "side"), [(0, 16), (1, 8), (2, 4), (3, 2), (4, 1)])
+def test_pools_are_the_first_ones_and_change_no_weight(pools, side):
+    model = applications.VGG11(sparsity=0, pools=pools, **SMALL)
+    assert model.get_layer("stage5_conv2").output.shape[1:3] == (side, side)
+    names = [layer.name for layer in model.layers if "pool" in layer.name]
+    assert names == [f"stage{stage}_pool" for stage in range(2, pools + 2)] + ["avg_pool"]
+    assert trainable(model) == 9_228_362
+
+
 def test_refusals_name_the_argument():
+    with pytest.raises(ValueError, match="`pools` must be at most 4"):
+        applications.VGG13(pools=5)
+    with pytest.raises(TypeError, match="`pools` must be an integer"):
+        applications.VGG16(pools=True)
     with pytest.raises(ValueError, match="`g` must be 0"):
         MobileNetV2(g=4, p=2)
     with pytest.raises(ValueError, match="`width`"):

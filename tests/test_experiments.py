@@ -64,6 +64,25 @@ def test_images_are_averaged_over_squares():
         averaged(images, 3)
 
 
+@pytest.mark.parametrize("protocol", ["small", "paper"])
+def test_tuned_cells_differ_from_table_1_in_what_is_tuned_alone(protocol):
+    plain = {
+        (c.network, c.row, c.column): c for c in tables.table1(protocol) if c.dataset == "cifar10"
+    }
+    tuned = {(c.network, c.row, c.column): c for c in EXPERIMENTS["table1-tuned"](protocol)}
+    assert tuned.keys() == plain.keys()
+    for subject, cell in tuned.items():
+        changes = tables.TUNED[cell.network] if protocol == "small" else {}
+        expected = [dataclasses.replace(one, **changes) for one in plain[subject].settings]
+        # A VGG has the same kernels with three maxima, so the budget is the same.
+        assert list(cell.settings) == expected
+
+
+def test_vgg_has_no_map_of_one_pixel_where_it_is_tuned():
+    setting = Setting("VGG11(pools=3)", "cifar10", "dense", image_size=16)
+    assert build(setting, 10, sparsity=0).get_layer("avg_pool").input.shape[1:] == (2, 2, 512)
+
+
 def test_a_share_is_taken_class_by_class():
     labels = np.random.default_rng(0).integers(0, 5, 200)
     chosen = balanced(labels, 0.4)

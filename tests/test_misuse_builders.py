@@ -80,7 +80,7 @@ ARGUMENTS = [
     "include_top", "weights", "input_tensor", "input_shape", "pooling", "classes",
     "classifier_activation", "sparsity", "g", "p", "distribution", "shift", "parity", "set_offset",
     "initial_scale", "execution", "sparse_classifier", "data_format", "dtype", "name", "width",
-    "sparse_shortcuts", "fused",
+    "pools", "sparse_shortcuts", "fused",
 ]  # fmt: skip
 CLASHES = {"sparsity": ["g", "p"], "g": ["p", "kernel_size", "in_channels"], "p": ["g"]}
 

@@ -2,14 +2,17 @@
 
 from keras_ssc.applications._builder import builder
 from keras_ssc.applications._preprocess import preprocess_input as preprocess_input
+from keras_ssc.arguments import integer
 
 
-def _stages(build, x, numbers):
-    """Five stages of `numbers` convolutions, a 2x2 maximum between them."""
+def _stages(build, x, numbers, pools):
+    """Five stages of `numbers` convolutions, a 2x2 maximum before the next `pools` of them."""
+    if integer("pools", pools, 0) > 4:
+        raise ValueError(f"`pools` must be at most 4. Received: pools={pools}")
     for stage, (number, filters) in enumerate(
         zip(numbers, (64, 128, 256, 512, 512), strict=True), start=1
     ):
-        if stage > 1:
+        if 1 < stage <= pools + 1:
             x = build.max_pool(x, f"stage{stage}_pool")
         for layer in range(1, number + 1):
             first = stage == layer == 1
@@ -18,11 +21,12 @@ def _stages(build, x, numbers):
 
 
 @builder()
-def VGG11(build, x):
+def VGG11(build, x, *, pools=4):
     """VGG-11 for small images: `VGG19` with stages of 1, 1, 2, 2 and 2 convolutions.
 
     Args:
         {arguments}
+        pools: int from 0 to 4, how many 2x2 maxima stand between the stages, from the first on.
 
     {returns}
 
@@ -34,15 +38,16 @@ def VGG11(build, x):
 
     Reference: as `VGG19`.
     """
-    return _stages(build, x, (1, 1, 2, 2, 2))
+    return _stages(build, x, (1, 1, 2, 2, 2), pools)
 
 
 @builder()
-def VGG13(build, x):
+def VGG13(build, x, *, pools=4):
     """VGG-13 for small images: `VGG19` with stages of 2, 2, 2, 2 and 2 convolutions.
 
     Args:
         {arguments}
+        pools: int from 0 to 4, how many 2x2 maxima stand between the stages, from the first on.
 
     {returns}
 
@@ -54,15 +59,16 @@ def VGG13(build, x):
 
     Reference: as `VGG19`.
     """
-    return _stages(build, x, (2, 2, 2, 2, 2))
+    return _stages(build, x, (2, 2, 2, 2, 2), pools)
 
 
 @builder()
-def VGG16(build, x):
+def VGG16(build, x, *, pools=4):
     """VGG-16 for small images: `VGG19` with stages of 2, 2, 3, 3 and 3 convolutions.
 
     Args:
         {arguments}
+        pools: int from 0 to 4, how many 2x2 maxima stand between the stages, from the first on.
 
     {returns}
 
@@ -74,11 +80,11 @@ def VGG16(build, x):
 
     Reference: as `VGG19`.
     """
-    return _stages(build, x, (2, 2, 3, 3, 3))
+    return _stages(build, x, (2, 2, 3, 3, 3), pools)
 
 
 @builder()
-def VGG19(build, x):
+def VGG19(build, x, *, pools=4):
     """VGG-19 for small images, with BatchNormalization, at a wanted sparsity.
 
     | stage | 3x3 convolutions | filters | map |
@@ -92,10 +98,12 @@ def VGG19(build, x):
 
     Convolutions have no bias and are followed by BatchNormalization and ReLU; a 2x2 maximum stands
     between two stages. All convolutions but the first are sparse; the classifier stays dense.
-    Images need at least 16 x 16 pixels.
+    Images need at least 16 x 16 pixels with four maxima. On a map of one pixel eight of nine taps
+    read padding only: for images of 16 x 16 take `pools=3`, which leaves the paper's 2 x 2.
 
     Args:
         {arguments}
+        pools: int from 0 to 4, how many 2x2 maxima stand between the stages, from the first on.
 
     {returns}
 
@@ -108,4 +116,4 @@ def VGG19(build, x):
     Reference: Simonyan and Zisserman, 2015; in this form Wang et al., GraSP; Verma et al.,
     section 4.1 (its use).
     """
-    return _stages(build, x, (2, 2, 4, 4, 4))
+    return _stages(build, x, (2, 2, 4, 4, 4), pools)

@@ -6,7 +6,7 @@ import functools
 from keras_ssc.applications._settings import half_pointwise
 from keras_ssc.applications.paper_settings import network_layers
 from keras_ssc.experiments.data import SIDES
-from keras_ssc.experiments.networks import ssc_options
+from keras_ssc.experiments.networks import builder_and_options, ssc_options
 from keras_ssc.experiments.setting import Setting
 from keras_ssc.network_sparsity import choose_network
 from keras_ssc.sparsity import count_network
@@ -45,7 +45,7 @@ RECIPE = {
 }
 
 
-def base(protocol, network, dataset, **changes):
+def base(protocol, network, dataset, /, **changes):
     """Return the `Setting` of a dense run under a protocol.
 
     Args:
@@ -81,8 +81,9 @@ def reached(setting):
     options = ssc_options(setting)
     rules = {name: options.pop(name) for name in ("distribution", "parity") if name in options}
     options = {name: value for name, value in options.items() if name.startswith("sparse_")}
+    builder, own = builder_and_options(setting.network)
     shape = (setting.image_size, setting.image_size, 3)
-    layers = network_layers(setting.network, shape, CLASSES[setting.dataset], **options)
+    layers = network_layers(builder, shape, CLASSES[setting.dataset], **own, **options)
     if setting.sparsity:
         choice = choose_network(layers, sparsity=setting.sparsity, **rules)
     else:  # what compact networks take by themselves

@@ -3,7 +3,7 @@
 import dataclasses
 
 from keras_ssc.experiments.cells import Cell, base, reached, seeded
-from keras_ssc.experiments.tables import CHOSEN
+from keras_ssc.experiments.tables import BUILDERS, CHOSEN, TUNED
 
 SWITCHES = (
     "", "butterfly", "block", "alternate", "per_filter", "shortcuts", "shortcuts+classifier",
@@ -11,6 +11,7 @@ SWITCHES = (
     "per_filter+dense_scale", "butterfly+per_filter+dense_scale",
 )  # fmt: skip
 LAMBDAS = (1e-4, 1e-3, 1e-2)
+RATES = (0.3, 0.1, 0.03, 0.01)
 
 
 def variants(protocol, seeds=(0, 1, 2)):
@@ -25,6 +26,25 @@ def variants(protocol, seeds=(0, 1, 2)):
                 one = dataclasses.replace(plain, variant=variant, sparsity=sparsity)
                 row = variant or "paper (cyclic, halves)"
                 cells.append(Cell(network, "cifar10", row, f"{sparsity:g}", seeded(one, seeds)))
+    return cells
+
+
+def rates(protocol, seeds=(0,)):
+    """The learning rate of short runs, on 5,000 training images held out."""
+    cells = []
+    for network in ("ResNet32", "VGG19"):
+        changes = TUNED[network] if protocol == "small" else {}
+        for rate in RATES:
+            plain = base(
+                protocol, network, "cifar10", held_out=5000, **changes | {"learning_rate": rate}
+            )
+            sparse = dataclasses.replace(plain, method="ssc", sparsity=0.98)
+            runs = {"dense": plain, "SSC, live initial scale": sparse}
+            for row, variant in (("SSC, builders' default", BUILDERS), ("SSC", CHOSEN)):
+                runs[row] = dataclasses.replace(sparse, variant=variant)
+            for row, setting in runs.items():
+                column = (row, f"rate {rate:g}", seeded(setting, seeds))
+                cells.append(Cell(network, "cifar10", *column))
     return cells
 
 

@@ -18,6 +18,8 @@ VARIANTS = {
     "fused": {"fused": True},
     "dense_scale": {"initial_scale": "dense"},
 }
+# Networks of the experiments that a builder makes with options of its own.
+WITH_OPTIONS = {"VGG11(pools=3)": ("VGG11", {"pools": 3})}
 REGULARIZERS = {"SO": SoftOrthogonality, "DSO": DoubleSoftOrthogonality}
 
 
@@ -37,9 +39,20 @@ class Start(NamedTuple):
 
 def build(setting, classes, **options):
     """Return the network of a setting with some builder's options, freshly drawn."""
-    builder = getattr(applications, setting.network)
+    builder, own = builder_and_options(setting.network)
     shape = (setting.image_size, setting.image_size, 3)
-    return builder(input_shape=shape, classes=classes, **options)
+    return getattr(applications, builder)(input_shape=shape, classes=classes, **own, **options)
+
+
+def builder_and_options(network):
+    """Return (name in `keras_ssc.applications`, options) of the network of a setting.
+
+    Example:
+
+    >>> builder_and_options("VGG11"), builder_and_options("VGG11(pools=3)")
+    (('VGG11', {}), ('VGG11', {'pools': 3}))
+    """
+    return WITH_OPTIONS.get(network, (network, {}))
 
 
 def dense(setting, data):

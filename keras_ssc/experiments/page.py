@@ -1,5 +1,7 @@
 """One page for all experiments of a protocol."""
 
+import io
+
 from keras_ssc.experiments.matrix import EXPERIMENTS
 from keras_ssc.experiments.plots import plot_accuracy, plot_correlations, plot_multiply_adds
 from keras_ssc.experiments.report import correlation_table, found, scoreboard, table
@@ -28,6 +30,8 @@ what is left; lottery tickets for each 20 % of the weights removed, and the late
 epoch 5, or in short runs to an eighth of the epochs. Accuracies are means and standard deviations
 over seeds, on the test set unless it says otherwise. "Beats" means that the means differ by more
 than the pooled standard deviation; less is a "tie". What was not run says so."""
+
+RIVAL_TABLES = ("table1", "table1-tuned", "table2")
 
 
 def write_page(records, folder, protocol):
@@ -61,7 +65,7 @@ def write_page(records, folder, protocol):
         words = experiment.__doc__.strip()
         parts.append(f"## {name}\n\n{words} {done} of {runs} runs are done.")
         parts += _pictures(name, cells, records, folder, protocol)
-        if name in ("table1", "table2"):
+        if name in RIVAL_TABLES:
             parts += [
                 scoreboard(cells, records),
                 "The same rivals against the builders' default, whose own number of weights is\n"
@@ -80,13 +84,14 @@ def write_page(records, folder, protocol):
 
 def _pictures(name, cells, records, folder, protocol):
     plots = {"correlation": plot_correlations} if name == "figure3" else {}
-    if name in ("table1", "table2"):
+    if name in RIVAL_TABLES:
         plots = {"accuracy": plot_accuracy, "multiply-adds": plot_multiply_adds}
     lines = []
     for what, plot in plots.items():
         file = f"{protocol}-{name}-{what}.png"
-        if any(found(cell, records) for cell in cells):
+        picture = io.BytesIO()
+        if plot(cells, records, picture):
             with beside(folder / file) as temporary:
-                plot(cells, records, temporary)
+                temporary.write_bytes(picture.getvalue())
             lines.append(f"![{name}: {what}]({file})")
     return lines

@@ -10,7 +10,8 @@ class Setting:
     """Everything that decides the outcome of one run, the machine apart.
 
     Args:
-        network: str, a builder of `keras_ssc.applications`.
+        network: str, a builder of `keras_ssc.applications`, or "VGG11(pools=3)": VGG11 without its
+            last maximum.
         dataset: str, a name of `keras_ssc.datasets`, "tiny_imagenet_100" (its every second
             class) or "imagenet2012".
         method: str, a key of `keras_ssc.experiments.METHODS`.
@@ -74,5 +75,6 @@ class Setting:
         words.append(f"{self.regularizer} {self.factor:g}" if self.regularizer else "")
         words.append("" if self.train_share == 1 else f"{self.train_share:g} of the images")
         words.append(f"masks of {self.mask_dataset}" if self.mask_dataset else "")
+        words.append("" if self.learning_rate == 0.1 else f"rate {self.learning_rate:g}")
         words += ["held out" if self.held_out else "", f"seed {self.seed}"]
         return " ".join(word for word in words if word)
