@@ -180,3 +180,22 @@ def test_refuses_bad_data(change, words):
     with pytest.raises((ValueError, TypeError)) as error:
         Batches(**(GOOD | change), **PLAIN)
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_tf_dataset_gives_the_same_batches_of_each_epoch():
+    tf = pytest.importorskip("tensorflow")
+    x = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3)).astype("uint8")
+    options = {"mean": (0.5,) * 3, "std": (0.2,) * 3, "augment": True, "pad": 1, "shuffle": True}
+    batches = Batches(x, np.arange(10), 4, **options)
+    for part in (batches, batches.from_step(1)):
+        data = part.tf_dataset()
+        assert len(data) == len(part)
+        assert not data.options().autotune.enabled
+        for epoch in (0, 1):
+            part.epoch = epoch
+            read = list(data.as_numpy_iterator())
+            assert len(read) == len(part)
+            for index, (images, labels) in enumerate(read):
+                np.testing.assert_array_equal(images, part[index][0])
+                np.testing.assert_array_equal(labels, part[index][1])
+    assert data.element_spec[0] == tf.TensorSpec((None, 8, 8, 3), tf.float32)

@@ -4,6 +4,7 @@ from keras_ssc.datasets.batches import Batches
 from keras_ssc.datasets.cifar import load_cifar10, load_cifar100
 from keras_ssc.datasets.dataset import Dataset
 from keras_ssc.datasets.digits import load_digits
+from keras_ssc.datasets.packed import is_packed, read_packed
 from keras_ssc.datasets.tiny_imagenet import load_tiny_imagenet
 
 __all__ = ["Batches", "Dataset", "load", "names"]
@@ -33,14 +34,15 @@ def load(name, data_dir=None):
     Args:
         name: `"digits"` (inside scikit-learn, no network), `"cifar10"`, `"cifar100"` (through
             tensorflow-datasets) or `"tiny_imagenet"` (likewise, from files that you have).
-        data_dir: folder in which tensorflow-datasets keeps its prepared sets; None is its own
-            default. Not used by `"digits"`.
+        data_dir: folder that holds the set packed (`keras_ssc.datasets.packed`), which needs no
+            TensorFlow; or else in which tensorflow-datasets keeps its prepared sets; None is its
+            own default.
 
     Returns:
         `Dataset`.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: the name is unknown, or a file of a packed set is missing or damaged.
         ImportError: a package is missing; the message says what to install.
         FileNotFoundError: the set is not in `data_dir` and can't be downloaded.
 
@@ -52,4 +54,6 @@ def load(name, data_dir=None):
     """
     if name not in _LOADERS:
         raise ValueError(f"`name` must be one of {names()}. Received: name={name!r}")
+    if is_packed(name, data_dir):
+        return read_packed(name, data_dir)
     return _LOADERS[name](data_dir)

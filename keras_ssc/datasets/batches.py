@@ -88,7 +88,9 @@ class Batches(keras.utils.PyDataset):
         x = self.x[chosen]
         if self.augment:
             x = self._crop_and_flip(x, self._random(_CROPS, index))
-        return (x - self.mean) * self.scale, self.y[chosen]
+        x = x - self.mean
+        x *= self.scale  # in place: a step on a GPU waits for this
+        return x, self.y[chosen]
 
     def on_epoch_end(self):
         """Go on to the next epoch's order and crops; `fit` calls it."""
@@ -106,6 +108,31 @@ class Batches(keras.utils.PyDataset):
         rest.begin = step
         return rest
 
+    def tf_dataset(self):
+        """Return the same batches as a `tf.data.Dataset`, which `fit` on TensorFlow ends faster.
+
+        At the end of an epoch TensorFlow 2.21 waits for the thread that tunes its pipelines, and
+        that one sleeps longer the longer it runs (measured: 2.7 s after an epoch of 15 s). Keras
+        leaves the thread on for a `PyDataset`; here it is off.
+
+        Example:
+
+            model.fit(batches.tf_dataset(), shuffle=False, callbacks=[batches.follow_epochs()])
+        """
+        import tensorflow as tf
+
+        signature = (
+            tf.TensorSpec((None, *self.x.shape[1:]), tf.float32),
+            tf.TensorSpec((None,), tf.int32),
+        )
+        data = tf.data.Dataset.from_generator(
+            lambda: (self[index] for index in range(len(self))), output_signature=signature
+        )
+        data = data.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return data.with_options(options)
+
     def _random(self, *purpose):
         return np.random.default_rng((self.seed, self.epoch, *purpose))
 
@@ -114,12 +141,13 @@ class Batches(keras.utils.PyDataset):
         pad = self.pad
         padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
         top, left = random.integers(0, 2 * pad + 1, (2, images))
-        rows = top[:, None] + np.arange(height)
-        columns = left[:, None] + np.arange(width)
+        cut = np.empty_like(x)
+        for one, image, row, column in zip(cut, padded, top, left, strict=True):
+            one[:] = image[row : row + height, column : column + width]
         if self.flip:
             mirrored = random.random(images) < 0.5
-            columns = np.where(mirrored[:, None], columns[:, ::-1], columns)
-        return padded[np.arange(images)[:, None, None], rows[:, :, None], columns[:, None]]
+            cut[mirrored] = cut[mirrored][:, :, ::-1]
+        return cut
 
 
 def _checked(x, y, classes):
