@@ -11,8 +11,8 @@ from keras_ssc.experiments.figures import (
 from keras_ssc.experiments.tables import table1, table1_tuned, table2, table3, table4, table5
 
 EXPERIMENTS = {
-    "table1": table1,
     "table1-tuned": table1_tuned,
+    "table1": table1,
     "table2": table2,
     "table3": table3,
     "table4": table4,
