@@ -11,7 +11,7 @@ SWITCHES = (
     "per_filter+dense_scale", "butterfly+per_filter+dense_scale",
 )  # fmt: skip
 LAMBDAS = (1e-4, 1e-3, 1e-2)
-RATES = (0.3, 0.1, 0.03, 0.01)
+RATES = (0.1, 0.03, 0.01, 0.3)  # GraSP's first
 
 
 def variants(protocol, seeds=(0, 1, 2)):
