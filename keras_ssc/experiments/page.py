@@ -1,5 +1,6 @@
 """One page for all experiments of a protocol."""
 
+import inspect
 import io
 
 from keras_ssc.experiments.matrix import EXPERIMENTS
@@ -70,7 +71,7 @@ def write_page(records, folder, protocol):
             command = f"python applications/reproduce.py {name} --protocol {protocol}"
             parts.append(f"**{name}**: not run, {runs} runs; `{command}`")
             continue
-        words = experiment.__doc__.strip()
+        words = inspect.cleandoc(experiment.__doc__)
         parts.append(f"## {name}\n\n{words} {done} of {runs} runs are done.")
         parts += _pictures(name, cells, records, folder, protocol)
         if name in RIVAL_TABLES:

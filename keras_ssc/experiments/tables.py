@@ -78,7 +78,7 @@ def table1(protocol, seeds=(3, 4, 5)):
 def table1_tuned(protocol, seeds=(3, 4, 5)):
     """CIFAR-10 at the learning rate that suits the dense networks, and no maps of one pixel.
 
-    Under the protocol "paper" it is table 1: GraSP's recipe is tuned as it is.
+    Under the protocol "paper", whose recipe is tuned as it is, these are the cells of table 1.
     """
     groups = [
         (network, "cifar10", sparsity)
