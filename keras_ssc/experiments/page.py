@@ -18,10 +18,10 @@ mirror: the same for every row. (CIFAR-100 at 98 % needs ResNet32 itself.) Such 
 substitute for 160 epochs. Seconds are of runs that shared two cores with other work; for speed see
 the README.
 
-**Read `table1-tuned` first.** All others start at 0.1, GraSP's learning rate, which is made for
-runs a hundred times as long: in 632 steps the dense networks learn worse with it than with less
-(see `rates`), and the best is what learns fastest. And VGG11's last two layers have maps of one
-pixel there, on which eight of nine taps read padding only. SNIP, GraSP and SynFlow see that and
+**Read `table1-tuned` first.** All others but `rates` start at 0.1, GraSP's learning rate, which is
+made for runs a hundred times as long: in 632 steps the dense networks learn worse with it than with
+less (see `rates`), and the best is what learns fastest. And VGG11's last two layers have maps of
+one pixel there, on which eight of nine taps read padding only. SNIP, GraSP and SynFlow see that and
 keep nothing but centre taps in these layers; SSC spends 14 to 33 % of its weights on the others,
 random ERK 36 % at 98 %. `table1-tuned` is without both: rate 0.03, the dense networks' best on
 images held out, and VGG11 without its last maximum, so that its maps end with 2 x 2 as those of
