@@ -4,8 +4,9 @@ import statistics
 
 from keras_ssc.experiments.records import last_accuracy
 from keras_ssc.experiments.report import found, subjects
+from keras_ssc.experiments.tables import OURS
 
-OURS = {"SSC": "black", "SSC, builders' default": "dimgray", "SSC, live initial scale": "darkgray"}
+GREYS = dict(zip(OURS, ("black", "dimgray", "darkgray"), strict=True))
 
 
 def _axes(columns, width=5.2, height=4.0):
@@ -19,7 +20,7 @@ def _styles(groups):
     """One colour and one sign for each row of all pictures: dict row -> arguments of matplotlib."""
     rows = sorted({row for rows in groups.values() for row in rows})
     rivals = [row for row in rows if row not in OURS]
-    styles = {row: {"color": OURS[row], "marker": "o", "zorder": 3} for row in rows if row in OURS}
+    styles = {row: {"color": GREYS[row], "marker": "o", "zorder": 3} for row in rows if row in OURS}
     for number, row in enumerate(rivals):
         styles[row] = {"color": f"C{number % 10}", "marker": "sv^D"[number // 10 % 4]}
     return styles

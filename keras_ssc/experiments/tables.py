@@ -11,7 +11,7 @@ from keras_ssc.experiments.paper import PRINTED, PRINTED_TABLE_5
 CHOSEN = "per_filter+dense_scale"
 BUILDERS = "dense_scale"
 OURS = {"SSC": CHOSEN, "SSC, builders' default": BUILDERS, "SSC, live initial scale": ""}
-# What the dense networks learn best with in short runs, on held-out images (experiment `rates`);
+# With what the dense networks learned best of the rates tried on held-out images (see `rates`);
 # and a VGG without maps of one pixel, where eight of nine taps read padding only: rivals that score
 # weights leave those taps out, SSC and random masks can't know.
 TUNED = {
