@@ -21,7 +21,7 @@ from keras_ssc.experiments import (
 from keras_ssc.experiments.data import averaged, balanced, experiment_data
 from keras_ssc.experiments.networks import build, ssc_options
 from keras_ssc.experiments.page import write_page
-from keras_ssc.experiments.report import mean_and_deviation, scoreboard, verdict
+from keras_ssc.experiments.report import better_of, mean_and_deviation, scoreboard, verdict
 from keras_ssc.training.environment import environment
 from keras_ssc.training.lock import locked
 
@@ -72,7 +72,7 @@ def test_tuned_cells_differ_from_table_1_in_what_is_tuned_alone(protocol):
     tuned = {(c.network, c.row, c.column): c for c in EXPERIMENTS["table1-tuned"](protocol)}
     assert tuned.keys() == plain.keys()
     for subject, cell in tuned.items():
-        changes = tables.TUNED[cell.network] if protocol == "small" else {}
+        changes = tables.tuned(protocol, cell.network)
         expected = [dataclasses.replace(one, **changes) for one in plain[subject].settings]
         # A VGG has the same kernels with three maxima, so the budget is the same.
         assert list(cell.settings) == expected
@@ -229,6 +229,30 @@ def test_the_scoreboard_has_differences_of_means_in_points(tmp_path):
     assert "| dense | beats, +20.0 |" in lines
     assert "| SSC, builders' default | tie, +0.5 |" in lines
     assert not any("SNIP" in line or line.startswith("| SSC |") for line in lines)
+
+
+def test_the_better_of_two_rates_is_of_what_finished_at_both(tmp_path):
+    records = Records(tmp_path)
+    at = {"0.1": tables.table1("small"), "0.03": EXPERIMENTS["table1-tuned"]("small")}
+    accuracy = {
+        ("0.1", "SSC"): 0.5, ("0.03", "SSC"): 0.4,
+        ("0.1", "SNIP"): 0.3, ("0.03", "SNIP"): 0.6,
+        ("0.03", "GraSP"): 0.9,
+    }  # fmt: skip
+    for rate, cells in at.items():
+        for cell in cells:
+            if cell.column == "0.98" and (rate, cell.row) in accuracy:
+                for setting in cell.settings:
+                    records.add(record_of(setting, (0.1, accuracy[rate, cell.row])))
+    # GraSP ran at one rate only; VGG is another network where it is tuned.
+    better = better_of(at["0.03"], at["0.1"], records)
+    assert [(cell.network, cell.row) for cell in better] == [
+        ("ResNet32", "SSC"),
+        ("ResNet32", "SNIP"),
+    ]
+    assert [cell.settings[0].learning_rate for cell in better] == [0.1, 0.03]
+    records.path(better[0].settings[-1]).unlink()
+    assert [cell.row for cell in better_of(at["0.03"], at["0.1"], records)] == ["SNIP"]
 
 
 def test_the_page_says_what_was_not_run(tmp_path):

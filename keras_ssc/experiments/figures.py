@@ -3,7 +3,7 @@
 import dataclasses
 
 from keras_ssc.experiments.cells import Cell, base, reached, seeded
-from keras_ssc.experiments.tables import BUILDERS, CHOSEN, TUNED
+from keras_ssc.experiments.tables import BUILDERS, CHOSEN, tuned
 
 SWITCHES = (
     "", "butterfly", "block", "alternate", "per_filter", "shortcuts", "shortcuts+classifier",
@@ -33,7 +33,7 @@ def rates(protocol, seeds=(0,)):
     """The learning rate of short runs, on 5,000 training images held out."""
     cells = []
     for network in ("ResNet32", "VGG19"):
-        changes = TUNED[network] if protocol == "small" else {}
+        changes = tuned(protocol, network)
         for rate in RATES:
             plain = base(
                 protocol, network, "cifar10", held_out=5000, **changes | {"learning_rate": rate}
@@ -65,10 +65,13 @@ def figure3(protocol, seeds=(3,)):
 def figure4_left(protocol, seeds=(3, 4, 5)):
     """Few images: 20, 40 and 50 % of each class, dense and SSC at 90 %."""
     cells = []
+    changes = tuned(protocol, "ResNet32")
     for share in (0.2, 0.4, 0.5):
-        plain = base(protocol, "ResNet32", "cifar10", train_share=share)
-        sparse = dataclasses.replace(plain, method="ssc", variant=CHOSEN, sparsity=0.9)
-        for row, setting in (("dense", plain), ("SSC", sparse)):
+        plain = base(protocol, "ResNet32", "cifar10", train_share=share, **changes)
+        runs = {"dense": plain}
+        for row, variant in (("SSC", CHOSEN), ("SSC, builders' default", BUILDERS)):
+            runs[row] = dataclasses.replace(plain, method="ssc", variant=variant, sparsity=0.9)
+        for row, setting in runs.items():
             cells.append(Cell("ResNet32", "cifar10", row, f"{share:g}", seeded(setting, seeds)))
     return cells
 
@@ -82,7 +85,7 @@ def figure4_right(protocol, seeds=(3, 4, 5)):
     """
     cells = []
     for sparsity in (0.9, 0.95):
-        plain = base(protocol, "ResNet32", "tiny_imagenet_100")
+        plain = base(protocol, "ResNet32", "tiny_imagenet_100", **tuned(protocol, "ResNet32"))
         sparse = dataclasses.replace(plain, method="ssc", variant=CHOSEN, sparsity=sparsity)
         budget = {"sparsity": sparsity, "keep": reached(sparse)}
         runs = {"dense": plain, "SSC": sparse}
@@ -100,7 +103,8 @@ def figure4_right(protocol, seeds=(3, 4, 5)):
 
 def ablation(protocol, seeds=(0, 1, 2)):
     """(g, p) at nearly equal R_p of 95 %, on held-out images."""
-    plain = base(protocol, "ResNet32", "cifar10", held_out=5000, method="ssc")
+    own = {"method": "ssc", "variant": BUILDERS, **tuned(protocol, "ResNet32")}
+    plain = base(protocol, "ResNet32", "cifar10", held_out=5000, **own)
     return [
         Cell(
             "ResNet32", "cifar10", f"({g}, {p})", "",

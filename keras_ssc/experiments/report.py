@@ -1,5 +1,6 @@
 """The page of results: our means beside the paper's figures, "not run" where nothing ran."""
 
+import dataclasses
 import statistics
 
 from keras_ssc.experiments.records import best_accuracy, last_accuracy
@@ -103,6 +104,32 @@ def scoreboard(cells, records, reference="SSC"):
     head = [f"{reference} against", *(_title(*subject) for subject in columns)]
     body = [[row, *(results.get(s, "not run") for s in columns)] for row, results in lines.items()]
     return "\n".join([_line(head), "|---" * len(head) + "|", *map(_line, body)])
+
+
+def better_of(cells, others, records):
+    """Return the cells of two experiments that differ in the rate alone, whichever did better.
+
+    Args:
+        cells, others: lists of `Cell`.
+        records: `Records`; what is not finished in both experiments is left out.
+    """
+    twins = {(cell.network, cell.dataset, cell.row, cell.column): cell for cell in others}
+    better = []
+    for cell in cells:
+        twin = twins.get((cell.network, cell.dataset, cell.row, cell.column))
+        if not cell.settings or not twin or _without_rate(cell) != _without_rate(twin):
+            continue
+        if all(len(found(one, records)) == len(one.settings) for one in (cell, twin)):
+            better.append(max((cell, twin), key=lambda one: _mean_accuracy(one, records)))
+    return better
+
+
+def _without_rate(cell):
+    return [dataclasses.replace(setting, learning_rate=0.0) for setting in cell.settings]
+
+
+def _mean_accuracy(cell, records):
+    return statistics.mean(last_accuracy(record) for record in found(cell, records))
 
 
 def _figures(records, result):

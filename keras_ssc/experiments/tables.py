@@ -30,6 +30,11 @@ METHOD_OF = {name: name for name in METHODS} | {
 DEAR = ("GMP", "OBD", "lottery ticket, initial weights", "lottery ticket, weights of epoch 5")
 
 
+def tuned(protocol, network):
+    """Return the fields in which a network's settings differ from GraSP's recipe."""
+    return TUNED[network] if protocol == "small" else {}
+
+
 def rivals(table, protocol, groups, seeds, others=(*RIVALS, "GMP"), changes=None):
     """Return the cells of a table of rivals.
 
@@ -85,7 +90,8 @@ def table1_tuned(protocol, seeds=(3, 4, 5)):
         for sparsity in (0.98, 0.95, 0.9)
         for network in ("ResNet32", "VGG19")
     ]
-    return rivals("table1", protocol, groups, seeds, changes=TUNED if protocol == "small" else {})
+    changes = {network: tuned(protocol, network) for network in TUNED}
+    return rivals("table1", protocol, groups, seeds, changes=changes)
 
 
 def table2(protocol, seeds=(3, 4, 5)):
