@@ -20,6 +20,9 @@ wrote to --out is all that the next call needs besides the images. Here again:
 
 tar -xzf records.tar.gz --exclude .unfinished -C docs/evidence/records
 
+Several at once, each with its own --records, --out and --rows or --columns, use more of the GPU than
+one does: XLA_PYTHON_CLIENT_PREALLOCATE=false lets them share its memory.
+
 With --dry-run: 2 epochs on few images, recorded apart.
 """
 
@@ -61,18 +64,19 @@ def parse():
     add("--minutes", type=float, default=9, help="then the step is finished and saved")
     add("--records", default="runs/paper_on_gpu", help="folder to work in")
     add("--rows", nargs="+", default=ROWS, choices=ROWS)
+    add("--columns", nargs="+", default=COLUMNS, choices=COLUMNS)
     add("--seeds", type=int, nargs="+", default=[3, 4, 5])
     add("--dry-run", action="store_true")
     return parser.parse_args()
 
 
-def wanted(rows, seeds):
+def wanted(rows, columns, seeds):
     """Return the cells in the order of running: a seed of all rows, then the next seed."""
     cells = []
     for seed in seeds:
         table = EXPERIMENTS["table1"]("paper", seeds=(seed,))
         of = {(cell.row, cell.column): cell for cell in table if is_ours(cell)}
-        cells += [of[row, column] for row in rows for column in COLUMNS]
+        cells += [of[row, column] for row in rows for column in columns]
     return cells
 
 
@@ -114,7 +118,7 @@ def run(arguments):
     folder.mkdir(parents=True, exist_ok=True)
     if arguments.carried:
         unpack(arguments.carried, folder)
-    cells = wanted(arguments.rows, arguments.seeds)
+    cells = wanted(arguments.rows, arguments.columns, arguments.seeds)
     if arguments.dry_run:
         cells = dry(cells)
     limit = Timer(60 * arguments.minutes, os.kill, (os.getpid(), signal.SIGTERM))

@@ -152,7 +152,7 @@ def test_a_damaged_archive_is_named(script, tmp_path, monkeypatch, damage):
 
 
 def test_ssc_comes_first_and_one_seed_after_the_other(script):
-    cells = script.wanted(script.ROWS, [3, 4])
+    cells = script.wanted(script.ROWS, script.COLUMNS, [3, 4])
     settings = [setting for cell in cells for setting in cell.settings]
     assert [(s.method, s.sparsity) for s in settings[:3]] == [
         ("ssc", 0.98),
