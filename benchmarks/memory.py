@@ -25,7 +25,7 @@ def measure(network, sparsity, batch):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     before = peak()
-    model = getattr(keras_ssc.applications, network)(sparsity=sparsity)
+    model = getattr(keras_ssc.applications, network)(sparsity=sparsity, distribution="uniform")
     model.compile(CoupledSGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
     random = np.random.default_rng(0)
     x = random.normal(size=(batch, 32, 32, 3)).astype("float32")

@@ -28,7 +28,7 @@ GRAPH, XLA = False, True
 def competitors(network, task, sparsities, classes):
     """Yield (name, keras model, jit_compile)."""
     build = getattr(keras_ssc.applications, network)
-    first = build(sparsity=sparsities[0], classes=classes)
+    first = build(sparsity=sparsities[0], distribution="uniform", classes=classes)
     dense = rivals.in_keras(first, rivals.dense)
     yield "dense, graph", dense, GRAPH
     if task == "infer":
@@ -39,7 +39,7 @@ def competitors(network, task, sparsities, classes):
     yield "thinner dense", rivals.thinner(first, first.count_params()), GRAPH
     yield "Conv2D(groups=g)", rivals.in_keras(first, rivals.groups), GRAPH
     for sparsity in sparsities:
-        model = build(sparsity=sparsity, classes=classes)
+        model = build(sparsity=sparsity, distribution="uniform", classes=classes)
         for execution in ("native", "grouped", "auto"):
             if execution == "native" or sparsity == sparsities[0]:
                 name = f"SSC {sparsity}, {execution}"
@@ -81,7 +81,7 @@ def onnx_steps(network, sparsities, x):
     for sparsity in (0, *sparsities):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
-            keras_ssc.export(build(sparsity=sparsity), path, "onnx")
+            keras_ssc.export(build(sparsity=sparsity, distribution="uniform"), path, "onnx")
             options = onnxruntime.SessionOptions()
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
@@ -100,7 +100,7 @@ def deepsparse_steps(python, network, sparsities, batch):
     for sparsity in sparsities:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
-            masked = keras_ssc.densify(build(sparsity=sparsity))
+            masked = keras_ssc.densify(build(sparsity=sparsity, distribution="uniform"))
             keras_ssc.export(masked, path, "onnx")
             step = deepsparse_rival.start(python, path, batch)
         steps[f"DeepSparse, masked {sparsity}"] = step

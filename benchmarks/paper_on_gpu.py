@@ -20,8 +20,8 @@ wrote to --out is all that the next call needs besides the images. Here again:
 
 tar -xzf records.tar.gz --exclude .unfinished -C docs/evidence/records
 
-Several at once, each with its own --records, --out and --rows or --columns, use more of the GPU than
-one does: XLA_PYTHON_CLIENT_PREALLOCATE=false lets them share its memory.
+Several at once, each with its own --records, --out and --rows or --columns, use more of the GPU
+than one does: XLA_PYTHON_CLIENT_PREALLOCATE=false lets them share its memory.
 
 With --dry-run: 2 epochs on few images, recorded apart.
 """

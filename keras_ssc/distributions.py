@@ -1,4 +1,4 @@
-"""Two ways to share a budget of weights over the layers of a network."""
+"""Two ways to share a budget of weights over the layers of a network, and which one when."""
 
 import bisect
 import functools
@@ -6,9 +6,24 @@ import math
 
 import numpy as np
 
-DISTRIBUTIONS = ("uniform", "per_filter")
+DISTRIBUTIONS = ("auto", "uniform", "per_filter")
+# From this sparsity on "auto" is "per_filter": the better one at 98 % on images held out, for
+# ResNet20 and VGG11; at 95 and 90 % "uniform" was, or they tied (docs/evidence). Between 95 and
+# 98 % nothing was tried.
+PER_FILTER_FROM = 0.98
 # Live taps of a 3x3 kernel, odd and even filters together.
 MEAN_TAPS = 4.5
+
+
+def distribution_at(sparsity):
+    """Return the distribution that `"auto"` means at a sparsity.
+
+    Example:
+
+    >>> distribution_at(0.98), distribution_at(0.95)
+    ('per_filter', 'uniform')
+    """
+    return "per_filter" if sparsity >= PER_FILTER_FROM else "uniform"
 
 
 def uniform_candidates(layers, only_dividing):

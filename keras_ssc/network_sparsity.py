@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from keras_ssc.distributions import DISTRIBUTIONS, per_filter_candidates, uniform_candidates
+from keras_ssc.distributions import (
+    DISTRIBUTIONS,
+    distribution_at,
+    per_filter_candidates,
+    uniform_candidates,
+)
 from keras_ssc.patterns import PARITIES, one_of
 from keras_ssc.sparsity import (
     NETWORK_TOLERANCE,
@@ -22,9 +27,7 @@ NEAREST = 500
 MISS = 5.0
 
 
-def choose_network(
-    layers, *, sparsity=None, mac_share=None, parity="halves", distribution="uniform"
-):
+def choose_network(layers, *, sparsity=None, mac_share=None, parity="halves", distribution="auto"):
     """Return settings (g, p) for the sparse layers of a network that reach a target.
 
     One setting for all layers is tried first (in a narrow layer g is cut to M and p to the
@@ -38,7 +41,9 @@ def choose_network(
         mac_share: float in (0, 1), the wanted share of the dense twin's multiply-adds.
         parity: as for `SSCPattern`.
         distribution: `"uniform"`: all sparse layers have about one density; `"per_filter"`: all
-            filters have about equally many weights, whatever their layer's width (near to ERK).
+            filters have about equally many weights, whatever their layer's width (near to ERK);
+            `"auto"`: per filter for a `sparsity` of 0.98 or more, if it can be reached so;
+            otherwise uniform.
 
     Returns:
         `NetworkChoice`, with the settings and the figures reached.
@@ -73,7 +78,8 @@ def choose_network(
     one_of("distribution", distribution, DISTRIBUTIONS)
     pixels = np.array([layer.pixels if name == "mac_share" else 1 for layer in layers], float)
     nearest = []
-    for candidates in _candidates([layer for layer in layers if layer.sparse], distribution):
+    sparse = [layer for layer in layers if layer.sparse]
+    for candidates in _candidates(sparse, distribution, sparsity):
         first, last, split, share = _search(layers, candidates, pixels, kept, parity)
         settings = {}
         for position, layer in enumerate(layers):
@@ -90,11 +96,13 @@ def choose_network(
     )
 
 
-def _candidates(layers, distribution):
+def _candidates(layers, distribution, sparsity):
     """Yield lists of functions layer -> (g, p); the next where one does not reach the target."""
     if distribution == "per_filter":
         yield per_filter_candidates(layers)
         return
+    if distribution == "auto" and distribution_at(sparsity or 0) == "per_filter":
+        yield per_filter_candidates(layers)
     yield uniform_candidates(layers, only_dividing=True)
     yield uniform_candidates(layers, only_dividing=False)
 

@@ -81,7 +81,7 @@ def test_arguments_are_keyword_only_with_the_usual_defaults(name):
         "sparsity": None,
         "g": None,
         "p": None,
-        "distribution": "uniform",
+        "distribution": "auto",
     }
     assert {one: parameters[one].default for one in usual} == usual
     assert parameters["name"].default == name.lower()

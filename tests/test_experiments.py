@@ -18,10 +18,17 @@ from keras_ssc.experiments import (
     runs,
     tables,
 )
+from keras_ssc.experiments.cells import reached
 from keras_ssc.experiments.data import averaged, balanced, experiment_data
 from keras_ssc.experiments.networks import build, ssc_options
 from keras_ssc.experiments.page import write_page
-from keras_ssc.experiments.report import better_of, mean_and_deviation, scoreboard, verdict
+from keras_ssc.experiments.report import (
+    better_of,
+    machines,
+    mean_and_deviation,
+    scoreboard,
+    verdict,
+)
 from keras_ssc.training.environment import environment
 from keras_ssc.training.lock import locked
 
@@ -73,6 +80,9 @@ def test_tuned_cells_differ_from_table_1_in_what_is_tuned_alone(protocol):
     assert tuned.keys() == plain.keys()
     for subject, cell in tuned.items():
         changes = tables.TUNED[cell.network] if protocol == "small" else {}
+        if cell.row == "SSC":  # as much sparser than it was asked for as its budget needs
+            changes = changes | {"sparsity": cell.settings[0].sparsity}
+            assert 0 <= changes["sparsity"] - float(cell.column) < 0.01
         expected = [dataclasses.replace(one, **changes) for one in plain[subject].settings]
         # A VGG has the same kernels with three maxima, so the budget is the same.
         assert list(cell.settings) == expected
@@ -154,6 +164,28 @@ def test_rivals_keep_what_the_ssc_network_reaches():
     assert sum(mask.sum() for mask in masks.values()) == snip.keep
 
 
+@pytest.mark.parametrize("protocol", ["small", "paper"])
+@pytest.mark.parametrize("name", ["table1", "table1-tuned", "table2", "table3", "table4"])
+def test_ssc_has_no_more_weights_than_its_rivals(name, protocol):
+    cells = EXPERIMENTS[name](protocol, seeds=(3,))
+    groups = {}
+    for cell in cells:
+        if cell.settings:
+            group = groups.setdefault((cell.network, cell.dataset, cell.column), {})
+            group[cell.row] = cell.settings[0]
+    for group in groups.values():
+        ssc, keep = group["SSC"], group["random ERK"].keep
+        rest = {name: value for name, value in group.items() if name in tables.METHOD_OF}
+        assert {one.keep for row, one in rest.items() if row not in ("dense", "SSC")} == {keep}
+        assert reached(group["SSC, per_filter"]) == keep
+        assert 0.9 * keep < reached(ssc) <= keep
+        wanted = group["SSC, per_filter"].sparsity
+        assert ssc.variant == ("per_filter+dense_scale" if wanted >= 0.98 else "dense_scale")
+        if ssc.sparsity > wanted:  # the least sparsity that will do
+            fewer = round(ssc.sparsity - 0.001, 6)
+            assert reached(dataclasses.replace(ssc, sparsity=fewer)) > keep
+
+
 def test_finished_runs_are_not_repeated(tmp_path, monkeypatch):
     cells = tables.table1("small", seeds=(3, 4))
     records, done = Records(tmp_path), []
@@ -221,21 +253,37 @@ def test_the_scoreboard_has_differences_of_means_in_points(tmp_path):
     records = Records(tmp_path)
     cells = [cell for cell in tables.table1("small") if cell.column == "0.98"][:6]
     for cell in cells:
-        last = {"SSC": 0.5, "dense": 0.3, "SSC, builders' default": 0.495}.get(cell.row)
+        last = {"SSC": 0.5, "dense": 0.3, "SSC, uniform": 0.495}.get(cell.row)
         for number, setting in enumerate(cell.settings if last else ()):
             records.add(record_of(setting, (0.1, last + 0.01 * number)))
     lines = scoreboard(cells, records).split("\n")
     assert lines[0] == "| SSC against | ResNet32, cifar10, 0.98 |"
     assert "| dense | beats, +20.0 |" in lines
-    assert "| SSC, builders' default | tie, +0.5 |" in lines
+    assert "| SSC, uniform | tie, +0.5 |" in lines
+    assert "| SSC, per_filter | the same runs |" in lines
     assert not any("SNIP" in line or line.startswith("| SSC |") for line in lines)
+    assert scoreboard(cells, records, "SNIP") == ""
+
+
+def test_what_the_runs_ran_on_is_counted(tmp_path):
+    records = Records(tmp_path)
+    settings = [Setting("ResNet20", "digits", "dense", seed=seed) for seed in range(4)]
+    assert machines(settings, records) == ""
+    cpu = {"hardware": {"cpu": {"name": "a CPU"}, "cpu_count": 2}, "backend": "jax"}
+    cpu |= {"versions": {"jax": "0.1"}}
+    for setting, more in zip(settings, ({}, {"accelerators": ["a GPU"]}, {}), strict=False):
+        records.add(record_of(setting) | {"environment": cpu | more})
+    assert machines([*settings, settings[0]], records).split("\n") == [
+        "- a CPU (2 cores), jax 0.1: 2 runs",
+        "- a GPU, a CPU (2 cores), jax 0.1: 1 runs",
+    ]
 
 
 def test_the_better_of_two_rates_is_of_what_finished_at_both(tmp_path):
     records = Records(tmp_path)
     at = {"0.1": tables.table1("small"), "0.03": EXPERIMENTS["table1-tuned"]("small")}
     accuracy = {
-        ("0.1", "SSC"): 0.5, ("0.03", "SSC"): 0.4,
+        ("0.1", "SSC, uniform"): 0.5, ("0.03", "SSC, uniform"): 0.4,
         ("0.1", "SNIP"): 0.3, ("0.03", "SNIP"): 0.6,
         ("0.03", "GraSP"): 0.9,
     }  # fmt: skip
@@ -247,7 +295,7 @@ def test_the_better_of_two_rates_is_of_what_finished_at_both(tmp_path):
     # GraSP ran at one rate only; VGG is another network where it is tuned.
     better = better_of(at["0.03"], at["0.1"], records)
     assert [(cell.network, cell.row) for cell in better] == [
-        ("ResNet32", "SSC"),
+        ("ResNet32", "SSC, uniform"),
         ("ResNet32", "SNIP"),
     ]
     assert [cell.settings[0].learning_rate for cell in better] == [0.1, 0.03]
@@ -259,7 +307,7 @@ def test_the_page_says_what_was_not_run(tmp_path):
     records = Records(tmp_path / "records")
     empty = write_page(records, tmp_path / "page", "small").read_text()
     for name, experiment in EXPERIMENTS.items():
-        count = sum(len(cell.settings) for cell in experiment("small"))
+        count = len({one for cell in experiment("small") for one in cell.settings})
         command = f"python applications/reproduce.py {name} --protocol small"
         assert f"\n**{name}**: not run, {count} runs; `{command}`\n" in empty
     assert not list((tmp_path / "page").glob("*.png"))
@@ -269,7 +317,7 @@ def test_the_page_says_what_was_not_run(tmp_path):
     page = write_page(records, tmp_path / "page", "small").read_text()
     assert "| dense | 41.00 ± 1.00 | 50.00 ± 0.00 |" in page
     assert "| SNIP | not run |" in page
-    assert "\n**VGG19, cifar10, 0.95**: not run, 54 runs.\n" in page
+    assert "\n**VGG19, cifar10, 0.95**: not run, 57 runs.\n" in page
     assert "| SSC against | ResNet32, cifar10, 0.98 |" in page
     assert "1 of 2 convolutions" in page
     names = {path.name for path in (tmp_path / "page").glob("*.png")}

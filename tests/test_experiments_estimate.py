@@ -24,8 +24,9 @@ def test_an_estimate_rests_on_what_is_nearest(tmp_path):
     known = Setting("ResNet20", "cifar10", "SNIP", epochs=8, train_images=1000)
     add(records, known, 80.0)  # 10 ms for an image
     add(records, dataclasses.replace(known, method="GraSP"), 240.0)  # 30 ms
-    foreign = {"hardware": {"cpu": "another"}}
-    add(records, dataclasses.replace(known, method="SNIP", seed=9), 8000.0, **foreign)
+    foreign = ({"hardware": {"cpu": "another"}}, {"accelerators": ["another"]})
+    for seed, about in enumerate(foreign, 8):
+        add(records, dataclasses.replace(known, method="SNIP", seed=seed), 8000.0, **about)
     same = dataclasses.replace(known, epochs=160, train_images=None, seed=1)
     other = dataclasses.replace(known, method="dense", train_share=0.5)
     twice = dataclasses.replace(other, method="OBD", train_share=1.0)

@@ -137,7 +137,7 @@ CASES = {
         keras_ssc.choose_network,
         {"layers": SHAPES, "sparsity": 0.9},
         {"layers": never, "sparsity": SPARSITY, "mac_share": nothing,
-         "parity": RULES["parity"], "distribution": among("uniform", "per_filter")},
+         "parity": RULES["parity"], "distribution": among("auto", "uniform", "per_filter")},
     ),
     "SoftOrthogonality": (
         keras_ssc.regularizers.SoftOrthogonality, {"factor": 0.1}, {"factor": between(0, 1e38)},

@@ -1,5 +1,7 @@
 """Settings for a whole network: the target is met, and counted again from the patterns."""
 
+import dataclasses
+
 import pytest
 
 from keras_ssc import LayerShape, SSCPattern, choose_network
@@ -62,6 +64,30 @@ def test_share_of_multiply_adds_is_reached_and_reported(mac_share):
 def test_refuses_with_the_nearest_or_the_rule(target, words):
     with pytest.raises((ValueError, TypeError), match=words):
         choose_network(NETWORK, **target)
+
+
+@pytest.mark.parametrize(
+    ("target", "distribution"),
+    [
+        ({"sparsity": 0.98}, "per_filter"),
+        ({"sparsity": 0.979}, "uniform"),
+        ({"sparsity": 0.9}, "uniform"),
+        ({"mac_share": 0.12}, "uniform"),
+    ],
+)
+def test_auto_is_per_filter_from_98_percent_on(target, distribution):
+    every = [dataclasses.replace(layer, sparse=True) for layer in NETWORK[1:-1]]
+    found = choose_network(every, **target)
+    assert found == choose_network(every, **target, distribution=distribution)
+    other = {"uniform": "per_filter", "per_filter": "uniform"}[distribution]
+    assert found.settings != choose_network(every, **target, distribution=other).settings
+
+
+def test_auto_is_uniform_where_per_filter_does_not_reach():
+    layers = [LayerShape(f"conv{i}", 128, 128, (1, 1)) for i in range(3)]
+    with pytest.raises(ValueError, match="can't be reached"):
+        choose_network(layers, sparsity=63 / 64, distribution="per_filter")
+    assert choose_network(layers, sparsity=63 / 64).settings["conv1"] == (0, 64)
 
 
 def test_only_dense_layers_are_refused():

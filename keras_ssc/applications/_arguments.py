@@ -18,7 +18,8 @@ ARGUMENTS = """
     g, p: ints, one setting for all sparse layers, in place of `sparsity`. A sparse 1x1 layer takes
         g = 0 and this p; it stays dense where p is 0.
     distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
-        the paper; or `"per_filter"`, equally many weights for each filter of every sparse layer.
+        the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
+        `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
     shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
         offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
     initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,

@@ -80,7 +80,7 @@ def make_model(
     sparsity=None,
     g=None,
     p=None,
-    distribution="uniform",
+    distribution="auto",
     shift="cyclic",
     parity="halves",
     set_offset=0,

@@ -72,7 +72,8 @@ class PaperCell:
     @property
     def arguments(self):
         """Arguments of the builder: `getattr(applications, cell.network)(**cell.arguments)`."""
-        return {"sparsity": self.sparsity, **IMAGES[self.dataset], **self.options}
+        common = {"sparsity": self.sparsity, "distribution": "uniform"}
+        return common | IMAGES[self.dataset] | self.options
 
     def layers(self):
         """Return the table of the network's layers, without building it: list of `LayerShape`."""

@@ -58,16 +58,20 @@ def work(setting):
 
 def _recorded(records):
     """Seconds for an image of the runs of this machine, by network and method, and by network."""
-    here = environment()
+    here = _machine(environment())
     of_method, of_network = {}, {}
     for setting, record in records.pairs():
-        own = record["environment"]
-        if (own["hardware"], own["backend"]) == (here["hardware"], here["backend"]):
+        if _machine(record["environment"]) == here:
             rate = record["seconds"] / work(setting)
             network = (setting.network, setting.image_size)
             of_method.setdefault((*network, setting.method), []).append(rate)
             of_network.setdefault(network, []).append(rate)
     return of_method, of_network
+
+
+def _machine(about):
+    """What seconds depend on. Records of before accelerators were named are all of CPUs."""
+    return about["hardware"], about.get("accelerators", []), about["backend"]
 
 
 def seconds_per_image(setting):

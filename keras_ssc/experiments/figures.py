@@ -3,7 +3,7 @@
 import dataclasses
 
 from keras_ssc.experiments.cells import Cell, base, reached, seeded
-from keras_ssc.experiments.tables import BUILDERS, CHOSEN, tuned
+from keras_ssc.experiments.tables import PER_FILTER, UNIFORM, ours, tuned
 
 SWITCHES = (
     "", "butterfly", "block", "alternate", "per_filter", "shortcuts", "shortcuts+classifier",
@@ -40,7 +40,7 @@ def rates(protocol, seeds=(0,)):
             )
             sparse = dataclasses.replace(plain, method="ssc", sparsity=0.98)
             runs = {"dense": plain, "SSC, live initial scale": sparse}
-            for row, variant in (("SSC, builders' default", BUILDERS), ("SSC", CHOSEN)):
+            for row, variant in (("SSC, uniform", UNIFORM), ("SSC, per_filter", PER_FILTER)):
                 runs[row] = dataclasses.replace(sparse, variant=variant)
             for row, setting in runs.items():
                 column = (row, f"rate {rate:g}", seeded(setting, seeds))
@@ -68,9 +68,8 @@ def figure4_left(protocol, seeds=(3, 4, 5)):
     changes = tuned(protocol, "ResNet32")
     for share in (0.2, 0.4, 0.5):
         plain = base(protocol, "ResNet32", "cifar10", train_share=share, **changes)
-        runs = {"dense": plain}
-        for row, variant in (("SSC", CHOSEN), ("SSC, builders' default", BUILDERS)):
-            runs[row] = dataclasses.replace(plain, method="ssc", variant=variant, sparsity=0.9)
+        sparse = dataclasses.replace(plain, method="ssc", variant=UNIFORM, sparsity=0.9)
+        runs = {"dense": plain, "SSC": sparse}
         for row, setting in runs.items():
             cells.append(Cell("ResNet32", "cifar10", row, f"{share:g}", seeded(setting, seeds)))
     return cells
@@ -86,7 +85,7 @@ def figure4_right(protocol, seeds=(3, 4, 5)):
     cells = []
     for sparsity in (0.9, 0.95):
         plain = base(protocol, "ResNet32", "tiny_imagenet_100", **tuned(protocol, "ResNet32"))
-        sparse = dataclasses.replace(plain, method="ssc", variant=CHOSEN, sparsity=sparsity)
+        sparse = ours(plain, sparsity)["SSC"]
         budget = {"sparsity": sparsity, "keep": reached(sparse)}
         runs = {"dense": plain, "SSC": sparse}
         runs["random ERK"] = dataclasses.replace(plain, method="random ERK", **budget)
@@ -103,7 +102,7 @@ def figure4_right(protocol, seeds=(3, 4, 5)):
 
 def ablation(protocol, seeds=(0, 1, 2)):
     """(g, p) at nearly equal R_p of 95 %, on held-out images."""
-    own = {"method": "ssc", "variant": BUILDERS, **tuned(protocol, "ResNet32")}
+    own = {"method": "ssc", "variant": UNIFORM, **tuned(protocol, "ResNet32")}
     plain = base(protocol, "ResNet32", "cifar10", held_out=5000, **own)
     return [
         Cell(

@@ -78,9 +78,10 @@ def ssc_options(setting):
 
     >>> from keras_ssc.experiments.setting import Setting
     >>> ssc_options(Setting("ResNet20", "digits", "ssc", "block+shortcuts", 0.9))
-    {'initial_scale': 'live', 'shift': 'block', 'sparse_shortcuts': True, 'sparsity': 0.9}
+    {'distribution': 'uniform', 'initial_scale': 'live', 'shift': 'block', \
+'sparse_shortcuts': True, 'sparsity': 0.9}
     """
-    options = {"initial_scale": "live"}
+    options = {"distribution": "uniform", "initial_scale": "live"}
     for word in filter(None, setting.variant.split("+")):
         if word not in VARIANTS:
             raise ValueError(f"`variant` must be of {list(VARIANTS)}. Received: {word!r}")

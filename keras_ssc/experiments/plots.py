@@ -6,7 +6,7 @@ from keras_ssc.experiments.records import last_accuracy
 from keras_ssc.experiments.report import found, subjects
 from keras_ssc.experiments.tables import OURS
 
-GREYS = dict(zip(OURS, ("black", "dimgray", "darkgray"), strict=True))
+GREYS = dict(zip(OURS, ("black", "dimgray", "darkgray", "lightgray"), strict=True))
 
 
 def _axes(columns, width=5.2, height=4.0):

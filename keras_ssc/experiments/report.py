@@ -65,7 +65,7 @@ def table(cells, records, reference="SSC"):
     for (network, dataset, column), group in subjects(cells).items():
         ran = {cell.row: found(cell, records) for cell in group}
         if not any(ran.values()):
-            runs = sum(len(cell.settings) for cell in group)
+            runs = len({setting for cell in group for setting in cell.settings})
             parts.append(f"**{_title(network, dataset, column)}**: not run, {runs} runs.")
             continue
         printed = any(cell.printed for cell in group)
@@ -90,17 +90,24 @@ def table(cells, records, reference="SSC"):
 def scoreboard(cells, records, reference="SSC"):
     """Return a Markdown table of verdicts: a line for each method, a column for each sparsity.
 
-    Beside the verdict stands the difference of the means in points of accuracy.
+    Beside the verdict stands the difference of the means in points of accuracy. "" where no two
+    rows have the seeds for a verdict.
     """
     columns, lines = [], {}
     for subject, group in subjects(cells).items():
         last = {c.row: [last_accuracy(one) for one in found(c, records)] for c in group}
+        runs = {c.row: c.settings for c in group}
         ours = last.pop(reference, [])
         for row, theirs in last.items():
             if result := verdict(ours, theirs):
                 points = 100 * (statistics.mean(ours) - statistics.mean(theirs))
-                lines.setdefault(row, {})[subject] = f"{result}, {points:+.1f}"
+                same = runs[row] == runs[reference]
+                lines.setdefault(row, {})[subject] = (
+                    "the same runs" if same else f"{result}, {points:+.1f}"
+                )
                 columns += [subject] if subject not in columns else []
+    if not lines:
+        return ""
     head = [f"{reference} against", *(_title(*subject) for subject in columns)]
     body = [[row, *(results.get(s, "not run") for s in columns)] for row, results in lines.items()]
     return "\n".join([_line(head), "|---" * len(head) + "|", *map(_line, body)])
@@ -151,6 +158,25 @@ def _figures(records, result):
         f"{one['multiply_adds']:,}",
         f"{statistics.median(record['seconds'] for record in records):.0f}",
     ]
+
+
+def machines(settings, records):
+    """Return a line of Markdown for each kind of machine that runs were made on, and how many.
+
+    Args:
+        settings: iterable of `Setting`.
+        records: `Records`; what is not there is left out.
+    """
+    counts = {}
+    for setting in dict.fromkeys(settings):
+        if setting in records:
+            about = records[setting]["environment"]
+            cpu = about["hardware"]["cpu"]["name"]
+            name = ", ".join([*about.get("accelerators", []), cpu])
+            library = f"{about['backend']} {about['versions'].get(about['backend'])}"
+            line = f"{name} ({about['hardware']['cpu_count']} cores), {library}"
+            counts[line] = counts.get(line, 0) + 1
+    return "\n".join(f"- {line}: {count} runs" for line, count in counts.items())
 
 
 def _title(network, dataset, column):

@@ -26,7 +26,24 @@ def environment():
             "cpu_count": os.cpu_count(),
             "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
         },
+        "accelerators": _accelerators(),
     }
+
+
+def _accelerators():
+    """Names of the devices besides the CPU, as the backend calls them."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return [one.device_kind for one in jax.local_devices() if one.platform != "cpu"]
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        devices = [one for one in tf.config.list_physical_devices() if one.device_type != "CPU"]
+        details = [tf.config.experimental.get_device_details(one) for one in devices]
+        pairs = zip(details, devices, strict=True)
+        return [about.get("device_name", one.device_type) for about, one in pairs]
+    return []
 
 
 def _cpu():
