@@ -29,9 +29,9 @@ worse with it than with less (see `rates`), and the best is what learns fastest.
 two layers have maps of one pixel there, on which eight of nine taps read padding only. SNIP, GraSP
 and SynFlow see that and keep nothing but centre taps in these layers (looked at for 98 %); SSC
 spends 14 to 33 % of its weights on the others, random ERK 36 % at 98 %. `table1-tuned` is without
-both: rate 0.03, with which the dense networks were best on images held out (of four rates for
-ResNet20, of two for VGG11; one seed), and VGG11 without its last maximum, so that its maps end with
-2 x 2 as those of the paper's VGG19 do.""",
+both: rate 0.03, with which the dense networks were best on images of CIFAR-10 held out (of four
+rates for ResNet20, of two for VGG11; one seed), and VGG11 without its last maximum, so that its
+maps end with 2 x 2 as those of the paper's VGG19 do.""",
     "paper": """\
 Protocol `paper`: GraSP's recipe, which the paper uses: 160 epochs (300 on Tiny-ImageNet, 90 on
 ImageNet). Where one seed ran, there is no spread and no verdict: a point or two between single
