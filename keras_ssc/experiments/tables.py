@@ -57,7 +57,7 @@ def ours(plain, sparsity):
 
 
 def no_more_than(weights, setting):
-    """Return the SSC setting at the least sparsity from its own on that keeps so many weights.
+    """Return the SSC setting, at the least sparsity from its own on at which it keeps no more.
 
     Args:
         weights: int.
@@ -96,7 +96,7 @@ def rivals(table, protocol, groups, seeds, others=(*RIVALS, "GMP"), changes=None
                 runs[row] = dataclasses.replace(plain, **rival)
         for row in dict.fromkeys([*runs, *others, *printed]):
             settings = seeded(runs[row], seeds) if row in runs else ()
-            figures = printed.get(row.split(",")[0] if row.startswith("SSC") else row, {})
+            figures = printed.get("SSC" if row in OURS else row, {})
             text = figures.get(0 if row == "dense" else sparsity, "")
             cells.append(Cell(network, dataset, row, f"{sparsity:g}", settings, text))
     return sorted(cells, key=lambda cell: cell.row in DEAR)
