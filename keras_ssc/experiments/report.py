@@ -75,10 +75,10 @@ def table(cells, records, reference="SSC"):
         lines = [f"**{_title(network, dataset, column)}**", "", _line(head)]
         lines.append("|---" * len(head) + "|")
         last = {row: [last_accuracy(one) for one in found_] for row, found_ in ran.items()}
+        ours = next((cell.settings for cell in group if cell.row == reference), None)
         for cell in group:
-            result = (
-                "" if cell.row == reference else verdict(last.get(reference, []), last[cell.row])
-            )
+            same = cell.settings == ours
+            result = "" if same else verdict(last.get(reference, []), last[cell.row])
             line = [cell.row, *_figures(ran[cell.row], result)]
             lines.append(_line(line + ([cell.printed] if printed else [])))
         own = group[0].settings or next(cell.settings for cell in group if cell.settings)
