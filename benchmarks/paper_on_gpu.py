@@ -22,8 +22,8 @@ tar -xzf records.tar.gz --exclude .unfinished -C docs/evidence/records
 
 Several at once, each with its own --records, --out and --rows or --columns, use more of the GPU
 than one does: XLA_PYTHON_CLIENT_PREALLOCATE=false lets them share its memory.
-On an H200 four of them took 17 ms a step each under NVIDIA's multi-process service (MPS), so 160
-epochs took 20 minutes, and 23 ms without it.
+On an H200 four of them took 18 ms a step each, tests included, under NVIDIA's multi-process service
+(MPS), so 160 epochs took 20 minutes, and 24 ms without it.
 
 With --dry-run: 2 epochs on few images, recorded apart.
 """
