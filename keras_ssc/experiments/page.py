@@ -3,11 +3,11 @@
 import inspect
 import io
 
+from keras_ssc.experiments.correlations import correlation_table, plot_correlations
 from keras_ssc.experiments.matrix import EXPERIMENTS
-from keras_ssc.experiments.plots import plot_accuracy, plot_correlations, plot_multiply_adds
+from keras_ssc.experiments.plots import plot_accuracy, plot_multiply_adds
 from keras_ssc.experiments.report import (
     better_of,
-    correlation_table,
     machines,
     scoreboard,
     table,

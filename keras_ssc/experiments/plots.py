@@ -1,4 +1,4 @@
-"""The pictures of the page: accuracy by sparsity, by multiply-adds, and correlation by layer."""
+"""The pictures of the page: accuracy by sparsity and by multiply-adds."""
 
 import statistics
 
@@ -127,32 +127,5 @@ def plot_multiply_adds(cells, records, path):
         axis.set_ylabel("test accuracy, %")
         axis.grid(alpha=0.3)
     _legend(figure, axes)
-    figure.savefig(path, dpi=130, format="png")
-    return True
-
-
-def plot_correlations(cells, records, path):
-    """Draw figure 3: the correlation of each layer's filters, a line for each run.
-
-    Of SO and of DSO the factor with the best test accuracy is drawn.
-
-    Returns:
-        bool, whether there was anything to draw.
-    """
-    best = {}
-    for cell in cells:
-        for record in found(cell, records)[:1]:
-            family = cell.row.split()[0]
-            if family not in best or last_accuracy(record) > last_accuracy(best[family][1]):
-                best[family] = (cell.row, record)
-    if not best:
-        return False
-    figure, (axis,) = _axes(1, width=9)
-    for row, record in best.values():
-        levels = list(record["correlation"].values())
-        axis.plot(range(1, len(levels) + 1), levels, marker=".", label=row)
-    axis.set(xlabel="convolution", ylabel="mean absolute correlation of filters")
-    axis.grid(alpha=0.3)
-    axis.legend()
     figure.savefig(path, dpi=130, format="png")
     return True

@@ -72,7 +72,7 @@ def table(cells, records, reference="SSC"):
         head = ["method", "accuracy, last epoch", "best epoch", f"{reference} against it"]
         head += ["seeds", "live weights", "network / KxK sparsity", "multiply-adds", "s/run"]
         head += ["the paper prints"] if printed else []
-        lines = [f"**{_title(network, dataset, column)}**", "", _line(head)]
+        lines = [f"**{_title(network, dataset, column)}**", "", table_line(head)]
         lines.append("|---" * len(head) + "|")
         last = {row: [last_accuracy(one) for one in found_] for row, found_ in ran.items()}
         ours = next((cell.settings for cell in group if cell.row == reference), None)
@@ -80,7 +80,7 @@ def table(cells, records, reference="SSC"):
             same = cell.settings == ours
             result = "" if same else verdict(last.get(reference, []), last[cell.row])
             line = [cell.row, *_figures(ran[cell.row], result)]
-            lines.append(_line(line + ([cell.printed] if printed else [])))
+            lines.append(table_line(line + ([cell.printed] if printed else [])))
         own = group[0].settings or next(cell.settings for cell in group if cell.settings)
         lines += ["", f"Network here: {own[0].network}, {own[0].image_size} x {own[0].image_size}."]
         parts.append("\n".join(lines))
@@ -110,7 +110,7 @@ def scoreboard(cells, records, reference="SSC"):
         return ""
     head = [f"{reference} against", *(_title(*subject) for subject in columns)]
     body = [[row, *(results.get(s, "not run") for s in columns)] for row, results in lines.items()]
-    return "\n".join([_line(head), "|---" * len(head) + "|", *map(_line, body)])
+    return "\n".join([table_line(head), "|---" * len(head) + "|", *map(table_line, body)])
 
 
 def better_of(cells, others, records):
@@ -183,25 +183,6 @@ def _title(network, dataset, column):
     return ", ".join(part for part in (network, dataset, column) if part)
 
 
-def _line(cells):
+def table_line(cells):
+    """Return a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
-
-
-def correlation_table(cells, records):
-    """Return the Markdown table of figure 3: in how many layers SSC lies below each other row."""
-    ran = {cell.row: found(cell, records) for cell in cells}
-    ours = ran.get("SSC") or []
-    lines = ["| run | test accuracy | mean correlation | SSC below it in |", "|---|---|---|---|"]
-    for row, records_ in ran.items():
-        if not records_:
-            lines.append(_line([row, "not run", "", ""]))
-            continue
-        levels = list(records_[0]["correlation"].values())
-        below = ""
-        if ours and row != "SSC":
-            own = list(ours[0]["correlation"].values())
-            pairs = list(zip(own, levels, strict=True))
-            below = f"{sum(a < b for a, b in pairs)} of {len(pairs)} convolutions"
-        accuracy = mean_and_deviation([last_accuracy(record) for record in records_])
-        lines.append(_line([row, accuracy, f"{statistics.mean(levels):.3f}", below]))
-    return "\n".join(lines)
