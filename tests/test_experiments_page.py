@@ -92,7 +92,7 @@ def test_the_page_says_what_was_not_run(tmp_path):
     assert "| SNIP | not run |" in page
     assert "\n**VGG19, cifar10, 0.95**: not run, 57 runs.\n" in page
     assert "| SSC against | ResNet32, cifar10, 0.98 |" in page
-    assert "1 of 2 convolutions" in page
+    assert "in 1 of 2" in page
     paper = write_page(records, tmp_path / "page", "paper").read_text()
     assert "**table1**: not run" in paper
     assert "**table1-tuned**" not in paper  # its cells are table 1's

@@ -4,8 +4,7 @@ import statistics
 
 from keras_ssc.experiments.records import last_accuracy
 from keras_ssc.experiments.report import found, mean_and_deviation, subjects, table_line
-
-HEAD = ["run", "accuracy", "mean correlation", "SSC below it in", "drawn"]
+from keras_ssc.experiments.tables import OURS
 
 
 def levels(record):
@@ -34,22 +33,33 @@ def correlation_table(cells, records):
     parts = []
     for (_, _, column), group in subjects(cells).items():
         ran = {cell.row: found(cell, records) for cell in group}
-        ours = ran.get("SSC") or []
+        ours = [row for row in ran if row in OURS]
         chosen = drawn(group, records)
-        lines = [table_line(HEAD), table_line(["---"] * len(HEAD))]
+        head = [
+            "run",
+            "accuracy",
+            "mean correlation",
+            "drawn",
+            *(f"{row} below it" for row in ours),
+        ]
+        lines = [table_line(head), "|---" * len(head) + "|"]
         for row, records_ in ran.items():
             if not records_:
-                lines.append(table_line([row, "not run", "", "", ""]))
+                lines.append(table_line([row, "not run"] + [""] * (len(head) - 2)))
                 continue
-            below = ""
-            if ours and row != "SSC":
-                pairs = list(zip(levels(ours[0]), levels(records_[0]), strict=True))
-                below = f"{sum(a < b for a, b in pairs)} of {len(pairs)} convolutions"
             accuracy = mean_and_deviation([last_accuracy(record) for record in records_])
             mean = f"{statistics.mean(levels(records_[0])):.3f}"
-            lines.append(table_line([row, accuracy, mean, below, "yes" if row in chosen else ""]))
+            below = ["" if row in ours else _below(ran[own], records_) for own in ours]
+            lines.append(table_line([row, accuracy, mean, "yes" if row in chosen else "", *below]))
         parts += [f"**{column}**"] * bool(column) + ["\n".join(lines)]
     return "\n\n".join(parts)
+
+
+def _below(ours, theirs):
+    if not ours:
+        return "not run"
+    pairs = list(zip(levels(ours[0]), levels(theirs[0]), strict=True))
+    return f"in {sum(a < b for a, b in pairs)} of {len(pairs)}"
 
 
 def plot_correlations(cells, records, path):

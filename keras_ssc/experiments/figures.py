@@ -68,7 +68,9 @@ def figure3(protocol, seeds=(3,)):
             for factor in LAMBDAS:
                 penalty = {"regularizer": name, "factor": factor}
                 runs[f"{name} {factor:g}"] = dataclasses.replace(plain, **penalty)
-        runs["SSC"] = dataclasses.replace(plain, method="ssc", variant=UNIFORM, sparsity=0.9)
+        sparse = dataclasses.replace(plain, method="ssc", sparsity=0.9)
+        runs["SSC"] = dataclasses.replace(sparse, variant=UNIFORM)
+        runs["SSC, live initial scale"] = sparse
         for row, setting in runs.items():
             cells.append(Cell("ResNet32", "cifar100", row, column, seeded(setting, seeds)))
     return cells
