@@ -22,7 +22,7 @@ def drawn(cells, records):
     best = {}
     for cell in cells:
         for record in found(cell, records)[:1]:
-            family = cell.row.split()[0]
+            family = cell.row if cell.row in OURS else cell.row.split()[0]
             if family not in best or last_accuracy(record) > last_accuracy(best[family][1]):
                 best[family] = (cell.row, record)
     return dict(best.values())
@@ -35,13 +35,8 @@ def correlation_table(cells, records):
         ran = {cell.row: found(cell, records) for cell in group}
         ours = [row for row in ran if row in OURS]
         chosen = drawn(group, records)
-        head = [
-            "run",
-            "accuracy",
-            "mean correlation",
-            "drawn",
-            *(f"{row} below it" for row in ours),
-        ]
+        head = ["run", "accuracy", "mean correlation", "drawn"]
+        head += [f"{row} below it" for row in ours]
         lines = [table_line(head), "|---" * len(head) + "|"]
         for row, records_ in ran.items():
             if not records_:

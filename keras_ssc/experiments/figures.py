@@ -12,8 +12,8 @@ SWITCHES = (
 )  # fmt: skip
 LAMBDAS = (1e-4, 1e-3, 1e-2)
 RATES = (0.1, 0.03, 0.01, 0.3)  # GraSP's first
-# Weights forget their random start within some 1 / (rate * l2) steps, of which GraSP's 62,560 are
-# several. In 5,008 steps, with batches of 32, they do so with 12.5 times its l2.
+# Weights forget their random start in some (1 - momentum) / (rate * l2) steps: 10,000 at GraSP's
+# rate, of its 62,560. In 5,008 steps, with batches of 32, they do so with 12.5 times its l2.
 FORGETTING = {"epochs": 16, "batch_size": 32, "l2": 12.5e-4, "held_out": 5000}
 
 

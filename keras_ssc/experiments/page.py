@@ -19,9 +19,9 @@ HEAD = {
 Protocol `small`: 10,000 training images averaged to 16 x 16 (32 x 32 of Tiny-ImageNet, 112 x 112 of
 ImageNet), 8 epochs, ResNet20 of widths 32/64/128 for ResNet32 and VGG11 for VGG19, batch 128, SGD
 with momentum 0.9, learning rate x0.1 at 50 % and 75 % of the steps, coupled L2, pad and crop and
-mirror: the same for every row. (CIFAR-100 at 98 % needs ResNet32 itself.) Such short runs are no
-substitute for 160 epochs. Seconds are of runs that shared two cores with other work; for speed see
-the README.
+mirror: the same for every row. (CIFAR-100 at 98 % needs ResNet32 itself; figure 3 has a longer
+training besides.) Such short runs are no substitute for 160 epochs. Seconds are of runs that
+shared two cores with other work; for speed see the README.
 
 **Read `table1-tuned` first.** The other tables, `variants` and `figure3` start at 0.1, GraSP's
 learning rate, which is made for runs a hundred times as long: in 632 steps the dense networks learn

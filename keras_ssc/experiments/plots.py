@@ -9,10 +9,10 @@ from keras_ssc.experiments.tables import OURS
 GREYS = dict(zip(OURS, ("black", "dimgray", "darkgray", "lightgray"), strict=True))
 
 
-def _axes(columns, width=5.2, height=4.0):
+def _axes(columns):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width * columns, height), layout="constrained")
+    figure = Figure(figsize=(5.2 * columns, 4.0), layout="constrained")
     return figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
