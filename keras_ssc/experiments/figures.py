@@ -81,7 +81,10 @@ def figure3(protocol, seeds=(3,)):
 
 
 def figure4_left(protocol, seeds=(3, 4, 5)):
-    """Few images: 20, 40 and 50 % of each class, dense and SSC at 90 %."""
+    """Few images: 20, 40 and 50 % of each class, dense and SSC at 90 %.
+
+    Under the protocol "small" at the learning rate of table1-tuned.
+    """
     cells = []
     changes = tuned(protocol, "ResNet32")
     for share in (0.2, 0.4, 0.5):
