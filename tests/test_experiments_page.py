@@ -1,5 +1,9 @@
 """The page of results: means, verdicts, what ran where, and what did not run."""
 
+import io
+
+import matplotlib.figure
+import pytest
 from made_records import record_of
 
 from keras_ssc.experiments import EXPERIMENTS, Records, Setting, tables
@@ -11,6 +15,7 @@ from keras_ssc.experiments.report import (
     scoreboard,
     verdict,
 )
+from keras_ssc.experiments.row_plots import plot_rows
 
 
 def test_means_and_verdicts():
@@ -101,3 +106,25 @@ def test_the_page_says_what_was_not_run(tmp_path):
         f"small-{name}.png"
         for name in ("table1-accuracy", "table1-multiply-adds", "figure3-correlation")
     }
+
+
+def test_a_row_of_points_is_where_its_accuracies_are(tmp_path, monkeypatch):
+    records, figures = Records(tmp_path), []
+    monkeypatch.setattr(
+        matplotlib.figure.Figure, "savefig", lambda figure, *_, **__: figures.append(figure)
+    )
+    cells = EXPERIMENTS["figure4-left"]("small")
+    assert not plot_rows(cells, records, io.BytesIO())
+    for place, cell in enumerate(cells):
+        for number, setting in enumerate(cell.settings):
+            records.add(record_of(setting, (0.1, 0.3 + 0.05 * place + 0.01 * number)))
+    assert plot_rows(cells, records, io.BytesIO())
+    (axis,) = figures[0].axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["dense", "SSC"]
+    means = [bar.lines[0].get_xydata()[0] for bar in axis.containers]
+    assert [x for x, _ in means] == pytest.approx([31, 41, 51, 36, 46, 56])
+    assert [round(float(y)) for _, y in means] == [0] * 3 + [1] * 3
+    seeds = axis.collections[1].get_offsets()  # 0 is the bar of the first mean
+    assert sorted(x for x, _ in seeds) == pytest.approx([30, 31, 32])
+    (legend,) = figures[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["0.2", "0.4", "0.5"]

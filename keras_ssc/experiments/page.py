@@ -12,6 +12,7 @@ from keras_ssc.experiments.report import (
     scoreboard,
     table,
 )
+from keras_ssc.experiments.row_plots import plot_rows
 from keras_ssc.training.run_folder import beside
 
 HEAD = {
@@ -121,8 +122,10 @@ def _verdicts(name, cells, records, protocol):
 
 
 def _pictures(name, cells, records, folder, protocol):
-    plots = {"correlation": plot_correlations} if name == "figure3" else {}
-    if name in RIVAL_TABLES:
+    plots = {"accuracy": plot_rows}
+    if name == "figure3":
+        plots = {"correlation": plot_correlations}
+    elif name in RIVAL_TABLES:
         plots = {"accuracy": plot_accuracy, "multiply-adds": plot_multiply_adds}
     lines = []
     for what, plot in plots.items():
