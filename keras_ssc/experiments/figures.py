@@ -10,6 +10,7 @@ SWITCHES = (
     "dense_scale", "per_filter+shortcuts+classifier", "butterfly+dense_scale",
     "per_filter+dense_scale", "butterfly+per_filter+dense_scale",
 )  # fmt: skip
+PAPERS_PATTERN = "paper (cyclic, halves)"  # the row without a switch
 LAMBDAS = (1e-4, 1e-3, 1e-2)
 RATES = (0.1, 0.03, 0.01, 0.3)  # GraSP's first
 # Weights forget their random start in some (1 - momentum) / (rate * l2) steps: 10,000 at GraSP's
@@ -27,7 +28,7 @@ def variants(protocol, seeds=(0, 1, 2)):
                 if network == "VGG19" and "shortcuts" in variant:
                     continue
                 one = dataclasses.replace(plain, variant=variant, sparsity=sparsity)
-                row = variant or "paper (cyclic, halves)"
+                row = variant or PAPERS_PATTERN
                 cells.append(Cell(network, "cifar10", row, f"{sparsity:g}", seeded(one, seeds)))
     return cells
 

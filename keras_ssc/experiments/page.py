@@ -4,6 +4,7 @@ import inspect
 import io
 
 from keras_ssc.experiments.correlations import correlation_table, plot_correlations
+from keras_ssc.experiments.figures import PAPERS_PATTERN
 from keras_ssc.experiments.matrix import EXPERIMENTS
 from keras_ssc.experiments.plots import plot_accuracy, plot_multiply_adds
 from keras_ssc.experiments.report import (
@@ -96,6 +97,8 @@ def write_page(records, folder, protocol):
         parts += _pictures(name, cells, records, folder, protocol)
         if name in RIVAL_TABLES:
             parts += _verdicts(name, cells, records, protocol)
+        if name == "variants":
+            parts.append(scoreboard(cells, records, PAPERS_PATTERN, turned=True))
         if name == "figure3":
             parts.append(correlation_table(cells, records))
         else:

@@ -59,7 +59,7 @@ def table(cells, records, reference="SSC"):
     Args:
         cells: list of `Cell`.
         records: `Records`.
-        reference: str, the row that is compared with all others.
+        reference: str, the row that is compared with all others, where there is one.
     """
     parts = []
     for (network, dataset, column), group in subjects(cells).items():
@@ -69,7 +69,9 @@ def table(cells, records, reference="SSC"):
             parts.append(f"**{_title(network, dataset, column)}**: not run, {runs} runs.")
             continue
         printed = any(cell.printed for cell in group)
-        head = ["method", "accuracy, last epoch", "best epoch", f"{reference} against it"]
+        compared = reference in ran
+        head = ["method", "accuracy, last epoch", "best epoch"]
+        head += [f"{reference} against it"] * compared
         head += ["seeds", "live weights", "network / KxK sparsity", "multiply-adds", "s/run"]
         head += ["the paper prints"] if printed else []
         lines = [f"**{_title(network, dataset, column)}**", "", table_line(head)]
@@ -79,7 +81,7 @@ def table(cells, records, reference="SSC"):
         for cell in group:
             same = cell.settings == ours
             result = "" if same else verdict(last.get(reference, []), last[cell.row])
-            line = [cell.row, *_figures(ran[cell.row], result)]
+            line = [cell.row, *_figures(ran[cell.row], [result] * compared)]
             lines.append(table_line(line + ([cell.printed] if printed else [])))
         own = group[0].settings or next(cell.settings for cell in group if cell.settings)
         lines += ["", f"Network here: {own[0].network}, {own[0].image_size} x {own[0].image_size}."]
@@ -87,11 +89,17 @@ def table(cells, records, reference="SSC"):
     return "\n\n".join(parts)
 
 
-def scoreboard(cells, records, reference="SSC"):
+def scoreboard(cells, records, reference="SSC", turned=False):
     """Return a Markdown table of verdicts: a line for each method, a column for each sparsity.
 
     Beside the verdict stands the difference of the means in points of accuracy. "" where no two
     rows have the seeds for a verdict.
+
+    Args:
+        cells: list of `Cell`.
+        records: `Records`.
+        reference: str, the row that is compared with all others.
+        turned: bool, whether the others are compared with it: what beats it has a plus.
     """
     columns, lines = [], {}
     for subject, group in subjects(cells).items():
@@ -99,8 +107,9 @@ def scoreboard(cells, records, reference="SSC"):
         runs = {c.row: c.settings for c in group}
         ours = last.pop(reference, [])
         for row, theirs in last.items():
-            if result := verdict(ours, theirs):
-                points = 100 * (statistics.mean(ours) - statistics.mean(theirs))
+            pair = (theirs, ours) if turned else (ours, theirs)
+            if result := verdict(*pair):
+                points = 100 * (statistics.mean(pair[0]) - statistics.mean(pair[1]))
                 same = runs[row] == runs[reference]
                 lines.setdefault(row, {})[subject] = (
                     "the same runs" if same else f"{result}, {points:+.1f}"
@@ -108,8 +117,13 @@ def scoreboard(cells, records, reference="SSC"):
                 columns += [subject] if subject not in columns else []
     if not lines:
         return ""
-    head = [f"{reference} against", *(_title(*subject) for subject in columns)]
-    body = [[row, *(results.get(s, "not run") for s in columns)] for row, results in lines.items()]
+    first = f"against {reference}" if turned else f"{reference} against"
+    head = [first, *(_title(*subject) for subject in columns)]
+    there = {(subject, cell.row) for subject, group in subjects(cells).items() for cell in group}
+    body = [
+        [row, *(results.get(s, "not run" if (s, row) in there else "") for s in columns)]
+        for row, results in lines.items()
+    ]
     return "\n".join([table_line(head), "|---" * len(head) + "|", *map(table_line, body)])
 
 
@@ -118,7 +132,7 @@ def better_of(cells, others, records):
 
     Args:
         cells, others: lists of `Cell`.
-        records: `Records`; what is not finished in both experiments is left out.
+        records: `Records`; a cell that is not finished in both experiments has no settings.
     """
     twins = {(cell.network, cell.dataset, cell.row, cell.column): cell for cell in others}
     better = []
@@ -128,6 +142,8 @@ def better_of(cells, others, records):
             continue
         if all(len(found(one, records)) == len(one.settings) for one in (cell, twin)):
             better.append(max((cell, twin), key=lambda one: _mean_accuracy(one, records)))
+        else:
+            better.append(dataclasses.replace(cell, settings=()))
     return better
 
 
@@ -141,7 +157,7 @@ def _mean_accuracy(cell, records):
 
 def _figures(records, result):
     if not records:
-        return ["not run"] + [""] * 7
+        return ["not run"] + [""] * (6 + len(result))
     one = records[0]
     shares = f"{one['network_sparsity']:.4f} / {one['kxk_sparsity']:.4f}"
     last = mean_and_deviation([last_accuracy(record) for record in records])
@@ -151,7 +167,7 @@ def _figures(records, result):
     return [
         last,
         mean_and_deviation([best_accuracy(record) for record in records]),
-        result,
+        *result,
         str(len(records)),
         f"{one['live_weights']:,}",
         shares,
