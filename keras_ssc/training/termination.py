@@ -4,6 +4,8 @@ import signal
 import threading
 from contextlib import contextmanager
 
+_OUTSIDE = "outside the training; what was saved before is there"
+
 
 class Terminated(SystemExit):
     """SIGTERM came; exit code 143.
@@ -35,21 +37,25 @@ class Termination:
     """
 
     def __init__(self):
-        self.asked, self._waits, self._before = False, False, None
+        self.asked, self._waits, self._raised, self._before = False, False, False, None
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGTERM, self._note)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, error, _):
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
+        # C code that the signal fell into (TensorFlow's imports) may make another error of it.
+        if self._raised and isinstance(error, Exception):
+            raise Terminated(_OUTSIDE) from error
 
     def _note(self, number, frame):
         self.asked = True
         if not self._waits:
-            raise Terminated("outside the training; what was saved before is there")
+            self._raised = True
+            raise Terminated(_OUTSIDE)
 
     @contextmanager
     def waits(self):
