@@ -3,7 +3,7 @@
 // Arrays are (pixels, channels), float32; ranges of pixels are shared out to threads.
 #pragma once
 
-#include "lanes.h"
+#include "convolution.h"
 #include "normalize_loops.h"
 
 namespace keras_ssc {

@@ -1,5 +1,5 @@
 // Compiled with -DINSTRUCTIONS=plain, avx2 or avx512 and that instruction set's flags. No standard
-// library here, as in micro.cc.
+// library here, as in microkernels.cc.
 #include "normalize_loops.h"
 
 #define JOIN(a, b) a##b

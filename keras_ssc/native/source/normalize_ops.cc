@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "normalize.h"
-#include "op_threads.h"
+#include "tensorflow_threads.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 
@@ -23,9 +23,9 @@ constexpr long kLeastFloats = 16 * 1024;  // for one more thread
 const float* data(const Tensor& tensor) { return tensor.flat<float>().data(); }
 float* data(Tensor* tensor) { return tensor->flat<float>().data(); }
 
-class Base : public tensorflow::OpKernel {
+class NormalizeOp : public tensorflow::OpKernel {
  public:
-  explicit Base(OpKernelConstruction* c) : OpKernel(c) {
+  explicit NormalizeOp(OpKernelConstruction* c) : OpKernel(c) {
     OP_REQUIRES_OK(c, c->GetAttr("relu", &relu_));
     if (c->HasAttr("epsilon")) OP_REQUIRES_OK(c, c->GetAttr("epsilon", &epsilon_));
   }
@@ -52,9 +52,9 @@ class Base : public tensorflow::OpKernel {
   float epsilon_ = 0;
 };
 
-class BatchNorm : public Base {
+class BatchNorm : public NormalizeOp {
  public:
-  using Base::Base;
+  using NormalizeOp::NormalizeOp;
   void Compute(OpKernelContext* c) override {
     const Tensor &x = c->input(0), &gamma = c->input(1), &beta = c->input(2);
     OpInputList residual;
@@ -79,9 +79,9 @@ class BatchNorm : public Base {
   }
 };
 
-class BatchNormGradient : public Base {
+class BatchNormGradient : public NormalizeOp {
  public:
-  using Base::Base;
+  using NormalizeOp::NormalizeOp;
   void Compute(OpKernelContext* c) override {
     const Tensor &dy = c->input(0), &y = c->input(1), &x = c->input(2), &gamma = c->input(3);
     const Tensor &mean = c->input(4), &variance = c->input(5);
@@ -105,9 +105,9 @@ class BatchNormGradient : public Base {
   }
 };
 
-class ScaleShift : public Base {
+class ScaleShift : public NormalizeOp {
  public:
-  using Base::Base;
+  using NormalizeOp::NormalizeOp;
   void Compute(OpKernelContext* c) override {
     const Tensor &x = c->input(0), &scale = c->input(1), &shift = c->input(2);
     OpInputList residual;
