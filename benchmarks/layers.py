@@ -13,7 +13,7 @@ import keras
 import machine
 import numpy as np
 import results
-import rivals
+import alternatives
 from timing import interleaved, statistics
 
 from keras_ssc import SSCConv2D
@@ -47,15 +47,15 @@ def competitors(channels, sparsities):
         layer.build((None, None, None, channels))
         layers.append((sparsity, layer))
     first = layers[0][1]
-    yield "dense, graph", rivals.dense(first), False
-    yield "dense, XLA", rivals.dense(first), True
-    yield "masked dense", rivals.masked(first), False
-    yield "separable", rivals.separable(first), False
+    yield "dense, graph", alternatives.dense(first), False
+    yield "dense, XLA", alternatives.dense(first), True
+    yield "masked dense", alternatives.masked(first), False
+    yield "separable", alternatives.separable(first), False
     for sparsity, layer in layers:
         setting = f"SSC {sparsity} ({layer.pattern.g}, {layer.pattern.p})"
-        yield f"{setting}, native", rivals.executed("native")(layer), False
+        yield f"{setting}, native", alternatives.executed("native")(layer), False
         if sparsity == sparsities[0]:
-            yield f"{setting}, grouped", rivals.executed("grouped")(layer), False
+            yield f"{setting}, grouped", alternatives.executed("grouped")(layer), False
 
 
 def roofline(layer, shape, rates):
@@ -85,10 +85,10 @@ def run(name, sparsities, rounds, batch, rates):
             steps[task, competitor] = step
             limits[task, competitor] = roofline(layer, shape, rates)
     try:
-        import torch_rivals
+        import torch_layers
 
         kernel = random.normal(size=(3, 3, channels, channels)).astype("float32")
-        for task, step in torch_rivals.layer_passes(x, kernel, dy).items():
+        for task, step in torch_layers.layer_passes(x, kernel, dy).items():
             steps[task, "PyTorch dense, channels_last"] = step
     except ImportError:
         print("PyTorch: not run (not installed)")
