@@ -97,10 +97,12 @@ def compare(name, arguments):
             "dense": alternatives.executed("dense")(layer),
             "auto": alternatives.executed("auto")(layer),
         }
-        dy = random.normal(size=tuple(forms["conv2d"](x).shape)).astype("float32")
+        for own in forms.values():
+            own.build((None, *shape))
+        shape_out = forms["conv2d"].compute_output_shape(x.shape)
+        dy = random.normal(size=shape_out).astype("float32")
         steps = {}
         for form, own in forms.items():
-            own.build((None, *shape))
             for task, step in steps_of(own, x, dy).items():
                 steps[task, form] = step
         taken = interleaved(steps, rounds, seconds=seconds, burst=0.02, pause=0.01)

@@ -88,7 +88,7 @@ class Comparison:
                 step = str(error)
             except Exception as error:  # another's failure is no reason to lose the run
                 step = f"{type(error).__name__}: {error}".splitlines()[0]
-            yield name, kind, step, {}
+            yield name, kind, step, {"version": getattr(step, "version", "")}
 
     def in_keras(self):
         """Yield (name, kind, model, jit_compile)."""

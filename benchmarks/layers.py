@@ -9,11 +9,11 @@ import os
 # Before TensorFlow is imported: every competitor gets oneDNN.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import alternatives
 import keras
 import machine
 import numpy as np
 import results
-import alternatives
 from timing import interleaved, statistics
 
 from keras_ssc import SSCConv2D
@@ -94,12 +94,24 @@ def run(name, sparsities, rounds, batch, rates):
         print("PyTorch: not run (not installed)")
     seconds = interleaved(steps, rounds)
     common = machine.describe() | {"layer": name, "batch": batch} | rates
-    return [
-        common
-        | {"task": task, "competitor": competitor, "roofline_ms": limits.get((task, competitor))}
-        | statistics(taken)
-        for (task, competitor), taken in sorted(seconds.items(), key=lambda i: TASKS.index(i[0][0]))
-    ]
+    rows = []
+    for task in TASKS:
+        own = {who: statistics(taken) for (of, who), taken in seconds.items() if of == task}
+        rows += results.against_fastest_dense(
+            [
+                common
+                | {"task": task, "competitor": who, "kind": kind(who)}
+                | {"roofline_ms": limits.get((task, who))}
+                | found
+                for who, found in own.items()
+            ]
+        )
+    return rows
+
+
+def kind(competitor):
+    """ "dense" for all that compute the same dense layer."""
+    return "dense" if competitor.startswith(("dense", "PyTorch")) else "other"
 
 
 def main():
@@ -115,7 +127,9 @@ def main():
     rates, rows = machine.rates(), []
     for name in arguments.layer:
         own = run(name, arguments.sparsity, arguments.rounds, arguments.batch, rates)
-        results.print_table(own)
+        for task in TASKS:
+            print(f"\n{name}, {task}")
+            results.print_table([row for row in own if row["task"] == task])
         rows += own
     results.save(rows, arguments.csv, "layers")
 

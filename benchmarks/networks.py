@@ -84,7 +84,9 @@ def compare(name, task, batch, arguments):
             rounds, seconds = min(rounds, 5), min(seconds, 6)
         taken = interleaved(steps, rounds, seconds=seconds, progress=_show)
     common = {**about(arguments), "network": name, "pass": task, "batch": batch}
-    every = dict.fromkeys(("parameters", "kernel_sparsity", *statistics([0]), "note"), "")
+    every = dict.fromkeys(
+        ("parameters", "kernel_sparsity", "version", *statistics([0]), "note"), ""
+    )
     for competitor, row in rows.items():
         rows[competitor] = common | every | row | statistics_of(taken.get(competitor), statistics)
     keras.backend.clear_session()

@@ -7,6 +7,7 @@ packages: each has its own interpreter.
 import importlib.util
 import subprocess
 import sys
+from importlib import metadata
 
 
 class NotInstalled(Exception):
@@ -30,7 +31,7 @@ class Piped:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self._wait_for("ready")
+        self.version = self._wait_for("ready")
 
     def __call__(self):
         self._process.stdin.write("go\n")
@@ -44,8 +45,9 @@ class Piped:
 
     def _wait_for(self, word):
         for line in self._process.stdout:  # an engine may print lines of its own
-            if line.strip() == word:
-                return
+            first, _, rest = line.strip().partition(" ")
+            if first == word:
+                return rest
             if line.strip() == "not installed":
                 raise NotInstalled("not installed")
         raise RuntimeError(f"the process ended with code {self._process.wait()}")
@@ -63,7 +65,7 @@ def serve(package, make_step):
         return
     step = make_step()
     step()
-    print("ready", flush=True)
+    print("ready", metadata.version(package), flush=True)
     for _ in sys.stdin:
         step()
         print("done", flush=True)
