@@ -67,9 +67,9 @@ def network_table(cells, network):
 
 def _note(cells, network, task, batch, name):
     for row in cells.rows:
-        if (row["network"], row["pass"], row["batch"]) == (network, task, str(batch)):
-            if row["competitor"] == name:
-                return row["note"]
+        key = (row["network"], row["pass"], int(row["batch"]), row["competitor"])
+        if key == (network, task, batch, name):
+            return row["note"]
     return ""
 
 

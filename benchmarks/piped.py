@@ -31,7 +31,11 @@ class Piped:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.version = self._wait_for("ready")
+        try:
+            self.version = self._wait_for("ready")
+        except BaseException:
+            self.close()
+            raise
 
     def __call__(self):
         self._process.stdin.write("go\n")
@@ -39,9 +43,10 @@ class Piped:
         self._wait_for("done")
 
     def close(self):
-        """End the process."""
+        """Let the process end: nothing more will be asked of it."""
         self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
 
     def _wait_for(self, word):
         for line in self._process.stdout:  # an engine may print lines of its own

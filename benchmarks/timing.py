@@ -59,7 +59,8 @@ def _take_turns(steps, rounds, seconds, warm_up, patience, burst, pause, progres
         step()
         tell(f"ready after {time.perf_counter() - begun:.1f} s: {name}")
         took = min(_timed(step) for _ in range(max(1, warm_up - 1)))
-        calls[name] = 0 if took > patience else min(100, math.ceil(burst / max(took, 1e-9)))
+        wanted = max(1, min(100, math.ceil(burst / max(took, 1e-9))))
+        calls[name] = 0 if took > patience else wanted
     taken = {name: [] for name in steps}
     order, shuffle = list(steps), random.Random(0).shuffle
     begun = time.perf_counter()
