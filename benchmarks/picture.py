@@ -31,17 +31,17 @@ def draw(cells, output):
     rows = values(cells)
     known = [ratio for row in rows for ratio in row[1:] if ratio]
     left, right = min([0.5, *known]) / 1.35, max([2, *known]) * 1.35
-    figure, axes = plt.subplots(figsize=(7.6, 4.3), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7.6, 4.8), layout="constrained")
     for place, (_, inference, training) in enumerate(rows):
         if inference:
             colour = FASTER if inference >= 1 else SLOWER
-            axes.barh(place, inference - 1, left=1, height=0.5, color=colour, zorder=2)
-            _label(axes, inference, place, (0, 13), f"{inference:.2f}", colour)
+            axes.barh(place, inference - 1, left=1, height=0.42, color=colour, zorder=2)
+            _label(axes, inference, place, (0, 15), f"{inference:.2f}", colour)
         else:
             axes.annotate("inference: not run", (1.02, place), va="center", fontsize=8)
         if training:
             axes.plot(training, place, "D", color=TRAINING, mec="white", ms=7.5, zorder=3)
-            _label(axes, training, place, (0, -14), f"{training:.2f}", TRAINING)
+            _label(axes, training, place, (0, -15), f"{training:.2f}", TRAINING)
         else:
             where, at = (1.02, place), (0, -12)
             axes.annotate("training: not run", where, at, textcoords="offset points", fontsize=8)
@@ -77,7 +77,8 @@ def draw(cells, output):
 def _label(axes, x, y, offset, text, colour):
     axes.annotate(
         text, (x, y), offset, textcoords="offset points", ha="center", va="center",
-        color=colour, fontsize=9,
+        color=colour, fontsize=9, zorder=5,
+        bbox={"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none"},
     )  # fmt: skip
 
 
