@@ -47,12 +47,15 @@ class Comparison:
         subject: Subject.
         task: `"infer"` or `"train"`.
         batch: int.
+        exported: path of a folder of ONNX files, which serve all batches.
         torch_python, deepsparse_python: str, interpreters that have these, or None.
         more: tuple of names of `MORE`, or "XLA", to take in too.
     """
 
-    def __init__(self, subject, task, batch, torch_python=None, deepsparse_python=None, more=()):
-        self.subject, self.task, self.more = subject, task, more
+    def __init__(
+        self, subject, task, batch, exported, torch_python=None, deepsparse_python=None, more=()
+    ):
+        self.subject, self.task, self.more, self.exported = subject, task, more, exported
         self.torch_python, self.deepsparse_python = torch_python, deepsparse_python
         random = np.random.default_rng(0)
         shape = subject.images["input_shape"]
@@ -166,10 +169,13 @@ class Comparison:
     def _onnx_file(self, name, masked):
         if keras.backend.backend() != "tensorflow":
             raise NotRun("ONNX is written with TensorFlow's backend")
-        path = self.folder / f"{name}-{masked}.onnx"
+        masked = masked and name != "dense"
+        side = self.subject.images["input_shape"][0]
+        words = [self.subject.builder, side, name, *["masked"] * masked]
+        path = self.exported / f"{'-'.join(map(str, words))}.onnx"
         if not path.exists():
             model = self.subject.build(**self.subject.sparse.get(name, {"sparsity": 0}))
-            if masked and name != "dense":
+            if masked:
                 model = keras_ssc.densify(model)
             try:
                 keras_ssc.export(model, path, "onnx")

@@ -14,6 +14,7 @@ import gc
 import math
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import machine
@@ -54,7 +55,7 @@ def prepare(arguments):
         library.FLAGS["avx512"] = library.FLAGS["avx2"]
 
 
-def compare(name, task, batch, arguments):
+def compare(name, task, batch, arguments, exported):
     """Time all competitors at one network, pass and batch; return the rows."""
     import competitors
     import keras
@@ -67,6 +68,7 @@ def compare(name, task, batch, arguments):
         subjects.SUBJECTS[name],
         task,
         batch,
+        exported,
         arguments.torch_python,
         arguments.deepsparse_python,
         arguments.more,
@@ -74,6 +76,7 @@ def compare(name, task, batch, arguments):
     with comparison:
         rows, steps = {}, {}
         for competitor, kind, step, facts in comparison:
+            _show(f"made: {competitor}")
             rows[competitor] = {"competitor": competitor, "kind": kind, **facts}
             if callable(step):
                 steps[competitor] = step
@@ -146,7 +149,6 @@ def main():
     """Compare, print and save, one comparison after another."""
     arguments = parser().parse_args()
     prepare(arguments)
-    import results
     import subjects
 
     names = known(arguments.networks or list(subjects.SUBJECTS))
@@ -160,6 +162,14 @@ def main():
     if not wanted:
         raise SystemExit("--batches: none of these networks is measured at them.")
     path, common = output(arguments), about(arguments)
+    with tempfile.TemporaryDirectory() as exported:
+        run(wanted, path, common, arguments, Path(exported))
+
+
+def run(wanted, path, common, arguments, exported):
+    """Compare what the file has not yet, and write it after each comparison."""
+    import results
+
     for number, (name, task, batch) in enumerate(wanted, start=1):
         print(f"\n[{number}/{len(wanted)}] {name}, {task}, batch {batch}", flush=True)
         rows = results.read(path)
@@ -167,7 +177,7 @@ def main():
         if any(same_run(row, common | key) for row in rows):
             print("in the file already")
             continue
-        new = compare(name, task, batch, arguments)
+        new = compare(name, task, batch, arguments, exported)
         results.print_table(new)
         results.save([row for row in rows if not same_run(row, key)] + new, path, "networks")
 
