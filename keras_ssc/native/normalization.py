@@ -42,13 +42,14 @@ def _operations():
     @tf.RegisterGradient("KerasSscBatchNorm")
     def _(op, dy, _mean, _variance):
         # The moments go to the moving statistics only, which have no gradient.
-        x, gamma, _, *residual = op.inputs
+        x, gamma, beta, *residual = op.inputs
         y, mean, variance = op.outputs
         dx, dgamma, dbeta, dresidual = operations.KerasSscBatchNormGradient(
             dy=dy,
             y=y,
             x=x,
             gamma=gamma,
+            beta=beta,
             mean=mean,
             variance=variance,
             residuals=len(residual),
@@ -69,7 +70,7 @@ def _operations():
     @tf.RegisterGradient("KerasSscBatchNormGradient")
     def _(op, *upstream):
         # Rare (GraSP's Hessian-gradient product), so TensorFlow's operations compute it.
-        dy, y, x, gamma, _, _ = op.inputs
+        dy, y, x, gamma, *_ = op.inputs
         with tf.GradientTape() as tape:
             tape.watch([dy, x, gamma])
             outputs = _gradient(dy, y, x, gamma, op.get_attr("relu"), op.get_attr("epsilon"))
@@ -77,7 +78,7 @@ def _operations():
                 outputs = (*outputs, tf.where(y > 0, dy, 0) if op.get_attr("relu") else dy)
             total = tf.add_n([tf.reduce_sum(a * b) for a, b in zip(outputs, upstream, strict=True)])
         second = tape.gradient(total, [dy, x, gamma], unconnected_gradients="zero")
-        return second[0], None, second[1], second[2], None, None
+        return second[0], None, second[1], second[2], None, None, None
 
     return operations
 
