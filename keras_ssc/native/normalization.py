@@ -1,5 +1,8 @@
 """Batch normalisation (+ sum + ReLU) by the native operations, and its gradient."""
 
+import numpy as np
+
+from keras_ssc.native.convolution import ATTRIBUTES
 from keras_ssc.native.library import load, once
 
 
@@ -24,6 +27,50 @@ def scale_shift(x, scale, shift, residual, *, relu):
     return _operations().KerasSscScaleShift(
         x=x, scale=scale, shift=shift, residual=_list(residual), relu=relu
     )
+
+
+def normalized_convolution(x, scale, shift, residual, *, relu):
+    """Return `scale_shift` of a native convolution's output in one pass with the convolution.
+
+        relu(conv(input, w) * scale + shift + residual) = relu(conv(input, w * scale) + ...)
+
+    While a graph is traced, `x` says which operation it comes from. That one is left out of the
+    graph where nothing else needs its output.
+
+    Args:
+        x: tensor; other arguments as for `scale_shift`.
+
+    Returns:
+        Tensor; None where `x` is not the plain output of a native convolution of this graph.
+    """
+    import tensorflow as tf
+
+    if tf.executing_eagerly() or x.op.type != "KerasSscConv2D":
+        return None
+    op = x.op
+    count, biases = op.get_attr("matrices"), op.get_attr("biases")
+    if op.get_attr("relu") or op.get_attr("residuals"):
+        return None
+    attributes = {name: op.get_attr(name) for name in ATTRIBUTES}
+    attributes["padding"] = tf.compat.as_str(attributes["padding"])
+    filters = np.split(attributes["filters"], np.cumsum(attributes["filter_counts"])[:-1])
+    weights = [
+        matrix * tf.gather(scale, columns)
+        for matrix, columns in zip(op.inputs[1 : count + 1], filters, strict=True)
+    ]
+    for bias in op.inputs[count + 1 : count + 1 + biases]:
+        shift = bias * scale + shift
+    operations, _ = load()
+    y = operations.KerasSscConv2D(
+        x=op.inputs[0],
+        weights=weights,
+        bias=[shift],
+        residual=_list(residual),
+        relu=relu,
+        **attributes,
+    )
+    y.set_shape(x.shape)
+    return y
 
 
 def _list(residual):
