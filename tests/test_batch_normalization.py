@@ -72,6 +72,34 @@ def test_values_gradients_and_statistics(shape, jit_compile, with_residual, acti
         np.testing.assert_allclose(actual / scale, expected / scale, atol=2e-5)
 
 
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="GradientTape is TensorFlow's")
+@pytest.mark.parametrize("activation", ["relu", None])
+@pytest.mark.parametrize("with_residual", [True, False])
+def test_output_that_is_used_twice_gets_the_sum_of_both_gradients(with_residual, activation):
+    import tensorflow as tf
+
+    shape = SHAPES[0]
+    x, residual, dy = (tf.constant(array) for array in arrays(shape))
+    results = []
+    ours, theirs, *functions = twins(activation)
+    for layer, function in zip((ours, theirs), functions, strict=True):
+        start(layer, shape)
+
+        @tf.function
+        def run(x, residual, function=function, layer=layer):
+            with tf.GradientTape() as tape:
+                tape.watch([x, residual])
+                y = function(x, residual if with_residual else None, True)
+                loss = tf.reduce_sum(y * dy) + tf.reduce_sum(tf.sin(y))
+            sources = [x, layer.gamma.value, layer.beta.value]
+            return tape.gradient(loss, sources + ([residual] if with_residual else []))
+
+        results.append([tensor.numpy() for tensor in run(x, residual)])
+    for actual, expected in zip(*results, strict=True):
+        scale = max(np.abs(expected).max(), 1e-3)
+        np.testing.assert_allclose(actual / scale, expected / scale, atol=2e-5)
+
+
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="the native operations are TensorFlow's")
 @pytest.mark.parametrize(
     ("settings", "shape", "native"),

@@ -91,6 +91,8 @@ def _operations():
         # The moments go to the moving statistics only, which have no gradient.
         x, gamma, beta, *residual = op.inputs
         y, mean, variance = op.outputs
+        # The sum of two gradients, where y went to the shortcut too, is taken in the same pass.
+        dy, *more = _terms(dy) if residual else [dy]
         dx, dgamma, dbeta, dresidual = operations.KerasSscBatchNormGradient(
             dy=dy,
             y=y,
@@ -99,6 +101,7 @@ def _operations():
             beta=beta,
             mean=mean,
             variance=variance,
+            more=more,
             residuals=len(residual),
             relu=op.get_attr("relu"),
             epsilon=op.get_attr("epsilon"),
@@ -117,7 +120,8 @@ def _operations():
     @tf.RegisterGradient("KerasSscBatchNormGradient")
     def _(op, *upstream):
         # Rare (GraSP's Hessian-gradient product), so TensorFlow's operations compute it.
-        dy, y, x, gamma, *_ = op.inputs
+        dy, y, x, gamma, _, _, _, *more = op.inputs
+        dy = tf.add_n([dy, *more])
         with tf.GradientTape() as tape:
             tape.watch([dy, x, gamma])
             outputs = _gradient(dy, y, x, gamma, op.get_attr("relu"), op.get_attr("epsilon"))
@@ -125,9 +129,19 @@ def _operations():
                 outputs = (*outputs, tf.where(y > 0, dy, 0) if op.get_attr("relu") else dy)
             total = tf.add_n([tf.reduce_sum(a * b) for a, b in zip(outputs, upstream, strict=True)])
         second = tape.gradient(total, [dy, x, gamma], unconnected_gradients="zero")
-        return second[0], None, second[1], second[2], None, None, None
+        of_dy, of_x, of_gamma = second
+        return of_dy, None, of_x, of_gamma, None, None, None, *([of_dy] * len(more))
 
     return operations
+
+
+def _terms(dy):
+    """The two tensors that `dy` is the sum of, where the traced graph says so; else itself."""
+    import tensorflow as tf
+
+    if not tf.executing_eagerly() and dy.op.type == "AddN" and len(dy.op.inputs) == 2:
+        return list(dy.op.inputs)
+    return [dy]
 
 
 def _gradient(dy, y, x, gamma, relu, epsilon):

@@ -83,15 +83,18 @@ void moments(const float* x, const float* origin, long pixels, int channels, dou
   for (; c < channels; ++c) add_sums<float, 1>(pixels, c, channels, sums, term);
 }
 
-void gradient_sums(const float* dy, const Gate& gate, const float* x, const float* mean,
-                   long pixels, int channels, double* sums) {
+void gradient_sums(const float* dy, const float* more, const Gate& gate, const float* x,
+                   const float* mean, long pixels, int channels, double* sums, float* dz) {
   with_gate(gate, [&](auto kind) {
     const auto term = [&](long p, int c, auto& one, auto& two) {
       const long at = p * channels + c;
       const auto value = load(x + at, one);
-      const auto dz = kind.pass(gate, load(dy + at, one), value, at, c);
-      one += dz;
-      two += dz * (value - load(mean + c, one));
+      auto slope = load(dy + at, one);
+      if (more) slope += load(more + at, one);
+      slope = kind.pass(gate, slope, value, at, c);
+      if (dz) store(dz + at, slope);
+      one += slope;
+      two += slope * (value - load(mean + c, one));
     };
     int c = 0;
     for (; c + 4 * kLanes <= channels; c += 4 * kLanes)
@@ -121,12 +124,11 @@ void apply(const float* x, const float* scale, const float* shift, const float* 
 }
 
 void gradient(const float* dy, const Gate& gate, const float* x, const float* a, const float* b,
-              const float* c, long pixels, int channels, float* dx, float* dz) {
+              const float* c, long pixels, int channels, float* dx) {
   with_gate(gate, [&](auto kind) {
     every(pixels, channels, [&](long at, int channel, auto zero) {
       const auto value = load(x + at, zero);
       const auto slope = kind.pass(gate, load(dy + at, zero), value, at, channel);
-      if (dz) store(dz + at, slope);
       store(dx + at, load(a + channel, zero) * slope + load(b + channel, zero) * value +
                          load(c + channel, zero));
     });

@@ -18,13 +18,13 @@ struct NormalizeLoops {
   // y = x * scale + shift (+ residual), cut at zero where `relu`.
   void (*apply)(const float* x, const float* scale, const float* shift, const float* residual,
                 bool relu, long pixels, int channels, float* y);
-  // dz = dy where the gate is open. sums[0][c] += dz, sums[1][c] += dz * (x - mean).
-  void (*gradient_sums)(const float* dy, const Gate& gate, const float* x, const float* mean,
-                        long pixels, int channels, double* sums);
-  // dx = a * dz + b * x + c, and dz itself where `dz` is not null.
+  // dz = dy (+ more) where the gate is open: sums[0][c] += dz, sums[1][c] += dz * (x - mean), and dz
+  // itself where `dz` is not null.
+  void (*gradient_sums)(const float* dy, const float* more, const Gate& gate, const float* x,
+                        const float* mean, long pixels, int channels, double* sums, float* dz);
+  // dx = a * dz + b * x + c.
   void (*gradient)(const float* dy, const Gate& gate, const float* x, const float* a,
-                   const float* b, const float* c, long pixels, int channels, float* dx,
-                   float* dz);
+                   const float* b, const float* c, long pixels, int channels, float* dx);
 };
 
 const NormalizeLoops* normalize_plain();

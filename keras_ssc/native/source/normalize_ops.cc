@@ -83,7 +83,9 @@ class BatchNormGradient : public NormalizeOp {
   void Compute(OpKernelContext* c) override {
     const Tensor &dy = c->input(0), &y = c->input(1), &x = c->input(2), &gamma = c->input(3);
     const Tensor &beta = c->input(4), &mean = c->input(5), &variance = c->input(6);
-    if (!check(c, x, {gamma, beta, mean, variance}, {dy, y})) return;
+    OpInputList more;
+    OP_REQUIRES_OK(c, c->input_list("more", &more));
+    if (!check(c, x, {gamma, beta, mean, variance}, {dy, y, more.size() ? more[0] : x})) return;
     tensorflow::OpOutputList residual;
     Tensor *dx, *dgamma, *dbeta, *dresidual = nullptr, inverse, scale, shift;
     // In the place of dy, where nobody else needs that.
@@ -92,6 +94,8 @@ class BatchNormGradient : public NormalizeOp {
     OP_REQUIRES_OK(c, c->allocate_output(2, gamma.shape(), &dbeta));
     OP_REQUIRES_OK(c, c->output_list("dresidual", &residual));
     if (residual.size()) OP_REQUIRES_OK(c, residual.allocate(0, x.shape(), &dresidual));
+    OP_REQUIRES(c, more.size() <= residual.size(),
+                InvalidArgumentError("two gradients are summed where there is a residual only"));
     OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &inverse));
     OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &scale));
     OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &shift));
@@ -104,8 +108,8 @@ class BatchNormGradient : public NormalizeOp {
     Gate gate = {};
     if (relu_ && dresidual) gate.y = data(y);
     if (relu_ && !dresidual) gate = {nullptr, data(&scale), data(&shift)};
-    gradient(n, data(dy), gate, data(x), data(gamma), data(mean),
-             data(inverse), data(dx), data(dgamma), data(dbeta),
+    gradient(n, data(dy), more.size() ? data(more[0]) : nullptr, gate, data(x), data(gamma),
+             data(mean), data(inverse), data(dx), data(dgamma), data(dbeta),
              dresidual ? data(dresidual) : nullptr);
   }
 };
@@ -170,10 +174,12 @@ REGISTER_OP("KerasSscBatchNormGradient")
     .Input("beta: float")
     .Input("mean: float")
     .Input("variance: float")
+    .Input("more: terms * float")
     .Output("dx: float")
     .Output("dgamma: float")
     .Output("dbeta: float")
     .Output("dresidual: residuals * float")
+    .Attr("terms: int >= 0")
     .Attr("residuals: int >= 0")
     .Attr("relu: bool")
     .Attr("epsilon: float")
