@@ -2,8 +2,9 @@
 
 import keras
 
-from keras_ssc.convert.graph import check_graph, copy_graph
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.model_copy import copy_graph
+from keras_ssc.model_graph import check_graph
 
 
 def densify(model):

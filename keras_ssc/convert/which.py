@@ -3,8 +3,8 @@
 import keras
 
 from keras_ssc.arguments import names
-from keras_ssc.convert.graph import graph_layers
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.model_graph import graph_layers
 
 
 def layers_with_reasons(model, keep, dense):

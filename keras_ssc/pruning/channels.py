@@ -7,10 +7,10 @@ by one hand the numbers on; where two channels meet in a sum, their numbers beco
 import keras
 import numpy as np
 
-from keras_ssc.convert.graph import check_graph, copy_graph
-from keras_ssc.export.graph_twin import ELEMENTWISE
-from keras_ssc.export.twin import ends
+from keras_ssc.layer_copy import copied
 from keras_ssc.layers import BatchNormalization
+from keras_ssc.model_copy import copy_graph
+from keras_ssc.model_graph import ELEMENTWISE, call_graph, is_input
 
 MAKERS = (keras.layers.Conv2D, keras.layers.Dense)
 NORMS = (keras.layers.BatchNormalization, BatchNormalization)
@@ -191,14 +191,13 @@ def follow_channels(model):
     >>> bool((channels.written["one"] == channels.written["two"]).all())
     True
     """
-    check_graph(model)
     # The walk calls the layers anew, which `model` would remember: a copy is called.
-    copy, _ = copy_graph(model, lambda layer: None)
+    copy, _ = copy_graph(model)
     channels = Channels()
-    walked = keras.models.clone_model(
-        keras.Model(*ends(copy)), clone_function=lambda layer: layer, call_function=channels.call
+    _, outputs = call_graph(
+        copy, lambda layer: copied(layer) if is_input(layer) else layer, channels.call
     )
-    for y in keras.tree.flatten(walked.output):
+    for y in keras.tree.flatten(outputs):
         channels.keep_whole(y, "they are outputs of the model")
     return channels.joined()
 

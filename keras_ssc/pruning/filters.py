@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_ssc.arguments import dictionary
-from keras_ssc.convert.graph import copy_graph
+from keras_ssc.model_copy import copy_graph
 from keras_ssc.pruning.channels import follow_channels
 
 

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 
 from keras_ssc.arguments import boolean, dictionary
-from keras_ssc.convert.graph import check_graph, copy_graph
 from keras_ssc.layers import InterspaceConv2D, MaskedConv2D, MaskedDense, MaskedDepthwiseConv2D
-from keras_ssc.summary import flat_layers
+from keras_ssc.model_copy import copy_graph
+from keras_ssc.model_graph import check_graph, held_by_model, walk
 
 _MASKED = {
     keras.layers.Conv2D: MaskedConv2D,
@@ -42,7 +42,7 @@ def prunable_layers(model):
     if not model.built:
         raise ValueError(f"`model` must be built. Received: {model.name!r}, without weights")
     found = {}
-    for layer in flat_layers(model):
+    for layer in walk(model, held_by_model):
         if type(layer) in _MASKED or type(layer) in MASKED:
             if layer.name in found:
                 raise ValueError(f"`model` must not have two layers named {layer.name!r}")
