@@ -31,15 +31,15 @@ def copied(layer, **changes):
     """
     with refusing(layer):
         if is_input(layer):
-            return _copied_input(layer)
+            return _copied_input(layer, **changes)
         config = layer.get_config() | changes
         gone = [name for name, value in changes.items() if value is None]
         return type(layer).from_config({k: v for k, v in config.items() if k not in gone})
 
 
-def _copied_input(layer):
+def _copied_input(layer, **changes):
     """A new input layer; also its tensor has the old name, under which a dict may name it."""
-    x, config = layer.output, layer.get_config()
+    x, config = layer.output, layer.get_config() | changes
     kinds = {name: config[name] for name in ("sparse", "ragged") if config.get(name)}
     tensor = keras.KerasTensor(config["batch_shape"], x.dtype, name=x.name, **kinds)
     return keras.layers.InputLayer(
@@ -116,12 +116,19 @@ def copy_attributes(old, new, known=()):
             setattr(new, name, copy.deepcopy(value))
 
 
+def why_no_plain_kernel(layer):
+    """Say why the kernel of a layer is no single weight of floats; "" where it is one."""
+    if getattr(layer, "lora_enabled", False):
+        return "LoRA"
+    return "quantized" if layer.dtype_policy.quantization_mode else ""
+
+
 def merged_lora(layer):
     """Return (changes of the config, weights) of a layer without LoRA, its kernel merged.
 
     ({}, None) for a layer without LoRA, and for a quantized one, whose kernel would be rounded.
     """
-    if not getattr(layer, "lora_enabled", False) or layer.dtype_policy.quantization_mode:
+    if why_no_plain_kernel(layer) != "LoRA" or layer.dtype_policy.quantization_mode:
         return {}, None
     store = {}
     layer.save_own_variables(store)  # Keras merges the kernel for its files

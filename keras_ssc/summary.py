@@ -134,9 +134,10 @@ def summary(model):
     """Return weights, bytes and multiply-adds of every convolution and Dense layer of a model.
 
     Counted are the kernels of SSCConv2D, Dense and Keras's convolutions (grouped, depthwise,
-    separable and transposed ones too), nested models included; of a masked layer what its mask
-    lets live (in memory and in the file its zeros remain). A shared layer counts once, also
-    its multiply-adds; biases and BatchNormalization count as parameters only.
+    separable and transposed ones too), also those inside models, wrappers such as TimeDistributed
+    and layers of your own; of a masked layer what its mask lets live (in memory and in the file
+    its zeros remain). A shared layer counts once, also its multiply-adds, and one in
+    TimeDistributed as for one step; biases and BatchNormalization count as parameters only.
 
     Args:
         model: a built `keras.Model`.

@@ -130,7 +130,7 @@ class GraphTwinBuilder(TwinBuilder):
             y = self.noted(super().other(layer, args, kwargs), order)
             self._roots[id(y)] = (y, set().union(*map(self._roots_of, inputs)))
             return y
-        if orders and type(layer) is keras.layers.Dense and not _is_quantized(layer):
+        if orders and type(layer) is keras.layers.Dense and _is_float(layer):
             return self._classifier(layer, args[0])
         args, kwargs = keras.tree.map_structure(self.natural, (args, kwargs))
         return super().other(layer, args, kwargs)
@@ -230,8 +230,8 @@ class GraphTwinBuilder(TwinBuilder):
         return self.twin_of((layer, norm), make, fill, self.order(x).tobytes())(x)
 
 
-def _is_quantized(layer):
-    return layer.dtype_policy.quantization_mode is not None
+def _is_float(layer):
+    return layer.dtype_policy.quantization_mode is None
 
 
 def _elementwise(activation):
