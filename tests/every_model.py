@@ -140,17 +140,19 @@ def layers_of_layers():
 class Measured(L.Layer):
     """A layer with statistics that no config holds; it writes them to files itself."""
 
+    _scale = 1.0
+
     def adapt(self, data):
-        self.scale = np.abs(data).max()
+        self._scale = float(np.abs(data).max())
 
     def call(self, x):
-        return x / self.scale
+        return x / self._scale
 
     def save_own_variables(self, store):
-        store["scale"] = self.scale
+        store["scale"] = np.array(self._scale)
 
     def load_own_variables(self, store):
-        self.scale = float(np.array(store["scale"]))
+        self._scale = float(np.array(store["scale"]))
 
 
 @model
@@ -259,8 +261,8 @@ def time_distributed():
 class Trained(keras.Model):
     """Keras's constructor with one argument more, and a training step of its own."""
 
-    def __init__(self, *args, weight=1.0, **settings):
-        super().__init__(*args, **settings)
+    def __init__(self, *args, weight=1.0, **kwargs):
+        super().__init__(*args, **kwargs)
         self.weight = weight
 
     def train_step(self, *data):

@@ -138,10 +138,13 @@ class Mine(layers.Layer):
         return super().get_config()
 
 
-def nested():
-    return keras.Sequential(
-        [keras.Input((8, 8, 8)), layers.Conv2D(4, 1, name="conv")], name="inner"
-    )
+@keras.saving.register_keras_serializable("tests")
+class Subclassed(keras.Model):
+    def build(self, shape):
+        self.built = True
+
+    def call(self, x):
+        return x * 2
 
 
 OBSTACLES = {
@@ -150,7 +153,7 @@ OBSTACLES = {
     "SSCConv2D": lambda: keras_ssc.SSCConv2D(8, 3, padding="same", g=4, p=3),
     "Mine": Mine,
     "Softmax": layers.Softmax,
-    "Sequential": nested,
+    "Subclassed": Subclassed,
 }
 
 

@@ -58,11 +58,11 @@ def l1_filters(model, fraction, dense=()):
             continue
         count = min(round(fraction * len(numbers)), len(numbers) - 1)
         removed.update(sorted(numbers, key=scores.get)[:count])
-    if len(blocked) == len(channels.makers) and any(blocked.values()):
-        reasons = "; ".join(f"{name!r}: {why}" for name, why in blocked.items() if why)
+    reasons = [f"{name!r}: {why}" for name, why in blocked.items() if why]
+    if len(blocked) == len(channels.makers) and (reasons or not blocked):
         raise ValueError(
             "`model` must have a layer whose filters can be removed. Received: "
-            f"{model.name!r}, without: {reasons}"
+            f"{model.name!r}; {'; '.join(reasons) or 'no Conv2D or Dense layer'}"
         )
     return kept_without(channels, removed)
 
