@@ -1,9 +1,11 @@
 """A copy of a model in which some layers are others: all else is as it was."""
 
+import warnings
+
 import keras
 
 from keras_ssc.layer_copy import copied, copy_state, copy_trainable, refusing
-from keras_ssc.model_class import made_like
+from keras_ssc.model_class import made_like, overridden
 from keras_ssc.model_graph import (
     call_graph,
     check_graph,
@@ -43,12 +45,11 @@ def copy_graph(model, exchange=lambda layer: None):
     (['one'], [])
     """
     check_graph(model)
-    _check_compile_settings(model)
+    settings = _compile_settings(model)
     copier = _Copier(exchange)
     copy = copier.copy(model)
     copier.copy_states(model)
-    if model.compiled:
-        copy.compile_from_config(model.get_compile_config())
+    _compile(copy, model, settings)
     return copy, copier.exchanged
 
 
@@ -96,14 +97,26 @@ class _Copier:
         copy_trainable(pairs)
 
 
-def _check_compile_settings(model):
-    if not model.compiled:
-        return
+def _compile_settings(model):
+    """New optimizer, loss, metrics and so on, like those that a model was compiled with."""
+    if not model.compiled or "compile" in overridden(model):
+        return {}
     try:
-        keras.saving.deserialize_keras_object(model.get_compile_config())
+        return keras.saving.deserialize_keras_object(model.get_compile_config())
     except Exception as error:
         raise ValueError(
             "The optimizer, loss or metrics that `model` was compiled with can't be copied. "
             "Register them with keras.saving.register_keras_serializable, or convert the model "
             f"before you compile it. {error}"
         ) from error
+
+
+def _compile(copy, model, settings):
+    if settings:
+        copy.compile(**settings)  # the optimizer not built: layers may be frozen or thawed first
+    elif model.compiled:
+        warnings.warn(
+            f"The copy of {model.name!r} is not compiled, because {type(model).__name__} has a "
+            "compile of its own: compile it anew",
+            stacklevel=3,
+        )
