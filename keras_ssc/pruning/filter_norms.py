@@ -52,14 +52,14 @@ def l1_filters(model, fraction, dense=()):
     removed, blocked = set(), {}
     for names in _layers_that_meet(channels):
         numbers = sorted({number for name in names for number in channels.written[name].tolist()})
-        why = next((channels.whole[one] for one in numbers if one in channels.whole), "")
-        if why or set(names) & set(dense):
+        if why := next((channels.whole[one] for one in numbers if one in channels.whole), None):
             blocked.update(dict.fromkeys(names, why))
+        if why or set(names) & set(dense):
             continue
         count = min(round(fraction * len(numbers)), len(numbers) - 1)
         removed.update(sorted(numbers, key=scores.get)[:count])
-    reasons = [f"{name!r}: {why}" for name, why in blocked.items() if why]
-    if len(blocked) == len(channels.makers) and (reasons or not blocked):
+    if len(blocked) == len(channels.makers):
+        reasons = [f"{name!r}: {why}" for name, why in blocked.items()]
         raise ValueError(
             "`model` must have a layer whose filters can be removed. Received: "
             f"{model.name!r}; {'; '.join(reasons) or 'no Conv2D or Dense layer'}"
