@@ -1,8 +1,8 @@
 """Every kind of model through every function that copies models: the same model, or a refusal.
 
-A model is one function in every_model.py, a route one line in ROUTES. A route gives the model
-that it makes and what that has to compute; or it is refused, by name, as REFUSED says. Nothing
-else may differ: names, classes, inputs, what is trainable, the states of seeds.
+A model is one function in every_model.py or every_custom_model.py, a route one function in ROUTES.
+A route gives the model that it makes and what that has to compute; or it is refused, by name, as
+REFUSED says. Nothing else may differ: names, classes, inputs, what is trainable, states of seeds.
 """
 
 import functools
@@ -11,7 +11,8 @@ from fnmatch import fnmatch
 import keras
 import numpy as np
 import pytest
-from every_model import MODELS, TENSORFLOW_ONLY
+from every_custom_model import MODELS
+from every_model import TENSORFLOW_ONLY
 
 import keras_ssc
 from keras_ssc import pruning

@@ -138,7 +138,6 @@ class Mine(layers.Layer):
         return super().get_config()
 
 
-@keras.saving.register_keras_serializable("tests")
 class Subclassed(keras.Model):
     def build(self, shape):
         self.built = True
