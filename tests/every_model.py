@@ -120,7 +120,7 @@ def discretization():
 
 @model
 def vocabulary():
-    lookup = L.IntegerLookup(output_mode="multi_hot")
+    lookup = L.IntegerLookup(output_mode="multi_hot", name="integer_lookup")
     lookup.adapt(np.array([7, 7, 7, 11, 11, 5]))
     x, code = keras.Input((8, 8, 16)), keras.Input((2,), dtype="int64")
     made = keras.Model([x, code], L.Concatenate()([head(conv()(x)), L.Dense(4)(lookup(code))]))
@@ -225,7 +225,7 @@ def sequences():
     x, words = keras.Input((8, 8, 16)), keras.Input((5,), dtype="int32")
     y = L.Bidirectional(L.LSTM(4), name="both")(L.Embedding(9, 6, mask_zero=True)(words))
     made = keras.Model([x, words], L.Concatenate()([head(conv()(x)), y]))
-    return made, [images(8, 8, 16), np.array([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8]])]
+    return made, [images(8, 8, 16), np.array([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8]], "int32")]
 
 
 @model

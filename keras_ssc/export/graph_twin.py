@@ -122,6 +122,11 @@ class GraphTwinBuilder(TwinBuilder):
 
     def other(self, layer, args, kwargs):
         """Return the output of a copy of a layer that is no convolution."""
+        if hasattr(layer, "get_vocabulary"):
+            raise ValueError(
+                '`format` must be "keras", or words be looked up before the model. Received: layer '
+                f"{layer.name!r} ({type(layer).__name__}) with a vocabulary"
+            )
         inputs = keras.tree.flatten(args)
         orders = [self.order(x) for x in inputs if id(x) in self._orders]
         if _order_free(layer) and len({x.shape[-1] for x in inputs}) == 1:
