@@ -17,9 +17,9 @@ import threading
 from pathlib import Path
 
 SOURCE = Path(__file__).parent / "source"
-TENSORFLOW_SOURCES = ("ops.cc", "normalize_ops.cc")
+TENSORFLOW_SOURCES = ("convolution_ops.cc", "normalize_ops.cc")
 # Compiled once for every instruction set, into functions that end in its name.
-LOOPS = ("micro", "normalize_loops")
+LOOPS = ("microkernels", "normalize_loops")
 FLAGS = {"plain": ()}
 if platform.machine().lower() in ("x86_64", "amd64"):
     FLAGS |= {

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <random>
 
-#include "lanes.h"
+#include "convolution.h"
 #include "normalize.h"
 
 using namespace keras_ssc;
@@ -70,7 +70,7 @@ static Axis axis_of(int in, int kernel, int stride, int dilation, bool same) {
 static void convolution(const Pattern& pattern, int batch, Axis rows, Axis columns, int widest,
                         int slices) {
   Problem problem = {pattern, batch, rows, columns, usable_lanes(pattern, widest), nullptr};
-  problem.micro = micro_for(problem.lanes);
+  problem.micro = microkernels_for(problem.lanes);
   const int M = pattern.in_channels, N = pattern.out_channels;
   const auto x = numbers((long)batch * rows.in * columns.in * M);
   const auto dy = numbers((long)batch * rows.out * columns.out * N);

@@ -15,7 +15,7 @@ std::vector<int> even_parts(int count, int most) {
 
 int usable_lanes(const Pattern& pattern, int widest) {
   for (int lanes : {16, 8, 4}) {
-    if (lanes > widest || !micro_for(lanes)) continue;
+    if (lanes > widest || !microkernels_for(lanes)) continue;
     bool serves = true;
     for (const auto& filters : pattern.filters) {
       serves &= filters.size() % lanes == 0;

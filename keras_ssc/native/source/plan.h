@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "lanes.h"
+#include "convolution.h"
 
 namespace keras_ssc {
 

@@ -12,11 +12,11 @@ void Tile::clear(float* buffer) const {
   }
 }
 
-void Tile::fill(const Micro& micro, float* buffer, const float* source, long source_row,
+void Tile::fill(const Microkernels& micro, float* buffer, const float* source, long source_row,
                 long source_image, int copied_images, int copied_rows) const {
   for (int i = 0; i < copied_images; ++i)
     for (int r = 0; r < copied_rows; ++r)
-      micro.spread({source + i * source_image + r * source_row,
+      micro.wrap_channels({source + i * source_image + r * source_row,
                     buffer + i * image() + r * row() + left * pixel(), columns, channels, extra});
 }
 

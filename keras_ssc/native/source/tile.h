@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "lanes.h"
+#include "convolution.h"
 
 namespace keras_ssc {
 
@@ -65,8 +65,8 @@ struct Tile {
 
   // Zero the margins: once for a buffer.
   void clear(float* buffer) const;
-  // Copy `copied_rows` rows from `source`, whose rows and images are that far apart.
-  void fill(const Micro&, float* buffer, const float* source, long source_row,
+  // ChannelWrap `copied_rows` rows from `source`, whose rows and images are that far apart.
+  void fill(const Microkernels&, float* buffer, const float* source, long source_row,
             long source_image, int copied_images, int copied_rows) const;
 };
 

@@ -14,7 +14,7 @@ constexpr int kImages = 6;
 constexpr long kChunkFloats = 48 * 1024;  // of x and dy together: stays in the second cache
 
 // A few positions by a few vectors of filters.
-struct Cells {
+struct WeightTile {
   int tap_row;
   int tap_column;  // where it matters; 0 where the columns beyond the ends are zeros
   int positions, vectors;
@@ -43,12 +43,12 @@ std::map<std::array<int, 2>, std::vector<Position>> ranges(const Pattern& p, int
   return found;
 }
 
-std::vector<Cells> cells_of(const Problem& problem, bool across, long tap_floats,
+std::vector<WeightTile> weight_tiles(const Problem& problem, bool across, long tap_floats,
                             const std::vector<int>& starts) {
   const Pattern& p = problem.pattern;
   std::map<std::array<int, 2>, std::vector<Vector>> groups;
   for (const Vector& v : vectors_of(p, problem.lanes)) groups[{v.matrix, v.shift}].push_back(v);
-  std::vector<Cells> all;
+  std::vector<WeightTile> all;
   for (const auto& [key, group] : groups) {
     const auto [matrix, shift] = key;
     const int length = (int)p.filters[matrix].size();
@@ -59,16 +59,16 @@ std::vector<Cells> cells_of(const Problem& problem, bool across, long tap_floats
       for (int positions : even_parts((int)list.size(), most)) {
         int vector = 0;
         for (int vectors : even_parts((int)group.size(), kMaxVectors)) {
-          Cells cells = {place[0], place[1], positions, vectors, {}, {}, {}, {}};
+          WeightTile tile = {place[0], place[1], positions, vectors, {}, {}, {}, {}};
           for (int t = 0; t < positions; ++t) {
-            cells.offsets[t] = list[position + t].offset;
-            cells.rows[t] = starts[matrix] + list[position + t].row * length;
+            tile.offsets[t] = list[position + t].offset;
+            tile.rows[t] = starts[matrix] + list[position + t].row * length;
           }
           for (int f = 0; f < vectors; ++f) {
-            cells.filters[f] = group[vector + f].filter;
-            cells.columns[f] = group[vector + f].column;
+            tile.filters[f] = group[vector + f].filter;
+            tile.columns[f] = group[vector + f].column;
           }
-          all.push_back(cells);
+          all.push_back(tile);
           vector += vectors;
         }
         position += positions;
@@ -89,10 +89,10 @@ std::array<int, 2> live_range(const Axis& a, int tap, int first, int last) {
 
 class Worker {
  public:
-  Worker(const Problem& problem, const std::vector<Cells>& cells, bool across, int images,
+  Worker(const Problem& problem, const std::vector<WeightTile>& tiles, bool across, int images,
          int chunk_rows, const Tile& x_tile, const Tile& dy_tile, float* sums)
       : problem_(problem),
-        cells_(cells),
+        tiles_(tiles),
         across_(across),
         images_(images),
         chunk_rows_(chunk_rows),
@@ -111,7 +111,8 @@ class Worker {
     const long dy_row = (long)columns.out * p.out_channels;
     x += image * rows.in * x_row;
     dy += image * rows.out * dy_row;
-    if (across_) dy_tile_.fill(*problem_.micro, dy_.data(), dy, dy_row, rows.out * dy_row, images, rows.out);
+    if (across_)
+      dy_tile_.fill(*problem_.micro, dy_.data(), dy, dy_row, rows.out * dy_row, images, rows.out);
     for (int from = 0; from < rows.out; from += chunk_rows_) {
       const int to = std::min(rows.out, from + chunk_rows_);
       const int first = std::max(0, from * rows.stride - rows.pad);
@@ -120,21 +121,21 @@ class Worker {
       if (last < first) continue;
       x_tile_.fill(*problem_.micro, x_.data(), x + first * x_row, x_row, rows.in * x_row, images,
                    last - first + 1);
-      for (const Cells& cells : cells_) sum(cells, dy, images, from, to, first);
+      for (const WeightTile& tile : tiles_) sum(tile, dy, images, from, to, first);
     }
   }
 
  private:
-  void sum(const Cells& cells, const float* dy, int images, int from, int to, int first) {
+  void sum(const WeightTile& tile, const float* dy, int images, int from, int to, int first) {
     const Axis &rows = problem_.rows, &columns = problem_.columns;
-    const auto [top, bottom] = live_range(rows, cells.tap_row, from, to);
-    const auto [left, right] = across_ ? live_range(columns, cells.tap_column, 0, columns.out)
+    const auto [top, bottom] = live_range(rows, tile.tap_row, from, to);
+    const auto [left, right] = across_ ? live_range(columns, tile.tap_column, 0, columns.out)
                                        : std::array<int, 2>{0, columns.out};
     if (top == bottom || left == right) return;
     Sum a = {};
-    const int row = top * rows.stride - rows.pad + cells.tap_row * rows.dilation - first;
+    const int row = top * rows.stride - rows.pad + tile.tap_row * rows.dilation - first;
     const int column =
-        left * columns.stride - columns.pad + cells.tap_column * columns.dilation;
+        left * columns.stride - columns.pad + tile.tap_column * columns.dilation;
     a.x = x_.data() + row * x_tile_.row() + (x_tile_.left + column) * x_tile_.pixel();
     a.x_image = x_tile_.image();
     a.x_row = rows.stride * x_tile_.row();
@@ -146,16 +147,16 @@ class Worker {
     a.images = images;
     a.rows = bottom - top;
     a.columns = right - left;
-    a.x_offsets = cells.offsets;
-    a.dy_offsets = cells.filters;
+    a.x_offsets = tile.offsets;
+    a.dy_offsets = tile.filters;
     a.out = sums_;
-    a.out_rows = cells.rows;
-    a.out_columns = cells.columns;
-    problem_.micro->sum[cells.positions][cells.vectors](a);
+    a.out_rows = tile.rows;
+    a.out_columns = tile.columns;
+    problem_.micro->sum[tile.positions][tile.vectors](a);
   }
 
   const Problem& problem_;
-  const std::vector<Cells>& cells_;
+  const std::vector<WeightTile>& tiles_;
   const bool across_;
   const int images_, chunk_rows_;
   const Tile x_tile_, dy_tile_;
@@ -186,7 +187,7 @@ void weight_gradient(const Problem& problem, const float* x, const float* dy,
     x_tile.left = columns.pad;
     x_tile.right = std::max(0, last - (columns.in - 1));
   }
-  const auto cells = cells_of(problem, across, columns.dilation * x_tile.pixel(), starts);
+  const auto tiles = weight_tiles(problem, across, columns.dilation * x_tile.pixel(), starts);
   int chunk_rows = rows.out;
   for (;; chunk_rows = (chunk_rows + 1) / 2) {
     x_tile.rows = std::min(rows.in, (chunk_rows - 1) * rows.stride + reach + 1);
@@ -201,7 +202,7 @@ void weight_gradient(const Problem& problem, const float* x, const float* dy,
   run(slices, [&](int slice) {
     float* own = sums.data() + slice * padded;
     std::fill(own, own + padded, 0.f);
-    Worker worker(problem, cells, across, images, chunk_rows, x_tile, dy_tile, own);
+    Worker worker(problem, tiles, across, images, chunk_rows, x_tile, dy_tile, own);
     for (long group = (long)groups * slice / slices;
          group < (long)groups * (slice + 1) / slices; ++group) {
       const int image = (int)group * images;

@@ -2,14 +2,14 @@
 //
 // Consecutive filters of a set read consecutive channels, so a vector of filters takes one
 // contiguous load of x and one of w for every position: no gather and no index table.
-// No TensorFlow in here; ops.cc hands the arrays over.
+// No TensorFlow in here; convolution_ops.cc hands the arrays over.
 #pragma once
 
 #include <array>
 #include <functional>
 #include <vector>
 
-#include "micro.h"
+#include "microkernels.h"
 
 namespace keras_ssc {
 
@@ -34,7 +34,7 @@ struct Problem {
   int batch;
   Axis rows, columns;
   int lanes;            // floats in a vector; `usable_lanes` says which serve
-  const Micro* micro;   // of that many lanes
+  const Microkernels* micro;   // of that many lanes
 };
 
 // Runs job(0) ... job(count - 1), on several threads or one.
@@ -45,17 +45,17 @@ using Runner = std::function<void(int count, const std::function<void(int)>& job
 int usable_lanes(const Pattern& pattern, int widest);
 
 // The inner loops for vectors of `lanes` floats on this CPU; null if it has none.
-const Micro* micro_for(int lanes);
+const Microkernels* microkernels_for(int lanes);
 
 // What is added to each output pixel: `bias` to every one, `residual` like y; null where there is
 // none. Then what is negative becomes zero where `relu`.
-struct Finish {
+struct Epilogue {
   const float *bias, *residual;
   bool relu;
 };
 
 void forward(const Problem&, const float* x, const std::vector<const float*>& weights,
-             const Finish&, float* y, int slices, const Runner&);
+             const Epilogue&, float* y, int slices, const Runner&);
 void input_gradient(const Problem&, const float* dy, const std::vector<const float*>& weights,
                     float* dx, int slices, const Runner&);
 void weight_gradient(const Problem&, const float* x, const float* dy,

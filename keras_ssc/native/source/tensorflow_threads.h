@@ -1,7 +1,7 @@
-// TensorFlow's own threads, for the passes of lanes.h and normalize.h.
+// TensorFlow's own threads, for the passes of convolution.h and normalize.h.
 #pragma once
 
-#include "lanes.h"
+#include "convolution.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
 namespace keras_ssc {

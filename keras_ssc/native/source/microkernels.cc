@@ -1,10 +1,10 @@
 // Compiled with -DINSTRUCTIONS=plain, avx2 or avx512 and that instruction set's flags. No standard
 // library here: an inline function of it, compiled for AVX-512, could be linked into code for all
 // CPUs.
-#include "micro.h"
+#include "microkernels.h"
 
 #define JOIN(a, b) a##b
-#define NAME(instructions) JOIN(micro_, instructions)
+#define NAME(instructions) JOIN(microkernels_, instructions)
 
 namespace keras_ssc {
 namespace {
@@ -62,7 +62,7 @@ void product(const Product& a) {
 }
 
 template <int V, int T, int F>
-void sum_(const Sum& a) {
+void weight_sum(const Sum& a) {
   typedef typename Lanes<V>::vec vec;
   vec sum[T][F];
 #pragma GCC unroll 8
@@ -95,7 +95,7 @@ void sum_(const Sum& a) {
 }
 
 template <int V>
-void spread(const Copy& a) {
+void wrap_channels(const ChannelWrap& a) {
   typedef typename Lanes<V>::vec vec;
   const float* from = a.from;
   float* to = a.to;
@@ -109,7 +109,7 @@ void spread(const Copy& a) {
 }
 
 template <int V>
-void fold(const Copy& a) {
+void unwrap_channels(const ChannelWrap& a) {
   typedef typename Lanes<V>::vec vec;
   const float* from = a.from;
   float* to = a.to;
@@ -123,9 +123,9 @@ void fold(const Copy& a) {
 }
 
 template <int V, int P, int F>
-void fill(Micro& m) {
+void fill(Microkernels& m) {
   m.product[P][F] = product<V, P, F>;
-  m.sum[P][F] = sum_<V, P, F>;
+  m.sum[P][F] = weight_sum<V, P, F>;
   if constexpr (F < kMaxVectors)
     fill<V, P, F + 1>(m);
   else if constexpr (P < kMaxRows)
@@ -133,16 +133,16 @@ void fill(Micro& m) {
 }
 
 template <int V>
-const Micro* table() {
-  static const Micro micro = [] {
-    Micro m = {};
+const Microkernels* table() {
+  static const Microkernels micro = [] {
+    Microkernels m = {};
 #ifdef __AVX512F__
     m.registers = 24;  // of 32
 #else
     m.registers = 12;  // of 16
 #endif
-    m.spread = spread<V>;
-    m.fold = fold<V>;
+    m.wrap_channels = wrap_channels<V>;
+    m.unwrap_channels = unwrap_channels<V>;
     fill<V, 1, 1>(m);
     return m;
   }();
@@ -151,7 +151,7 @@ const Micro* table() {
 
 }  // namespace
 
-const Micro* NAME(INSTRUCTIONS)(int lanes) {
+const Microkernels* NAME(INSTRUCTIONS)(int lanes) {
   switch (lanes) {
 #ifdef __AVX512F__
     case 16:

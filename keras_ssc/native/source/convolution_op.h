@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <string>
 
-#include "lanes.h"
-#include "op_threads.h"
+#include "convolution.h"
+#include "tensorflow_threads.h"
 
 namespace keras_ssc {
 
@@ -42,9 +42,9 @@ inline Axis make_axis(int in, int kernel, int stride, int dilation, bool same) {
       .Attr("lanes: int = 0")  /* the widest vector to use; 0: of 8 floats   */ \
       .Attr("slices: int = 0") /* parts of the work; 0: some a thread */
 
-class Base : public tensorflow::OpKernel {
+class ConvolutionOp : public tensorflow::OpKernel {
  public:
-  explicit Base(OpKernelConstruction* c) : OpKernel(c) {
+  explicit ConvolutionOp(OpKernelConstruction* c) : OpKernel(c) {
     std::vector<int> taps, tap_counts, filters, filter_counts;
     std::string padding;
     OP_REQUIRES_OK(c, c->GetAttr("kernel_size", &kernel_));
@@ -95,7 +95,7 @@ class Base : public tensorflow::OpKernel {
     problem->columns =
         make_axis((int)x.dim_size(2), kernel_[1], strides_[1], dilations_[1], same_);
     problem->lanes = usable_lanes(problem->pattern, widest_ ? widest_ : 8);
-    problem->micro = micro_for(problem->lanes);
+    problem->micro = microkernels_for(problem->lanes);
     if (problem->rows.out < 1 || problem->columns.out < 1) {
       c->SetStatus(InvalidArgumentError("x is smaller than the kernel"));
       return false;

@@ -141,12 +141,12 @@ struct Pass {
 // One thread's share of a pass.
 class Worker {
  public:
-  Worker(const Pass& pass, const float* source, const float* packed, const Finish& finish,
+  Worker(const Pass& pass, const float* source, const float* packed, const Epilogue& epilogue,
          float* destination)
       : pass_(pass),
         source_(source),
         packed_(packed),
-        finish_(finish),
+        epilogue_(epilogue),
         destination_(destination),
         input_(pass.tile.floats()),
         chunk_rows_(pass.plan.packed_floats <= kLeastChunk ? 1 : pass.tile_rows),
@@ -162,7 +162,8 @@ class Worker {
     const long row = (long)p.source_columns * p.source_channels;
     first_row_ = span[0];
     if (span[1] >= span[0])
-      p.tile.fill(*p.problem.micro, input_.data(), source_ + (image * (long)p.source_rows + span[0]) * row, row,
+      p.tile.fill(*p.problem.micro, input_.data(),
+                  source_ + (image * (long)p.source_rows + span[0]) * row, row,
                   p.source_rows * row, images, span[1] - span[0] + 1);
     for (int r = from; r < to; r += chunk_rows_) {
       const int end = std::min(to, r + chunk_rows_);
@@ -174,7 +175,7 @@ class Worker {
         clear(images * pixels);
         chunk(r, end, images, output_.data(), pixels);
         for (int i = 0; i < images; ++i)
-          p.problem.micro->fold(
+          p.problem.micro->unwrap_channels(
               {output_.data() + i * pixels * pixel_,
                destination_ + ((image + i) * (long)p.rows + r) * p.columns * p.channels, pixels,
                p.channels, p.problem.lanes});
@@ -190,8 +191,8 @@ class Worker {
       const int most = std::min(kMaxRows, p.problem.micro->registers / block.vectors);
       Product a = {};
       a.w = packed_ + block.packed;
-      a.start = finish_.bias;
-      a.relu = finish_.relu;
+      a.start = epilogue_.bias;
+      a.relu = epilogue_.relu;
       a.y_offsets = block.out;
       a.add = block.add;
       a.x_pixel = p.across ? p.tile.image() : p.source_step() * p.tile.pixel();
@@ -205,7 +206,7 @@ class Worker {
                 (line.base + p.tile.left) * p.tile.pixel();
           a.y_pixel = (p.across ? pixels_per_image : line.step) * pixel_;
           a.y = y + ((r - from) * (long)p.columns + line.first) * pixel_;
-          a.residual = finish_.residual ? finish_.residual + (a.y - destination_) : nullptr;
+          a.residual = epilogue_.residual ? epilogue_.residual + (a.y - destination_) : nullptr;
           int left = p.across ? images : line.count;
           for (int parts = (left + most - 1) / most; parts; --parts) {
             const int size = (left + parts - 1) / parts;
@@ -228,7 +229,7 @@ class Worker {
 
   const Pass& pass_;
   const float *source_, *packed_;
-  const Finish finish_;
+  const Epilogue epilogue_;
   float* destination_;
   Buffer input_;
   const int chunk_rows_;
@@ -238,7 +239,7 @@ class Worker {
 };
 
 void contract(const Problem& problem, const Plan& plan, bool forward, const float* source,
-              const std::vector<const float*>& weights, const Finish& finish, float* destination,
+              const std::vector<const float*>& weights, const Epilogue& epilogue, float* destination,
               int slices, const Runner& run) {
   Buffer packed(plan.packed_floats);
   pack(plan, problem.lanes, weights, packed.data());
@@ -249,7 +250,7 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
   const long units = (long)groups * tiles;
   slices = (int)std::min<long>(slices, units);
   run(slices, [&](int slice) {
-    Worker worker(pass, source, packed.data(), finish, destination);
+    Worker worker(pass, source, packed.data(), epilogue, destination);
     for (long unit = units * slice / slices; unit < units * (slice + 1) / slices; ++unit) {
       const int image = (int)(unit / tiles) * images, from = (int)(unit % tiles) * pass.tile_rows;
       worker.run(image, std::min(images, problem.batch - image), from,
@@ -261,9 +262,9 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
 }  // namespace
 
 void forward(const Problem& problem, const float* x, const std::vector<const float*>& weights,
-             const Finish& finish, float* y, int slices, const Runner& run) {
+             const Epilogue& epilogue, float* y, int slices, const Runner& run) {
   const Plan plan = forward_plan(problem.pattern, problem.lanes);
-  contract(problem, plan, true, x, weights, finish, y, slices, run);
+  contract(problem, plan, true, x, weights, epilogue, y, slices, run);
 }
 
 void input_gradient(const Problem& problem, const float* dy,

@@ -1,6 +1,6 @@
 // The inner loops: outer products, lane by lane, of a few vectors by a few vectors.
 //
-// Compiled once for every instruction set, each time into a namespace of its own (micro.cc), and
+// Compiled once for every instruction set, each time into a namespace of its own (microkernels.cc), and
 // picked at run time by what the CPU has. Nothing here knows about convolutions.
 #pragma once
 
@@ -42,24 +42,24 @@ struct Sum {
 };
 
 // Pixels of `channels` floats, each with `extra` more in the copy: its first channels once again.
-struct Copy {
+struct ChannelWrap {
   const float* from;
   float* to;
   long pixels;
   int channels, extra;
 };
 
-struct Micro {
+struct Microkernels {
   int registers;  // accumulators that fit
-  void (*spread)(const Copy&);  // pixels without the extra channels to pixels with them
-  void (*fold)(const Copy&);    // and back: the extra channels are added to the first ones
+  void (*wrap_channels)(const ChannelWrap&);  // pixels without the extra channels to pixels with them
+  void (*unwrap_channels)(const ChannelWrap&);    // and back: the extra channels are added to the first ones
   void (*product[kMaxRows + 1][kMaxVectors + 1])(const Product&);
   void (*sum[kMaxRows + 1][kMaxVectors + 1])(const Sum&);
 };
 
 // The loops for a vector of `lanes` floats; null where this build or CPU has none.
-const Micro* micro_plain(int lanes);
-const Micro* micro_avx2(int lanes);
-const Micro* micro_avx512(int lanes);
+const Microkernels* microkernels_plain(int lanes);
+const Microkernels* microkernels_avx2(int lanes);
+const Microkernels* microkernels_avx512(int lanes);
 
 }  // namespace keras_ssc

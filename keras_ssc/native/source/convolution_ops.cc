@@ -1,5 +1,5 @@
-// TensorFlow operations around lanes.h: the convolution and its two gradients, on CPU.
-#include "op_base.h"
+// TensorFlow operations around convolution.h: the convolution and its two gradients, on CPU.
+#include "convolution_op.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 
@@ -9,9 +9,9 @@ namespace {
 using tensorflow::shape_inference::DimensionHandle;
 using tensorflow::shape_inference::InferenceContext;
 
-class Forward : public Base {
+class Forward : public ConvolutionOp {
  public:
-  explicit Forward(OpKernelConstruction* c) : Base(c) {
+  explicit Forward(OpKernelConstruction* c) : ConvolutionOp(c) {
     OP_REQUIRES_OK(c, c->GetAttr("relu", &relu_));
   }
   void Compute(OpKernelContext* c) override {
@@ -30,9 +30,9 @@ class Forward : public Base {
     Tensor* y = nullptr;
     OP_REQUIRES_OK(c, c->allocate_output(0, output_shape(problem), &y));
     if (y->NumElements() == 0) return;
-    const Finish finish = {bias.size() ? bias[0].flat<float>().data() : nullptr,
+    const Epilogue epilogue = {bias.size() ? bias[0].flat<float>().data() : nullptr,
                            residual.size() ? residual[0].flat<float>().data() : nullptr, relu_};
-    forward(problem, x.flat<float>().data(), weights, finish, y->flat<float>().data(),
+    forward(problem, x.flat<float>().data(), weights, epilogue, y->flat<float>().data(),
             slices(c, 4), runner(c));
   }
 
@@ -40,9 +40,9 @@ class Forward : public Base {
   bool relu_;
 };
 
-class InputGradient : public Base {
+class InputGradient : public ConvolutionOp {
  public:
-  using Base::Base;
+  using ConvolutionOp::ConvolutionOp;
   void Compute(OpKernelContext* c) override {
     const Tensor& size = c->input(0);
     const Tensor& dy = c->input(1);
@@ -60,9 +60,9 @@ class InputGradient : public Base {
   }
 };
 
-class WeightGradient : public Base {
+class WeightGradient : public ConvolutionOp {
  public:
-  using Base::Base;
+  using ConvolutionOp::ConvolutionOp;
   void Compute(OpKernelContext* c) override {
     const Tensor& x = c->input(0);
     const Tensor& dy = c->input(1);

@@ -1,5 +1,5 @@
 // Which compiled inner loops this CPU can run.
-#include "lanes.h"
+#include "convolution.h"
 #include "normalize.h"
 
 namespace keras_ssc {
@@ -15,14 +15,14 @@ bool has_avx512() {
 
 }  // namespace
 
-const Micro* micro_for(int lanes) {
+const Microkernels* microkernels_for(int lanes) {
 #ifdef __x86_64__
   if (has_avx512())
-    if (const Micro* micro = micro_avx512(lanes)) return micro;
+    if (const Microkernels* micro = microkernels_avx512(lanes)) return micro;
   if (has_avx2())
-    if (const Micro* micro = micro_avx2(lanes)) return micro;
+    if (const Microkernels* micro = microkernels_avx2(lanes)) return micro;
 #endif
-  return micro_plain(lanes);
+  return microkernels_plain(lanes);
 }
 
 const NormalizeLoops& normalize_loops() {
