@@ -11,7 +11,7 @@ import numpy as np
 from keras_ssc.arguments import boolean
 from keras_ssc.export import keras_file, litert, onnx, openvino, tf_saved_model
 from keras_ssc.export.files import beside, size
-from keras_ssc.export.twin import ends
+from keras_ssc.model_graph import ends
 
 FORMATS = {
     "tf_saved_model": tf_saved_model,

@@ -29,6 +29,7 @@ def write(model, path, narrowest_group=NARROWEST_GROUP):
         return by_name("output", pure(tensors[: len(inputs)], tensors[len(inputs) :]))
 
     file, _ = tf2onnx.convert.from_function(serve, [*inputs, *specs], opset=OPSET)
+    arrays |= _captured(serve.get_concrete_function())
     for entry in list(file.graph.input):
         if entry.name in arrays:
             array = onnx.numpy_helper.from_array(arrays[entry.name], entry.name)
@@ -36,6 +37,17 @@ def write(model, path, narrowest_group=NARROWEST_GROUP):
             file.graph.input.remove(entry)
     onnx.checker.check_model(file, full_check=True)
     onnx.save(file, str(path))
+
+
+def _captured(function):
+    """The arrays that a layer computes with beside its weights, such as Normalization's mean."""
+    tensors = function.captured_inputs
+    entries = function.inputs[len(function.inputs) - len(tensors) :]
+    return {
+        entry.name: tensor.numpy()
+        for entry, tensor in zip(entries, tensors, strict=True)
+        if hasattr(tensor, "numpy")
+    }
 
 
 def load(path):

@@ -12,8 +12,8 @@ as many layers side by side as they have groups: all arrays have a first axis fo
 import keras
 import numpy as np
 
-from keras_ssc.convert.graph import copy_graph
 from keras_ssc.layers import InterspaceConv2D
+from keras_ssc.model_copy import copy_graph
 from keras_ssc.pruning.differentiate import function_of_weights, gradients
 from keras_ssc.pruning.log_probabilities import log_probabilities
 from keras_ssc.pruning.masks import prunable_layers
