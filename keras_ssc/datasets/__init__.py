@@ -1,5 +1,6 @@
 """Image sets as NumPy arrays, and batches of them: shuffled, augmented, normalised."""
 
+from keras_ssc.arguments import known
 from keras_ssc.datasets.batches import Batches
 from keras_ssc.datasets.cifar import load_cifar10, load_cifar100
 from keras_ssc.datasets.dataset import Dataset
@@ -52,8 +53,7 @@ def load(name, data_dir=None):
     >>> digits.x_train.shape, digits.x_train.dtype.name
     ((1437, 32, 32, 3), 'uint8')
     """
-    if name not in _LOADERS:
-        raise ValueError(f"`name` must be one of {names()}. Received: name={name!r}")
+    known("name", name, _LOADERS)
     if is_packed(name, data_dir):
         return read_packed(name, data_dir)
     return _LOADERS[name](data_dir)
