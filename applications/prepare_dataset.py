@@ -43,7 +43,7 @@ def main():
         from keras_ssc.datasets.local_images import prepare
 
         if download:
-            place = download_cifar(arguments.dataset, arguments.data_dir).data_dir
+            place = download_cifar(arguments.dataset, arguments.data_dir)
         else:
             place = prepare(**chosen)
     except (ImportError, OSError, ValueError) as error:

@@ -44,8 +44,9 @@ def load_cifar100(data_dir=None, download=False):
 
 
 def _load(name, data_dir, download):
-    builder = download_cifar(name, data_dir) if download else _builder(name, data_dir)
-    found(builder, data_dir, _HOW.format(name=name))
+    if download:
+        download_cifar(name, data_dir)
+    builder = found(_builder(name, data_dir), data_dir, _HOW.format(name=name))
     try:
         parts = [_arrays(builder, split) for split in ("train", "test")]
     except Exception as error:
@@ -68,7 +69,7 @@ def _load(name, data_dir, download):
 
 
 def download_cifar(name, data_dir=None):
-    """Fetch a set from the internet, unless it is prepared; return its builder.
+    """Fetch a set from the internet, unless it is prepared; return its folder.
 
     Args:
         name: `"cifar10"` or `"cifar100"`.
@@ -90,7 +91,7 @@ def download_cifar(name, data_dir=None):
             f"{name} could not be downloaded ({type(error).__name__}: {error}). "
             + _HOW.format(name=name)
         ) from error
-    return builder
+    return builder.data_dir
 
 
 def _builder(name, data_dir):
