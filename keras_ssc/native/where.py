@@ -38,10 +38,11 @@ def portable():
 
     Example:
 
-        @tf.function(input_signature=[tf.TensorSpec((None, 32, 32, 3))])
         def serve(x):
             with keras_ssc.portable():
                 return model(x, training=False)
+
+        module.serve = tf.function(serve, input_signature=[tf.TensorSpec((None, 32, 32, 3))])
     """
     token = _portable.set(True)
     try:
