@@ -68,24 +68,34 @@ better at 98 % and on ResNet20, but on VGG11 ties at 95 % and loses at 90 % (`va
 RIVAL_TABLES = ("table1", "table1-tuned", "table2")
 
 
-def write_page(records, folder, protocol):
+def write_page(records, folder, protocol, empty=False):
     """Write README.md and the plots of a protocol into a folder; return the page's path.
 
     Args:
         records: `Records`.
         folder: pathlib.Path; made where it does not exist.
         protocol: `"paper"` or `"small"`.
+        empty: bool, whether the page may say of every run that it was not run.
+
+    Raises:
+        ValueError: a record can't be read, or none is of this protocol.
 
     Example:
 
         write_page(Records("docs/evidence/records"), Path("docs/evidence"), "small")
     """
-    folder.mkdir(parents=True, exist_ok=True)
     parts = ["# SSC and its rivals", HEAD[protocol], RULES, OURS]
     experiments = {name: make(protocol) for name, make in EXPERIMENTS.items()}
     if set(experiments["table1-tuned"]) <= set(experiments["table1"]):
         del experiments["table1-tuned"]
     wanted = [one for cells in experiments.values() for cell in cells for one in cell.settings]
+    if not empty and not any(setting in records for setting in wanted):
+        missing = "" if records.folder.is_dir() else ", which does not exist"
+        raise ValueError(
+            f"There is no run of protocol {protocol!r} in {str(records.folder)!r}{missing}: the "
+            'page would say "not run" of everything. empty=True, or --empty, writes it so.'
+        )
+    folder.mkdir(parents=True, exist_ok=True)
     if ran_on := machines(wanted, records):
         parts += ["What the runs ran on:", ran_on]
     for name, cells in experiments.items():

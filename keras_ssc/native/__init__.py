@@ -4,6 +4,7 @@ from keras_ssc.native.convolution import lanes, native
 from keras_ssc.native.normalization import batch_norm, normalized_convolution, scale_shift
 from keras_ssc.native.where import (
     compiled_by_xla,
+    portable,
     why_not_native,
     why_not_native_operations,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "lanes",
     "native",
     "normalized_convolution",
+    "portable",
     "scale_shift",
     "why_not_native",
     "why_not_native_operations",
