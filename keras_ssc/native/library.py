@@ -19,7 +19,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parent / "source"
 TENSORFLOW_SOURCES = ("convolution_ops.cc", "normalize_ops.cc")
 # Compiled once for every instruction set, into functions that end in its name.
-LOOPS = ("microkernels", "normalize_loops")
+LOOPS = ("microkernels", "normalize_loops", "row_kernels", "row_sums")
 FLAGS = {"plain": ()}
 if platform.machine().lower() in ("x86_64", "amd64"):
     FLAGS |= {

@@ -70,6 +70,7 @@ static Axis axis_of(int in, int kernel, int stride, int dilation, bool same) {
 static void convolution(const Pattern& pattern, int batch, Axis rows, Axis columns, int widest,
                         int slices) {
   Problem problem = {pattern, batch, rows, columns, usable_lanes(pattern, widest), nullptr};
+  problem.widest = widest;
   problem.micro = microkernels_for(problem.lanes);
   const int M = pattern.in_channels, N = pattern.out_channels;
   const auto x = numbers((long)batch * rows.in * columns.in * M);
@@ -116,7 +117,7 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
     matrices.push_back(weights[m].data());
     outputs.push_back(gradients[m].data());
   }
-  std::vector<float> result(y.size()), slope(dx.size());
+  std::vector<float> result(y.size(), NAN), slope(dx.size(), NAN);
   forward(problem, x.data(), matrices, {bias.data(), residual.data(), true}, result.data(), slices,
           run);
   input_gradient(problem, dy.data(), matrices, slope.data(), slices, run);
@@ -168,6 +169,25 @@ int main() {
                       widest, 1 + runs % 3);
           ++runs;
         }
+  // Served row by row: (M, N, g, p) for every kind of vector, on maps at least 8 wide.
+  const int by_rows[][4] = {{32, 32, 8, 3},  {32, 64, 8, 2},   {64, 32, 8, 4},   {48, 32, 8, 1},
+                            {32, 48, 8, 3},  {32, 32, 8, 0},   {24, 32, 8, 5},   {40, 64, 8, 7},
+                            {32, 32, 16, 8}, {64, 96, 16, 15}, {64, 64, 32, 3},  {32, 128, 32, 31},
+                            {64, 128, 64, 9}, {32, 32, 4, 1},  {16, 64, 4, 4},   {32, 64, 4, 8},
+                            {32, 64, 8, 16}, {16, 32, 4, 0},   {128, 64, 16, 2}, {32, 16, 8, 3}};
+  const int maps[][2] = {{8, 1}, {9, 2}, {10, 3}, {11, 1}, {13, 2}, {15, 1}, {16, 3}, {17, 1},
+                         {21, 2}, {24, 1}, {33, 1}};
+  for (const auto& p : by_rows)
+    for (const auto& map : maps)
+      for (int rows : {1, 2, 5})
+        for (bool same : {true, false})
+          for (int widest : {8, 16}) {
+            if (!same && rows < 3) continue;
+            convolution(pattern_of(p[0], p[1], 3, 3, p[2], p[3]), map[1],
+                        axis_of(rows, 3, 1, 1, same), axis_of(map[0] + (same ? 0 : 2), 3, 1, 1, same),
+                        widest, 1 << runs % 3);
+            ++runs;
+          }
   for (int channels : {1, 3, 8, 13, 32, 40, 64})
     for (long pixels : {1, 7, 63, 64, 65, 1000}) normalization(pixels, channels, 1 + runs++ % 3);
   std::printf("%d settings\n", runs);

@@ -35,6 +35,7 @@ struct Problem {
   Axis rows, columns;
   int lanes;            // floats in a vector; `usable_lanes` says which serve
   const Microkernels* micro;   // of that many lanes
+  int widest = 0;       // floats of the widest vector to use; 0: of this CPU
 };
 
 // Runs job(0) ... job(count - 1), on several threads or one.

@@ -96,6 +96,7 @@ class ConvolutionOp : public tensorflow::OpKernel {
         make_axis((int)x.dim_size(2), kernel_[1], strides_[1], dilations_[1], same_);
     problem->lanes = usable_lanes(problem->pattern, widest_ ? widest_ : 8);
     problem->micro = microkernels_for(problem->lanes);
+    problem->widest = widest_;
     if (problem->rows.out < 1 || problem->columns.out < 1) {
       c->SetStatus(InvalidArgumentError("x is smaller than the kernel"));
       return false;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "plan.h"
+#include "row_convolution.h"
 #include "tile.h"
 
 namespace keras_ssc {
@@ -263,6 +264,7 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
 
 void forward(const Problem& problem, const float* x, const std::vector<const float*>& weights,
              const Epilogue& epilogue, float* y, int slices, const Runner& run) {
+  if (forward_by_rows(problem, x, weights, epilogue, y, slices, run)) return;
   const Plan plan = forward_plan(problem.pattern, problem.lanes);
   contract(problem, plan, true, x, weights, epilogue, y, slices, run);
 }
@@ -270,6 +272,7 @@ void forward(const Problem& problem, const float* x, const std::vector<const flo
 void input_gradient(const Problem& problem, const float* dy,
                     const std::vector<const float*>& weights, float* dx, int slices,
                     const Runner& run) {
+  if (input_gradient_by_rows(problem, dy, weights, dx, slices, run)) return;
   const Plan plan = input_gradient_plan(problem.pattern, problem.lanes);
   contract(problem, plan, false, dy, weights, {}, dx, slices, run);
 }

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "plan.h"
+#include "row_convolution.h"
 #include "tile.h"
 
 namespace keras_ssc {
@@ -168,6 +169,7 @@ class Worker {
 
 void weight_gradient(const Problem& problem, const float* x, const float* dy,
                      const std::vector<float*>& gradients, int slices, const Runner& run) {
+  if (weight_gradient_by_rows(problem, x, dy, gradients, slices, run)) return;
   const Pattern& p = problem.pattern;
   const Axis &rows = problem.rows, &columns = problem.columns;
   std::vector<int> starts;
