@@ -46,11 +46,12 @@ RULES = """\
 Network sparsity is 1 - live / dense weights over all Conv and Dense kernels; the KxK sparsity
 beside it is that of the KxK kernels but the first, which SSC replaces. Rivals keep exactly as many
 weights as "SSC, per_filter" (L1-norm and Slimming, which remove whole filters, not more). Some
-rows are trained more than once: OBD, L1-norm and Slimming dense and then again with what is left;
-lottery tickets for each 20 % of the weights removed, and the late ones are rewound to epoch 5, or
-in short runs to an eighth of the epochs. Accuracies are means and standard deviations over seeds,
-on the test set unless it says otherwise. "Beats" means that the means differ by more than the
-pooled standard deviation; less is a "tie". What was not run says so."""
+rows are trained more than once: OBD, MLPrune, L1-norm and Slimming dense and then again with what
+is left; lottery tickets for each 20 % of the weights removed, and the late ones are rewound to
+epoch 5, or in short runs to an eighth of the epochs. (The printed figures of OBD and MLPrune come
+from cycles of pruning and training whose number is not known.) Accuracies are means and standard
+deviations over seeds, on the test set unless it says otherwise. "Beats" means that the means differ
+by more than the pooled standard deviation; less is a "tie". What was not run says so."""
 
 OURS = """\
 "SSC" is what the builders do (`distribution="auto"`): `per_filter` from a sparsity of 98 % on,

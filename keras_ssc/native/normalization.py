@@ -1,5 +1,8 @@
 """Batch normalisation (+ sum + ReLU) by the native operations, and its gradient."""
 
+import numpy as np
+
+from keras_ssc.native.convolution import ATTRIBUTES
 from keras_ssc.native.library import load, once
 
 
@@ -26,6 +29,50 @@ def scale_shift(x, scale, shift, residual, *, relu):
     )
 
 
+def normalized_convolution(x, scale, shift, residual, *, relu):
+    """Return `scale_shift` of a native convolution's output in one pass with the convolution.
+
+        relu(conv(input, w) * scale + shift + residual) = relu(conv(input, w * scale) + ...)
+
+    While a graph is traced, `x` says which operation it comes from. That one is left out of the
+    graph where nothing else needs its output.
+
+    Args:
+        x: tensor; other arguments as for `scale_shift`.
+
+    Returns:
+        Tensor; None where `x` is not the plain output of a native convolution of this graph.
+    """
+    import tensorflow as tf
+
+    if tf.executing_eagerly() or x.op.type != "KerasSscConv2D":
+        return None
+    op = x.op
+    count, biases = op.get_attr("matrices"), op.get_attr("biases")
+    if op.get_attr("relu") or op.get_attr("residuals"):
+        return None
+    attributes = {name: op.get_attr(name) for name in ATTRIBUTES}
+    attributes["padding"] = tf.compat.as_str(attributes["padding"])
+    filters = np.split(attributes["filters"], np.cumsum(attributes["filter_counts"])[:-1])
+    weights = [
+        matrix * tf.gather(scale, columns)
+        for matrix, columns in zip(op.inputs[1 : count + 1], filters, strict=True)
+    ]
+    for bias in op.inputs[count + 1 : count + 1 + biases]:
+        shift = bias * scale + shift
+    operations, _ = load()
+    y = operations.KerasSscConv2D(
+        x=op.inputs[0],
+        weights=weights,
+        bias=[shift],
+        residual=_list(residual),
+        relu=relu,
+        **attributes,
+    )
+    y.set_shape(x.shape)
+    return y
+
+
 def _list(residual):
     return [] if residual is None else [residual]
 
@@ -42,15 +89,19 @@ def _operations():
     @tf.RegisterGradient("KerasSscBatchNorm")
     def _(op, dy, _mean, _variance):
         # The moments go to the moving statistics only, which have no gradient.
-        x, gamma, _, *residual = op.inputs
+        x, gamma, beta, *residual = op.inputs
         y, mean, variance = op.outputs
+        # The sum of two gradients, where y went to the shortcut too, is taken in the same pass.
+        dy, *more = _terms(dy) if residual else [dy]
         dx, dgamma, dbeta, dresidual = operations.KerasSscBatchNormGradient(
             dy=dy,
             y=y,
             x=x,
             gamma=gamma,
+            beta=beta,
             mean=mean,
             variance=variance,
+            more=more,
             residuals=len(residual),
             relu=op.get_attr("relu"),
             epsilon=op.get_attr("epsilon"),
@@ -69,7 +120,8 @@ def _operations():
     @tf.RegisterGradient("KerasSscBatchNormGradient")
     def _(op, *upstream):
         # Rare (GraSP's Hessian-gradient product), so TensorFlow's operations compute it.
-        dy, y, x, gamma, _, _ = op.inputs
+        dy, y, x, gamma, _, _, _, *more = op.inputs
+        dy = tf.add_n([dy, *more])
         with tf.GradientTape() as tape:
             tape.watch([dy, x, gamma])
             outputs = _gradient(dy, y, x, gamma, op.get_attr("relu"), op.get_attr("epsilon"))
@@ -77,9 +129,19 @@ def _operations():
                 outputs = (*outputs, tf.where(y > 0, dy, 0) if op.get_attr("relu") else dy)
             total = tf.add_n([tf.reduce_sum(a * b) for a, b in zip(outputs, upstream, strict=True)])
         second = tape.gradient(total, [dy, x, gamma], unconnected_gradients="zero")
-        return second[0], None, second[1], second[2], None, None
+        of_dy, of_x, of_gamma = second
+        return of_dy, None, of_x, of_gamma, None, None, None, *([of_dy] * len(more))
 
     return operations
+
+
+def _terms(dy):
+    """The two tensors that `dy` is the sum of, where the traced graph says so; else itself."""
+    import tensorflow as tf
+
+    if not tf.executing_eagerly() and dy.op.type == "AddN" and len(dy.op.inputs) == 2:
+        return list(dy.op.inputs)
+    return [dy]
 
 
 def _gradient(dy, y, x, gamma, relu, epsilon):

@@ -49,6 +49,14 @@ void moments(const Normalization& n, const float* x, float* mean, float* varianc
   }
 }
 
+void scale_and_shift(int channels, const float* gamma, const float* beta, const float* mean,
+                     const float* variance, float epsilon, float* scale, float* shift) {
+  for (int i = 0; i < channels; ++i) {
+    scale[i] = gamma[i] / std::sqrt(variance[i] + epsilon);
+    shift[i] = beta[i] - mean[i] * scale[i];
+  }
+}
+
 void apply(const Normalization& n, const float* x, const float* scale, const float* shift,
            const float* residual, bool relu, float* y) {
   const NormalizeLoops& loops = normalize_loops();
@@ -59,13 +67,14 @@ void apply(const Normalization& n, const float* x, const float* scale, const flo
   });
 }
 
-void gradient(const Normalization& n, const float* dy, const float* y, const float* x,
-              const float* gamma, const float* mean, const float* inverse, float* dx,
+void gradient(const Normalization& n, const float* dy, const float* more, const Gate& gate,
+              const float* x, const float* gamma, const float* mean, const float* inverse, float* dx,
               float* dgamma, float* dbeta, float* dresidual) {
   const NormalizeLoops& loops = normalize_loops();
   const auto sums = total(n, [&](long from, long count, double* own) {
     const long at = from * n.channels;
-    loops.gradient_sums(dy + at, y ? y + at : nullptr, x + at, mean, count, n.channels, own);
+    loops.gradient_sums(dy + at, more ? more + at : nullptr, gate.from(at), x + at, mean, count,
+                        n.channels, own, dresidual ? dresidual + at : nullptr);
   });
   std::vector<float> a(n.channels), b(n.channels), c(n.channels);
   for (int i = 0; i < n.channels; ++i) {
@@ -79,8 +88,10 @@ void gradient(const Normalization& n, const float* dy, const float* y, const flo
   }
   over_pixels(n, [&](long from, long count, int) {
     const long at = from * n.channels;
-    loops.gradient(dy + at, y ? y + at : nullptr, x + at, a.data(), b.data(), c.data(), count,
-                   n.channels, dx + at, dresidual ? dresidual + at : nullptr);
+    // The gradient by the residual is the sum of all, behind the gate.
+    const float* slope = dresidual ? dresidual : dy;
+    loops.gradient(slope + at, dresidual ? Gate{} : gate.from(at), x + at, a.data(), b.data(),
+                   c.data(), count, n.channels, dx + at);
   });
 }
 

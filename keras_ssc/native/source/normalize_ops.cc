@@ -70,10 +70,8 @@ class BatchNorm : public NormalizeOp {
     const Runner run = runner(c);
     const Normalization n = normalization(c, x, run);
     moments(n, data(x), data(mean), data(variance));
-    for (int i = 0; i < n.channels; ++i) {
-      data(&scale)[i] = data(gamma)[i] / std::sqrt(data(variance)[i] + epsilon_);
-      data(&shift)[i] = data(beta)[i] - data(mean)[i] * data(&scale)[i];
-    }
+    scale_and_shift(n.channels, data(gamma), data(beta), data(mean), data(variance), epsilon_,
+                    data(&scale), data(&shift));
     apply(n, data(x), data(scale), data(shift), residual.size() ? data(residual[0]) : nullptr,
           relu_, data(y));
   }
@@ -84,23 +82,34 @@ class BatchNormGradient : public NormalizeOp {
   using NormalizeOp::NormalizeOp;
   void Compute(OpKernelContext* c) override {
     const Tensor &dy = c->input(0), &y = c->input(1), &x = c->input(2), &gamma = c->input(3);
-    const Tensor &mean = c->input(4), &variance = c->input(5);
-    if (!check(c, x, {gamma, mean, variance}, {dy, y})) return;
+    const Tensor &beta = c->input(4), &mean = c->input(5), &variance = c->input(6);
+    OpInputList more;
+    OP_REQUIRES_OK(c, c->input_list("more", &more));
+    if (!check(c, x, {gamma, beta, mean, variance}, {dy, y, more.size() ? more[0] : x})) return;
     tensorflow::OpOutputList residual;
-    Tensor *dx, *dgamma, *dbeta, *dresidual = nullptr, inverse;
+    Tensor *dx, *dgamma, *dbeta, *dresidual = nullptr, inverse, scale, shift;
     // In the place of dy, where nobody else needs that.
     OP_REQUIRES_OK(c, c->forward_input_or_allocate_output({0}, 0, x.shape(), &dx));
     OP_REQUIRES_OK(c, c->allocate_output(1, gamma.shape(), &dgamma));
     OP_REQUIRES_OK(c, c->allocate_output(2, gamma.shape(), &dbeta));
     OP_REQUIRES_OK(c, c->output_list("dresidual", &residual));
     if (residual.size()) OP_REQUIRES_OK(c, residual.allocate(0, x.shape(), &dresidual));
+    OP_REQUIRES(c, more.size() <= residual.size(),
+                InvalidArgumentError("two gradients are summed where there is a residual only"));
     OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &inverse));
+    OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &scale));
+    OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &shift));
     const Runner run = runner(c);
     const Normalization n = normalization(c, x, run);
     for (int i = 0; i < n.channels; ++i)
       data(&inverse)[i] = 1 / std::sqrt(data(variance)[i] + epsilon_);
-    gradient(n, data(dy), relu_ ? data(y) : nullptr, data(x), data(gamma), data(mean),
-             data(inverse), data(dx), data(dgamma), data(dbeta),
+    scale_and_shift(n.channels, data(gamma), data(beta), data(mean), data(variance), epsilon_,
+                    data(&scale), data(&shift));
+    Gate gate = {};
+    if (relu_ && dresidual) gate.y = data(y);
+    if (relu_ && !dresidual) gate = {nullptr, data(&scale), data(&shift)};
+    gradient(n, data(dy), more.size() ? data(more[0]) : nullptr, gate, data(x), data(gamma),
+             data(mean), data(inverse), data(dx), data(dgamma), data(dbeta),
              dresidual ? data(dresidual) : nullptr);
   }
 };
@@ -162,12 +171,15 @@ REGISTER_OP("KerasSscBatchNormGradient")
     .Input("y: float")
     .Input("x: float")
     .Input("gamma: float")
+    .Input("beta: float")
     .Input("mean: float")
     .Input("variance: float")
+    .Input("more: terms * float")
     .Output("dx: float")
     .Output("dgamma: float")
     .Output("dbeta: float")
     .Output("dresidual: residuals * float")
+    .Attr("terms: int >= 0")
     .Attr("residuals: int >= 0")
     .Attr("relu: bool")
     .Attr("epsilon: float")
