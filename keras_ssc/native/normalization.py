@@ -1,9 +1,10 @@
 """Batch normalisation (+ sum + ReLU) by the native operations, and its gradient."""
 
+import keras
 import numpy as np
 
 from keras_ssc.native.convolution import ATTRIBUTES
-from keras_ssc.native.library import load, once
+from keras_ssc.native.build import load, once
 
 
 def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
@@ -17,6 +18,10 @@ def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
         relu: bool, whether what is negative becomes zero.
         epsilon: float, added to the variance.
     """
+    if keras.backend.backend() == "jax":
+        from keras_ssc.native import jax_normalization
+
+        return jax_normalization.batch_norm(x, gamma, beta, residual, relu, epsilon)
     return _operations().KerasSscBatchNorm(
         x=x, gamma=gamma, beta=beta, residual=_list(residual), relu=relu, epsilon=epsilon
     )
@@ -24,6 +29,10 @@ def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
 
 def scale_shift(x, scale, shift, residual, *, relu):
     """Return x * scale + shift (+ residual), cut at zero where `relu`; as for `batch_norm`."""
+    if keras.backend.backend() == "jax":  # one pass also by XLA, with what comes before and after
+        y = x * scale + shift
+        y = y if residual is None else y + residual
+        return keras.ops.relu(y) if relu else y
     return _operations().KerasSscScaleShift(
         x=x, scale=scale, shift=shift, residual=_list(residual), relu=relu
     )
@@ -41,8 +50,11 @@ def normalized_convolution(x, scale, shift, residual, *, relu):
         x: tensor; other arguments as for `scale_shift`.
 
     Returns:
-        Tensor; None where `x` is not the plain output of a native convolution of this graph.
+        Tensor; None where `x` is not the plain output of a native convolution of this graph, and
+        on JAX, whose tensors don't say where they come from.
     """
+    if keras.backend.backend() == "jax":
+        return None
     import tensorflow as tf
 
     if tf.executing_eagerly() or x.op.type != "KerasSscConv2D":
