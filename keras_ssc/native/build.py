@@ -113,6 +113,18 @@ def load():
     return None, reason
 
 
+def operations():
+    """Return what calls the native operations.
+
+    Raises:
+        RuntimeError: there are none; the message says why.
+    """
+    found, why_not = load()
+    if found is None:
+        raise RuntimeError(f"There are no native operations: {why_not}")
+    return found
+
+
 def build(framework):
     """Compile the library, unless the cache has it; return its path.
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_ssc.native.build import load, once
+from keras_ssc.native import build
 from keras_ssc.patterns import EVEN, ODD
 
 WIDEST = 8
@@ -50,6 +50,7 @@ def native(
         slices: int, parts of the work; 0: a few for each of the framework's threads.
     """
     if keras.backend.backend() == "jax":
+        build.operations()
         from keras_ssc.native.jax_convolution import Geometry, convolve
 
         sizes = (tuple(strides), padding, tuple(dilation_rate))
@@ -104,14 +105,12 @@ ATTRIBUTES = (
 )
 
 
-@once
+@build.once
 def _operations():
     """Load the operations and tell TensorFlow their gradients, once."""
     import tensorflow as tf
 
-    operations, why_not = load()
-    if operations is None:
-        raise RuntimeError(f"There are no native operations: {why_not}")
+    operations = build.operations()
 
     @tf.RegisterGradient("KerasSscConv2D")
     def _(op, dy):

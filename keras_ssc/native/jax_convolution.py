@@ -2,8 +2,8 @@
 
     y = conv(x, w)      dx = by_input(dy, w)      dw = by_weights(x, dy)
 
-The sum of conv(x, w) * dy is linear in all three, so the derivatives of each primitive are the other
-two: forward and reverse mode, to any order.
+The sum of conv(x, w) * dy is linear in all three, so the derivatives of each primitive are the
+other two: in forward and in reverse mode, to any order.
 """
 
 import functools

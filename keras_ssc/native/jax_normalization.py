@@ -1,10 +1,10 @@
 """The native batch normalisation on JAX, and its gradient.
 
-    y = gate((x - mean) * inverse * gamma + beta + residual),    inverse = 1 / sqrt(variance + epsilon)
+    y = relu((x - mean) / sqrt(variance + epsilon) * gamma + beta + residual)
 
 Its derivative is a primitive of its own, linear in the tangents of x, gamma, beta and residual: a
-formula in forward mode, in reverse mode the native gradient. What is differentiated twice is made of
-JAX's operations.
+formula in forward mode, in reverse mode the native gradient. What is differentiated twice is made
+of JAX's operations.
 """
 
 import functools

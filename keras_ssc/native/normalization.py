@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from keras_ssc.native import build
 from keras_ssc.native.convolution import ATTRIBUTES
-from keras_ssc.native.build import load, once
 
 
 def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
@@ -19,6 +19,7 @@ def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
         epsilon: float, added to the variance.
     """
     if keras.backend.backend() == "jax":
+        build.operations()
         from keras_ssc.native import jax_normalization
 
         return jax_normalization.batch_norm(x, gamma, beta, residual, relu, epsilon)
@@ -72,8 +73,7 @@ def normalized_convolution(x, scale, shift, residual, *, relu):
     ]
     for bias in op.inputs[count + 1 : count + 1 + biases]:
         shift = bias * scale + shift
-    operations, _ = load()
-    y = operations.KerasSscConv2D(
+    y = build.operations().KerasSscConv2D(
         x=op.inputs[0],
         weights=weights,
         bias=[shift],
@@ -89,14 +89,12 @@ def _list(residual):
     return [] if residual is None else [residual]
 
 
-@once
+@build.once
 def _operations():
     """Load the operations and tell TensorFlow their gradients, once."""
     import tensorflow as tf
 
-    operations, why_not = load()
-    if operations is None:
-        raise RuntimeError(f"There are no native operations: {why_not}")
+    operations = build.operations()
 
     @tf.RegisterGradient("KerasSscBatchNorm")
     def _(op, dy, _mean, _variance):
