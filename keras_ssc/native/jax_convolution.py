@@ -15,7 +15,7 @@ import numpy as np
 from jax.interpreters import ad
 
 from keras_ssc.native.convolution import attributes_of
-from keras_ssc.native.jax_primitive import alike, primitive
+from keras_ssc.native.jax_primitive import call, primitive
 from keras_ssc.patterns import SSCPattern
 
 
@@ -66,8 +66,9 @@ def convolve(x, weights, geometry, bias, residual, relu):
         geometry: Geometry.
     """
     added = [array for array in (bias, residual) if array is not None]
-    (y,) = _convolution.bind(
-        *alike([x, *weights, *added]),
+    (y,) = call(
+        _convolution,
+        [x, *weights, *added],
         geometry=geometry,
         has_bias=bias is not None,
         has_residual=residual is not None,

@@ -15,14 +15,14 @@ import keras
 import numpy as np
 from jax.interpreters import ad
 
-from keras_ssc.native.jax_primitive import alike, primitive
+from keras_ssc.native.jax_primitive import call, primitive
 
 
 def batch_norm(x, gamma, beta, residual, relu, epsilon):
     """Return (y, mean, variance); arguments as for `keras_ssc.native.batch_norm`."""
     arrays = [x, gamma, beta] if residual is None else [x, gamma, beta, residual]
-    arrays = alike([keras.ops.convert_to_tensor(array) for array in arrays])
-    return _batch_norm.bind(*arrays, relu=relu, epsilon=epsilon)
+    arrays = [keras.ops.convert_to_tensor(array) for array in arrays]
+    return call(_batch_norm, arrays, relu=relu, epsilon=epsilon)
 
 
 def _attributes(relu, epsilon, **_):

@@ -51,6 +51,7 @@ def primitive(
     """
     new = Primitive(name)
     new.multiple_results = True
+    new.portable = portable
 
     @functools.partial(jax.jit, static_argnames="parameters")
     def compiled(*arrays, parameters):
@@ -129,12 +130,25 @@ def _mapped(new, fold, arrays, axes, **parameters):
     return results, [0] * len(results)
 
 
-def alike(arrays):
-    """Return `arrays` as JAX arrays; inside of `jax.shard_map` all vary along the same axes."""
+def call(new, arrays, **parameters):
+    """Return the results of a primitive of `primitive` for arrays, which come from anywhere.
+
+    Inside of `jax.shard_map` all arrays are made to vary along the same axes. On a mesh whose axes
+    are explicit the portable form computes: each of its operations knows how it is shared out.
+    """
     arrays = [jnp.asarray(array) for array in arrays]
-    axes = [getattr(jax.typeof(array), "vma", frozenset()) for array in arrays]
+    types = [jax.typeof(array) for array in arrays]
+    if any(getattr(one.sharding.mesh, "explicit_axes", ()) for one in types):
+        return new.portable(*arrays, **parameters)
+    # The axes of `jax.shard_map`: `mat.varying` since JAX 0.10, `vma` before.
+    axes = [getattr(getattr(one, "mat", one), "varying", None) for one in types]
+    axes = [
+        getattr(one, "vma", frozenset()) if own is None else own
+        for one, own in zip(types, axes, strict=True)
+    ]
     every = frozenset().union(*axes)
-    return [
+    arrays = [
         jax.lax.pcast(array, tuple(every - own), to="varying") if every - own else array
         for array, own in zip(arrays, axes, strict=True)
     ]
+    return new.bind(*arrays, **parameters)
