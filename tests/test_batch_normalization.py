@@ -6,7 +6,7 @@ import pytest
 
 import keras_ssc
 from keras_ssc.layers import BatchNormalization
-from keras_ssc.native.library import load
+from keras_ssc.native.build import load
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 pytestmark = pytest.mark.backends

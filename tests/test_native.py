@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def _compiler():
     """Skip where there is no compiler; a compiler that fails is a failure."""
-    from keras_ssc.native.library import load
+    from keras_ssc.native.build import load
 
     _, why_not = load()
     if why_not and "no C++ compiler" in why_not:

@@ -1,6 +1,8 @@
 """The convolution and its gradients by the native operations, on the compact weights."""
 
-from keras_ssc.native.library import load, once
+import keras
+
+from keras_ssc.native import build
 from keras_ssc.patterns import EVEN, ODD
 
 WIDEST = 8
@@ -45,12 +47,16 @@ def native(
         residual: tensor like the output to add, or None.
         relu: bool, whether what is negative becomes zero.
         widest: int, floats of the widest vectors to use; 0: the library's choice.
-        slices: int, parts of the work; 0: a few for each of TensorFlow's threads.
+        slices: int, parts of the work; 0: a few for each of the framework's threads.
     """
-    operations = _operations()
-    attributes = _pattern_attributes(pattern) | {
-        "strides": list(strides),
-        "dilations": list(dilation_rate),
+    if keras.backend.backend() == "jax":
+        build.operations()
+        from keras_ssc.native.jax_convolution import Geometry, convolve
+
+        sizes = (tuple(strides), padding, tuple(dilation_rate))
+        geometry = Geometry(pattern, *sizes, lanes=widest, slices=slices)
+        return convolve(x, weights, geometry, bias, residual, relu)
+    attributes = attributes_of(pattern, strides, dilation_rate) | {
         "padding": padding.upper(),
         "lanes": widest,
         "slices": slices,
@@ -59,11 +65,11 @@ def native(
         name: [] if tensor is None else [tensor]
         for name, tensor in {"bias": bias, "residual": residual}.items()
     }
-    return operations.KerasSscConv2D(x=x, weights=weights, relu=relu, **added, **attributes)
+    return _operations().KerasSscConv2D(x=x, weights=weights, relu=relu, **added, **attributes)
 
 
-def _pattern_attributes(pattern):
-    """What the operations must know of a pattern, as lists of integers."""
+def attributes_of(pattern, strides, dilation_rate):
+    """What the native library must know of a convolution, as lists of integers."""
     taps = [pattern.taps(ODD if name == "kernel_odd" else EVEN) for name, _, _ in pattern.matrices]
     filters = [filters for _, _, filters in pattern.matrices]
     _, positions, _ = pattern.matrices[0]
@@ -77,6 +83,8 @@ def _pattern_attributes(pattern):
         "filters": [n for list_ in filters for n in list_.tolist()],
         "filter_counts": [len(list_) for list_ in filters],
         "shifts": pattern.shifts.tolist(),
+        "strides": list(strides),
+        "dilations": list(dilation_rate),
     }
 
 
@@ -97,14 +105,12 @@ ATTRIBUTES = (
 )
 
 
-@once
+@build.once
 def _operations():
     """Load the operations and tell TensorFlow their gradients, once."""
     import tensorflow as tf
 
-    operations, why_not = load()
-    if operations is None:
-        raise RuntimeError(f"There are no native operations: {why_not}")
+    operations = build.operations()
 
     @tf.RegisterGradient("KerasSscConv2D")
     def _(op, dy):

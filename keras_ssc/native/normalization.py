@@ -1,9 +1,10 @@
 """Batch normalisation (+ sum + ReLU) by the native operations, and its gradient."""
 
+import keras
 import numpy as np
 
+from keras_ssc.native import build
 from keras_ssc.native.convolution import ATTRIBUTES
-from keras_ssc.native.library import load, once
 
 
 def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
@@ -17,6 +18,11 @@ def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
         relu: bool, whether what is negative becomes zero.
         epsilon: float, added to the variance.
     """
+    if keras.backend.backend() == "jax":
+        build.operations()
+        from keras_ssc.native import jax_normalization
+
+        return jax_normalization.batch_norm(x, gamma, beta, residual, relu, epsilon)
     return _operations().KerasSscBatchNorm(
         x=x, gamma=gamma, beta=beta, residual=_list(residual), relu=relu, epsilon=epsilon
     )
@@ -24,6 +30,10 @@ def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
 
 def scale_shift(x, scale, shift, residual, *, relu):
     """Return x * scale + shift (+ residual), cut at zero where `relu`; as for `batch_norm`."""
+    if keras.backend.backend() == "jax":  # one pass also by XLA, with what comes before and after
+        y = x * scale + shift
+        y = y if residual is None else y + residual
+        return keras.ops.relu(y) if relu else y
     return _operations().KerasSscScaleShift(
         x=x, scale=scale, shift=shift, residual=_list(residual), relu=relu
     )
@@ -41,8 +51,11 @@ def normalized_convolution(x, scale, shift, residual, *, relu):
         x: tensor; other arguments as for `scale_shift`.
 
     Returns:
-        Tensor; None where `x` is not the plain output of a native convolution of this graph.
+        Tensor; None where `x` is not the plain output of a native convolution of this graph, and
+        on JAX, whose tensors don't say where they come from.
     """
+    if keras.backend.backend() == "jax":
+        return None
     import tensorflow as tf
 
     if tf.executing_eagerly() or x.op.type != "KerasSscConv2D":
@@ -60,8 +73,7 @@ def normalized_convolution(x, scale, shift, residual, *, relu):
     ]
     for bias in op.inputs[count + 1 : count + 1 + biases]:
         shift = bias * scale + shift
-    operations, _ = load()
-    y = operations.KerasSscConv2D(
+    y = build.operations().KerasSscConv2D(
         x=op.inputs[0],
         weights=weights,
         bias=[shift],
@@ -77,14 +89,12 @@ def _list(residual):
     return [] if residual is None else [residual]
 
 
-@once
+@build.once
 def _operations():
     """Load the operations and tell TensorFlow their gradients, once."""
     import tensorflow as tf
 
-    operations, why_not = load()
-    if operations is None:
-        raise RuntimeError(f"There are no native operations: {why_not}")
+    operations = build.operations()
 
     @tf.RegisterGradient("KerasSscBatchNorm")
     def _(op, dy, _mean, _variance):

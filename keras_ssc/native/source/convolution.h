@@ -2,7 +2,7 @@
 //
 // Consecutive filters of a set read consecutive channels, so a vector of filters takes one
 // contiguous load of x and one of w for every position: no gather and no index table.
-// No TensorFlow in here; convolution_ops.cc hands the arrays over.
+// No framework in here; tensorflow/ and jax/ hand the arrays over.
 #pragma once
 
 #include <array>

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "normalize.h"
-#include "tensorflow_threads.h"
+#include "../normalize.h"
+#include "threads.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 

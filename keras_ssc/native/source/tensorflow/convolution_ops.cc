@@ -21,7 +21,7 @@ class Forward : public ConvolutionOp {
     if (!problem_of(c, x.shape(), &problem) || !weights_of(c, &weights)) return;
     tensorflow::OpInputList bias;
     OP_REQUIRES_OK(c, c->input_list("bias", &bias));
-    OP_REQUIRES(c, bias.size() == 0 || bias[0].NumElements() == pattern_.out_channels,
+    OP_REQUIRES(c, bias.size() == 0 || bias[0].NumElements() == problem.pattern.out_channels,
                 InvalidArgumentError("bias doesn't fit the pattern"));
     tensorflow::OpInputList residual;
     OP_REQUIRES_OK(c, c->input_list("residual", &residual));
@@ -70,7 +70,7 @@ class WeightGradient : public ConvolutionOp {
     if (!problem_of(c, x.shape(), &problem)) return;
     OP_REQUIRES(c, dy.shape() == output_shape(problem), InvalidArgumentError("dy doesn't fit x"));
     std::vector<float*> gradients;
-    for (int m = 0; m < (int)pattern_.filters.size(); ++m) {
+    for (int m = 0; m < geometry_.matrices(); ++m) {
       Tensor* gradient = nullptr;
       OP_REQUIRES_OK(c, c->allocate_output(m, matrix_shape(m), &gradient));
       gradients.push_back(gradient->flat<float>().data());
@@ -85,22 +85,18 @@ class WeightGradient : public ConvolutionOp {
 absl::Status output_shape_of(InferenceContext* c) {
   tensorflow::shape_inference::ShapeHandle x;
   TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 4, &x));
-  std::vector<int> kernel, strides, dilations, shifts;
-  std::string padding;
-  TF_RETURN_IF_ERROR(c->GetAttr("kernel_size", &kernel));
-  TF_RETURN_IF_ERROR(c->GetAttr("strides", &strides));
-  TF_RETURN_IF_ERROR(c->GetAttr("dilations", &dilations));
-  TF_RETURN_IF_ERROR(c->GetAttr("shifts", &shifts));
-  TF_RETURN_IF_ERROR(c->GetAttr("padding", &padding));
+  Attributes a;
+  bool same;
+  TF_RETURN_IF_ERROR(read_attributes(c, &a, &same));
   std::vector<DimensionHandle> sizes = {c->Dim(x, 0)};
   for (int axis = 0; axis < 2; ++axis) {
     const DimensionHandle in = c->Dim(x, axis + 1);
     sizes.push_back(!c->ValueKnown(in)
                         ? c->UnknownDim()
-                        : c->MakeDim(output_size((int)c->Value(in), kernel[axis], strides[axis],
-                                                 dilations[axis], padding == "SAME")));
+                        : c->MakeDim(output_size((int)c->Value(in), a.kernel_size[axis],
+                                                 a.strides[axis], a.dilations[axis], same)));
   }
-  sizes.push_back(c->MakeDim((int64_t)shifts.size()));
+  sizes.push_back(c->MakeDim((int64_t)a.shifts.size()));
   c->set_output(0, c->MakeShape(sizes));
   return absl::OkStatus();
 }
@@ -113,13 +109,15 @@ absl::Status input_shape_of(InferenceContext* c) {
 }
 
 absl::Status matrix_shapes_of(InferenceContext* c) {
-  std::vector<int> kxk, pointwise, taps, filters;
-  TF_RETURN_IF_ERROR(c->GetAttr("kxk", &kxk));
-  TF_RETURN_IF_ERROR(c->GetAttr("pointwise", &pointwise));
-  TF_RETURN_IF_ERROR(c->GetAttr("tap_counts", &taps));
-  TF_RETURN_IF_ERROR(c->GetAttr("filter_counts", &filters));
-  for (std::size_t m = 0; m < taps.size() && (int)m < c->num_outputs(); ++m)
-    c->set_output(m, c->Matrix(taps[m] * kxk.size() + pointwise.size(), filters[m]));
+  Attributes a;
+  bool same;
+  TF_RETURN_IF_ERROR(read_attributes(c, &a, &same));
+  Geometry geometry;
+  if (const char* wrong = geometry.set(a, same, 0)) return InvalidArgumentError(wrong);
+  for (int m = 0; m < geometry.matrices() && m < c->num_outputs(); ++m) {
+    const auto [positions, filters] = geometry.matrix_shape(m);
+    c->set_output(m, c->Matrix(positions, filters));
+  }
   return absl::OkStatus();
 }
 
