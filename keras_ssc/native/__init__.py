@@ -1,7 +1,7 @@
 """`execution="native"`: our own CPU kernels, as TensorFlow operations compiled on first use."""
 
 from keras_ssc.native.convolution import lanes, native
-from keras_ssc.native.normalization import batch_norm, normalized_convolution, scale_shift
+from keras_ssc.native.normalization import batch_norm, scale_shift
 from keras_ssc.native.where import (
     compiled_by_xla,
     why_not_native,
@@ -13,7 +13,6 @@ __all__ = [
     "compiled_by_xla",
     "lanes",
     "native",
-    "normalized_convolution",
     "scale_shift",
     "why_not_native",
     "why_not_native_operations",

@@ -29,6 +29,11 @@ struct Pattern {
   std::vector<int> shifts;                               // of each filter
 };
 
+// What is done to x while it is read: relu(x * scale + shift), by channel; nothing where null.
+struct Prologue {
+  const float *scale = nullptr, *shift = nullptr;
+};
+
 struct Problem {
   Pattern pattern;
   int batch;
@@ -36,6 +41,7 @@ struct Problem {
   int lanes;            // floats in a vector; `usable_lanes` says which serve
   const Microkernels* micro;   // of that many lanes
   int widest = 0;       // floats of the widest vector to use; 0: of this CPU
+  Prologue prologue = {};  // of the forward pass and the gradient by weights
 };
 
 // Runs job(0) ... job(count - 1), on several threads or one.
@@ -49,10 +55,12 @@ int usable_lanes(const Pattern& pattern, int widest);
 const Microkernels* microkernels_for(int lanes);
 
 // What is added to each output pixel: `bias` to every one, `residual` like y; null where there is
-// none. Then what is negative becomes zero where `relu`.
+// none. Then what is negative becomes zero where `relu`. Of what is stored, `mean` and `variance`
+// of every channel are taken where they are not null.
 struct Epilogue {
   const float *bias, *residual;
   bool relu;
+  float *mean = nullptr, *variance = nullptr;
 };
 
 void forward(const Problem&, const float* x, const std::vector<const float*>& weights,

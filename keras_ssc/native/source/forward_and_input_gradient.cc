@@ -4,8 +4,8 @@
 // beyond its ends; on small maps the same pixel of several images, where dead taps are left out.
 #include <algorithm>
 
+#include "general_convolution.h"
 #include "plan.h"
-#include "row_convolution.h"
 #include "tile.h"
 
 namespace keras_ssc {
@@ -262,17 +262,15 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
 
 }  // namespace
 
-void forward(const Problem& problem, const float* x, const std::vector<const float*>& weights,
+void forward_by_vectors(const Problem& problem, const float* x, const std::vector<const float*>& weights,
              const Epilogue& epilogue, float* y, int slices, const Runner& run) {
-  if (forward_by_rows(problem, x, weights, epilogue, y, slices, run)) return;
   const Plan plan = forward_plan(problem.pattern, problem.lanes);
   contract(problem, plan, true, x, weights, epilogue, y, slices, run);
 }
 
-void input_gradient(const Problem& problem, const float* dy,
+void input_gradient_by_vectors(const Problem& problem, const float* dy,
                     const std::vector<const float*>& weights, float* dx, int slices,
                     const Runner& run) {
-  if (input_gradient_by_rows(problem, dy, weights, dx, slices, run)) return;
   const Plan plan = input_gradient_plan(problem.pattern, problem.lanes);
   contract(problem, plan, false, dy, weights, {}, dx, slices, run);
 }

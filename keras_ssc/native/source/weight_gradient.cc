@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "general_convolution.h"
 #include "plan.h"
-#include "row_convolution.h"
 #include "tile.h"
 
 namespace keras_ssc {
@@ -167,9 +167,8 @@ class Worker {
 
 }  // namespace
 
-void weight_gradient(const Problem& problem, const float* x, const float* dy,
+void weight_gradient_by_vectors(const Problem& problem, const float* x, const float* dy,
                      const std::vector<float*>& gradients, int slices, const Runner& run) {
-  if (weight_gradient_by_rows(problem, x, dy, gradients, slices, run)) return;
   const Pattern& p = problem.pattern;
   const Axis &rows = problem.rows, &columns = problem.columns;
   std::vector<int> starts;
