@@ -18,21 +18,49 @@ int pointwise_row(const Pattern& p, int parity, int j) {
   return (int)(p.taps[parity].size() * p.kxk.size()) + j;
 }
 
-std::vector<float> forward_weights(const Pattern& p, const RowLayout& l, int block,
-                                   const std::vector<const float*>& weights) {
-  std::vector<float> packed;
+int rows_of(const Pattern& p, int parity) {
+  return pointwise_row(p, parity, (int)p.pointwise.size());
+}
+
+// A copy of all weights, in the order in which a pass uses them.
+class Packed {
+ public:
+  Packed(const Pattern& p, const RowLayout& l, const std::vector<const float*>& weights)
+      : weights_(weights),
+        half_(l.half),
+        size_((std::size_t)l.half * (rows_of(p, 0) + rows_of(p, 1))),
+        buffer_(size_),
+        to_(buffer_.data()) {}
+  // `count` weights of one row, from that filter on.
+  void add(int parity, int row, int filter, int count) {
+    std::memcpy(to_, weights_[parity] + (long)row * half_ + filter, count * sizeof(float));
+    to_ += count;
+  }
+  const float* data() const { return buffer_.data(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  const std::vector<const float*>& weights_;
+  const int half_;
+  const std::size_t size_;
+  Buffer buffer_;
+  float* to_;
+};
+
+Packed forward_weights(const Pattern& p, const RowLayout& l, int block,
+                       const std::vector<const float*>& weights) {
+  Packed packed(p, l, weights);
   const auto vectors = [&](int parity, int row, int first) {
-    for (int f = 0; f < block; ++f) {
-      const float* from = weights[parity] + (long)row * l.half + first + f * l.step;
-      packed.insert(packed.end(), from, from + l.V);
-    }
+    for (int f = 0; f < block; ++f) packed.add(parity, row, first + f * l.step, l.V);
   };
   for (int s = 0; s < l.shifts; ++s)
     for (int first = s * l.V; first < l.half; first += block * l.step) {
-      for (int row = 0; row < 3; ++row)
+      for (int row = 0; row < 3; ++row) {
+        const int rows[] = {kxk_row(p, row, 0, 0), kxk_row(p, row, 1, 0), kxk_row(p, row, 2, 0)};
         for (int k = 0; k < (int)p.kxk.size(); ++k)
           for (int column = 0; column < 3; ++column)
-            vectors((row + column) % 2, kxk_row(p, row, column, k), first);
+            vectors((row + column) % 2, rows[column] + k, first);
+      }
       for (int j = 0; j < (int)p.pointwise.size(); ++j)
         for (int parity : {0, 1}) vectors(parity, pointwise_row(p, parity, j), first);
     }
@@ -50,7 +78,7 @@ bool forward_by_rows(const Problem& problem, const float* x,
   const Axis &rows = problem.rows, &columns = problem.columns;
   const int M = p.in_channels, N = p.out_channels;
   const int block = row_block(l.half / l.step), blocks = l.half / l.step / block;
-  const std::vector<float> packed = forward_weights(p, l, block, weights);
+  const Packed packed = forward_weights(p, l, block, weights);
   const std::size_t block_weights = packed.size() / (l.shifts * blocks);
   std::vector<int> relative = p.kxk;
   relative.insert(relative.end(), p.pointwise.begin(), p.pointwise.end());
@@ -123,39 +151,30 @@ std::vector<int> apart(const std::vector<int>& relative, int channels) {
 
 // Vectors of channels m = s * V + i * step + lane: for every set of filters, the weight of
 // channel m at filter m mod q. Then the 1x1 kernels in `order`, `at_once` at a time.
-std::vector<float> gradient_weights(const Pattern& p, const RowLayout& l, int block, int at_once,
-                                    const std::vector<int>& order,
-                                    const std::vector<const float*>& weights) {
+Packed gradient_weights(const Pattern& p, const RowLayout& l, int block, int at_once,
+                        const std::vector<int>& order,
+                        const std::vector<const float*>& weights) {
   const int M = p.in_channels, kxk = (int)p.kxk.size(), run = std::min(l.q, l.V);
-  std::vector<float> packed;
-  const auto vectors = [&](int row, int column, int filter, int first) {
-    for (int f = 0; f < block; ++f)
-      for (int lane = 0; lane < l.V; lane += run) {
-        const int m = first + f * l.step + lane, k = (m / l.q + kxk - 1) % kxk;
-        const float* from = weights[(row + column) % 2] +
-                            (long)kxk_row(p, row, column, k) * l.half + filter + m % l.q;
-        packed.insert(packed.end(), from, from + run);
-      }
-  };
+  Packed packed(p, l, weights);
   for (int s = 0; s < l.shifts; ++s)
     for (int first = s * l.V; first < M; first += block * l.step)
-      for (int row = 0; row < 3; ++row)
+      for (int row = 0; row < 3; ++row) {
+        const int rows[] = {kxk_row(p, row, 0, 0), kxk_row(p, row, 1, 0), kxk_row(p, row, 2, 0)};
         for (int parity : {0, 1})
-          for (int filter = 0; filter < l.half; filter += l.q)
+          for (int filter = s * l.V; filter < l.half; filter += l.q)
             for (int column = (row + parity) % 2; column < 3; column += 2)
-              vectors(row, column, filter, first);
+              for (int f = 0; f < block; ++f)
+                for (int m = first + f * l.step, end = m + l.V; m < end; m += run)
+                  packed.add(parity, rows[column] + (m / l.q + kxk - 1) % kxk, filter, run);
+      }
   for (int s = 0; s < l.shifts; ++s) {
     const int count = (int)order.size();
     int j = 0;
     for (int parts = (count + at_once - 1) / at_once; parts; --parts) {
       const int size = (count - j + parts - 1) / parts;
       for (int n = s * l.V; n < 2 * l.half; n += l.step)
-        for (int i = j; i < j + size; ++i) {
-          const int parity = n >= l.half;
-          const float* from = weights[parity] + (long)pointwise_row(p, parity, order[i]) * l.half +
-                              n - parity * l.half;
-          packed.insert(packed.end(), from, from + l.V);
-        }
+        for (int i = j; i < j + size; ++i)
+          packed.add(n >= l.half, pointwise_row(p, n >= l.half, order[i]), n % l.half, l.V);
       j += size;
     }
   }
@@ -182,7 +201,7 @@ bool input_gradient_by_rows(const Problem& problem, const float* dy,
   const int M = p.in_channels, N = p.out_channels, margin = 2 - columns.pad;
   const int block = row_block(M / l.step);
   const std::vector<int> order = apart(p.pointwise, std::min(l.q, l.V));
-  const std::vector<float> packed =
+  const Packed packed =
       gradient_weights(p, l, block, l.kernels->gradient_pointwise[block], order, weights);
   std::vector<int> relative;
   for (int j : order) relative.push_back(p.pointwise[j]);
@@ -340,7 +359,7 @@ bool weight_gradient_by_rows(const Problem& problem, const float* x, const float
   const Pattern& p = problem.pattern;
   long counts[2];
   for (int parity : {0, 1})
-    counts[parity] = (long)pointwise_row(p, parity, (int)p.pointwise.size()) * l.half;
+    counts[parity] = (long)rows_of(p, parity) * l.half;
   const int tile_rows =
       std::max(1, std::min(problem.rows.out, kSumPixels / problem.columns.out));
   const RowParts parts(problem.batch, problem.rows.out, slices);
