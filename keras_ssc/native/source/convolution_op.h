@@ -39,7 +39,7 @@ inline Axis make_axis(int in, int kernel, int stride, int dilation, bool same) {
       .Attr("strides: list(int)")                                                       \
       .Attr("dilations: list(int)")                                                     \
       .Attr("padding: {'SAME', 'VALID'}")                                               \
-      .Attr("lanes: int = 0")  /* the widest vector to use; 0: of 8 floats   */ \
+      .Attr("lanes: int = 0")  /* the widest vector to use; 0: the CPU's  */ \
       .Attr("slices: int = 0") /* parts of the work; 0: some a thread */
 
 class ConvolutionOp : public tensorflow::OpKernel {
@@ -94,7 +94,7 @@ class ConvolutionOp : public tensorflow::OpKernel {
         make_axis((int)x.dim_size(1), kernel_[0], strides_[0], dilations_[0], same_);
     problem->columns =
         make_axis((int)x.dim_size(2), kernel_[1], strides_[1], dilations_[1], same_);
-    problem->lanes = usable_lanes(problem->pattern, widest_ ? widest_ : 8);
+    problem->lanes = usable_lanes(problem->pattern, widest_ ? widest_ : 16);
     problem->micro = microkernels_for(problem->lanes);
     if (problem->rows.out < 1 || problem->columns.out < 1) {
       c->SetStatus(InvalidArgumentError("x is smaller than the kernel"));
@@ -126,8 +126,8 @@ class ConvolutionOp : public tensorflow::OpKernel {
   }
 
   // More parts than threads: one that is held up leaves its work to the others.
-  int slices(OpKernelContext* c, int for_each_thread) const {
-    return slices_ ? slices_ : threads_of(c) * for_each_thread;
+  int slices(OpKernelContext* c, const Problem& problem, int for_each_thread) const {
+    return slices_ ? slices_ : worth_slices(problem, threads_of(c) * for_each_thread);
   }
 
   Pattern pattern_;

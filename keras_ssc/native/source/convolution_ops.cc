@@ -33,7 +33,7 @@ class Forward : public ConvolutionOp {
     const Epilogue epilogue = {bias.size() ? bias[0].flat<float>().data() : nullptr,
                            residual.size() ? residual[0].flat<float>().data() : nullptr, relu_};
     forward(problem, x.flat<float>().data(), weights, epilogue, y->flat<float>().data(),
-            slices(c, 4), runner(c));
+            slices(c, problem, 4), runner(c));
   }
 
  private:
@@ -56,7 +56,7 @@ class InputGradient : public ConvolutionOp {
     OP_REQUIRES_OK(c, c->allocate_output(0, shape, &dx));
     if (dx->NumElements() == 0) return;
     input_gradient(problem, dy.flat<float>().data(), weights, dx->flat<float>().data(),
-                   slices(c, 4), runner(c));
+                   slices(c, problem, 4), runner(c));
   }
 };
 
@@ -78,7 +78,7 @@ class WeightGradient : public ConvolutionOp {
     }
     if (problem.batch == 0) return;
     weight_gradient(problem, x.flat<float>().data(), dy.flat<float>().data(), gradients,
-                    slices(c, 2), runner(c));
+                    slices(c, problem, 2), runner(c));
   }
 };
 
