@@ -5,26 +5,6 @@ import keras
 from keras_ssc.native import build, fusion
 from keras_ssc.patterns import EVEN, ODD
 
-WIDEST = 8
-
-
-def lanes(pattern):
-    """Return 8 where all vectors of 8 filters read consecutive channels, else 1.
-
-    Args:
-        pattern: SSCPattern.
-    """
-    for _, _, filters in pattern.matrices:
-        if len(filters) % WIDEST:
-            return 1
-        vectors = filters.reshape(-1, WIDEST)
-        shifts = pattern.shifts[vectors]
-        if ((vectors[:, 1:] - vectors[:, :-1]) != 1).any():
-            return 1
-        if ((shifts[:, 1:] - shifts[:, :-1]) != 1).any():
-            return 1
-    return WIDEST
-
 
 def native(
     x,

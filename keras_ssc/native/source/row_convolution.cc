@@ -73,7 +73,7 @@ bool forward_by_rows(const Problem& problem, const float* x,
                      const std::vector<const float*>& weights, const Epilogue& epilogue, float* y,
                      int slices, const Runner& run) {
   const RowLayout l = row_layout(problem);
-  if (!l.kernels) return false;
+  if (!l.kernels || epilogue.ceiling != INFINITY) return false;
   const Pattern& p = problem.pattern;
   const Axis &rows = problem.rows, &columns = problem.columns;
   const int M = p.in_channels, N = p.out_channels;

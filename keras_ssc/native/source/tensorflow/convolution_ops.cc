@@ -73,7 +73,7 @@ class Forward : public ConvolutionOp {
     }
     if (y->NumElements() == 0) return;
     forward(problem, x.flat<float>().data(), weights, epilogue, y->flat<float>().data(),
-            slices(c, 4), runner(c));
+            slices(c, problem, 4), runner(c));
   }
 
  private:
@@ -97,7 +97,7 @@ class InputGradient : public ConvolutionOp {
     OP_REQUIRES_OK(c, c->allocate_output(0, shape, &dx));
     if (dx->NumElements() == 0) return;
     input_gradient(problem, dy.flat<float>().data(), weights, dx->flat<float>().data(),
-                   slices(c, 4), runner(c));
+                   slices(c, problem, 4), runner(c));
   }
 };
 
@@ -123,7 +123,7 @@ class WeightGradient : public ConvolutionOp {
     }
     if (problem.batch == 0) return;
     weight_gradient(problem, x.flat<float>().data(), dy.flat<float>().data(), gradients,
-                    slices(c, 2), runner(c));
+                    slices(c, problem, 2), runner(c));
   }
 
  private:
