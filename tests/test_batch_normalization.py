@@ -7,7 +7,7 @@ from graphs import called_operations
 
 import keras_ssc
 from keras_ssc.layers import BatchNormalization
-from keras_ssc.native.library import load
+from keras_ssc.native.build import load
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 pytestmark = pytest.mark.backends

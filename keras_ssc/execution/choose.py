@@ -4,7 +4,7 @@ import keras
 
 from keras_ssc.execution.gather import why_not_gather
 from keras_ssc.execution.grouped import why_not_grouped
-from keras_ssc.native import lanes, why_not_native
+from keras_ssc.native import why_not_native
 
 EXECUTIONS = ("auto", "dense", "grouped", "gather", "native")
 
@@ -25,27 +25,15 @@ def choose(execution, pattern, *, strides, padding, sizes, dtype="float32"):
     """
     if execution == "dense":
         return "dense", "asked for"
-    if execution == "native":
+    if execution in ("native", "auto"):
         obstacle = why_not_native(pattern, dtype)
-        return ("dense", obstacle) if obstacle else ("native", "asked for")
-    if execution == "auto":
-        obstacle = _why_not_fast_native(pattern, dtype)
         if not obstacle:
-            return "native", "fastest where it can go"
+            return "native", "asked for" if execution == "native" else "fastest where it can go"
+        if execution == "native":
+            return "dense", obstacle
         form, why = _library_form(execution, pattern, strides, padding, sizes)
         return form, f"{obstacle}; {form}: {why}"
     return _library_form(execution, pattern, strides, padding, sizes)
-
-
-def _why_not_fast_native(pattern, dtype):
-    """Return why the native form can't serve, or isn't the fastest, or None."""
-    if dtype == "float32" and keras.backend.backend() == "tensorflow" and lanes(pattern) == 1:
-        return (
-            "the native form is fast where 8 filters side by side read 8 channels side by side, "
-            f"not with {pattern.filters} filters, q = {pattern.q}, {pattern.shift}, "
-            f"{pattern.parity}"
-        )
-    return why_not_native(pattern, dtype)
 
 
 def _library_form(execution, pattern, strides, padding, sizes):

@@ -1,7 +1,7 @@
 """`execution="native"`: our own CPU kernels, as TensorFlow operations compiled on first use."""
 
-from keras_ssc.native.convolution import lanes, native
-from keras_ssc.native.normalization import batch_norm, normalized_convolution, scale_shift
+from keras_ssc.native.convolution import native
+from keras_ssc.native.normalization import batch_norm, scale_shift
 from keras_ssc.native.where import (
     compiled_by_xla,
     portable,
@@ -12,9 +12,7 @@ from keras_ssc.native.where import (
 __all__ = [
     "batch_norm",
     "compiled_by_xla",
-    "lanes",
     "native",
-    "normalized_convolution",
     "portable",
     "scale_shift",
     "why_not_native",

@@ -11,7 +11,7 @@ import sys
 
 import keras
 
-from keras_ssc.native.library import load
+from keras_ssc.native.build import load
 
 EXPORTERS = (
     "keras.src.export",
@@ -67,12 +67,11 @@ def why_not_native(pattern, dtype):
 
 def why_not_native_operations():
     """Return why no native operation can be used here and now, or None."""
-    if keras.backend.backend() != "tensorflow":
-        return "the native operations are TensorFlow's"
-    return _why_not_in_this_context() or load()[1]
+    here = {"tensorflow": _why_not_on_tensorflow, "jax": _why_not_on_jax}
+    return here.get(keras.backend.backend(), lambda: None)() or load()[1]
 
 
-def _why_not_in_this_context():
+def _why_not_on_tensorflow():
     import tensorflow as tf
 
     if _portable.get():
@@ -87,6 +86,15 @@ def _why_not_in_this_context():
     if _being_exported():
         return "an exported file must not need the native operations"
     return None
+
+
+def _why_not_on_jax():
+    """The device that JAX computes on unless told otherwise; jax_primitive.py sees to the rest."""
+    import jax
+
+    chosen = jax.config.jax_default_device or jax.default_backend()
+    device = chosen if isinstance(chosen, str) else chosen.platform
+    return None if device == "cpu" else f"the native operations run on CPU only, not on {device}"
 
 
 def compiled_by_xla():
