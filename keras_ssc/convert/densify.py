@@ -4,6 +4,7 @@ import keras
 
 from keras_ssc.convert.graph import check_graph, copy_graph
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.layers.keras_bias import check_bias
 
 
 def densify(model):
@@ -20,7 +21,8 @@ def densify(model):
 
     Raises:
         TypeError: `model` is no Keras model.
-        ValueError: the model is subclassed, not built, or holds no SSCConv2D.
+        ValueError: the model is subclassed, not built, or holds no SSCConv2D; Keras would add the
+            bias of a channels_first layer along its columns.
 
     Example:
 
@@ -33,6 +35,7 @@ def densify(model):
     if not exchanged:
         raise ValueError(f"`model` must hold an SSCConv2D layer. Received: {model.name!r}")
     for old, new in exchanged:
+        check_bias(old)
         bias = [old.bias] if old.use_bias else []
         new.set_weights([keras.ops.convert_to_numpy(one) for one in (old.kernel, *bias)])
     return copy
