@@ -31,6 +31,9 @@ def live_entries(kernel, mask):
 class LiveRegularizer(keras.regularizers.Regularizer):
     """A regularizer of the live entries only; never saved, the layer makes it.
 
+    Live entries that are exactly 0, as those just born, get no gradient of it either: that of
+    Keras's OrthogonalRegularizer by a row of zeros is NaN on JAX.
+
     Args:
         regularizer: that of the user.
         mask: `keras.Variable`, bool.
@@ -40,7 +43,8 @@ class LiveRegularizer(keras.regularizers.Regularizer):
         self.regularizer, self.mask = regularizer, mask
 
     def __call__(self, kernel):
-        return self.regularizer(live_entries(kernel, self.mask))
+        kernel = live_entries(kernel, self.mask)
+        return self.regularizer(live_entries(kernel, ops.not_equal(kernel, 0)))
 
 
 class LiveConstraint(keras.constraints.Constraint):

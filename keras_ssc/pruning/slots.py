@@ -29,10 +29,10 @@ def clear_slots(model, entries):
 
     Example:
 
-    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="one")])
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile(keras.optimizers.SGD(momentum=0.9), "mse")
     >>> losses = model.fit(np.ones((2, 2)), np.ones((2, 1)), verbose=0)
-    >>> clear_slots(model, {"one/kernel": np.array([[True], [False]])})
+    >>> clear_slots(model, {model.layers[0].kernel.path: np.array([[True], [False]])})
     >>> bool(np.array(model.optimizer.variables[2])[0] == 0)
     True
     """
