@@ -1,5 +1,6 @@
 """The native kernels: every vector width, odd sizes, threads; and where they must not go."""
 
+import itertools
 import subprocess
 import sys
 
@@ -11,9 +12,11 @@ import reference
 import keras_ssc
 from keras_ssc import SSCConv2D, SSCPattern
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="the native operations are TensorFlow's"
-)
+pytestmark = pytest.mark.jax
+ON_JAX = keras.backend.backend() == "jax"
+on_tensorflow = pytest.mark.skipif(ON_JAX, reason="about graphs and tapes of TensorFlow")
+TURN = itertools.count()
+WIDTHS, SLICES = (1, 4, 8, 16), (1, 2, 4)
 
 
 @pytest.fixture(autouse=True)
@@ -57,9 +60,18 @@ GEOMETRY = {
 
 def three_passes(pattern, x, weights, dy, **settings):
     """Return y and the gradients by x and by the weights, as arrays."""
-    import tensorflow as tf
-
     from keras_ssc.native import native
+
+    if ON_JAX:
+        import jax
+
+        def passes(x, weights, dy):
+            y, backward = jax.vjp(lambda *a: native(*a, pattern, **settings), x, weights)
+            return y, *backward(dy)
+
+        y, dx, gradients = jax.jit(passes)(x, weights, dy)
+        return [np.asarray(array) for array in (y, dx, *gradients)]
+    import tensorflow as tf
 
     x, weights = tf.constant(x), [tf.constant(matrix) for matrix in weights]
     with tf.GradientTape() as tape:
@@ -93,16 +105,17 @@ def case(pattern, size, batch=3, strides=(1, 1), dilation=(1, 1), padding="same"
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_equals_the_reference_at_every_width(pattern, geometry):
     pattern, (x, weights, dy), expected, settings = case(PATTERNS[pattern], **GEOMETRY[geometry])
-    for widest in (1, 4, 8, 16):
-        for slices in (1, 2, 4):
-            results = three_passes(
-                pattern, x, weights, dy, **settings, widest=widest, slices=slices
-            )
-            for actual, wanted in zip(results, expected, strict=True):
-                scale = max(np.abs(wanted).max(), 1e-3)
-                np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-5)
+    ways = list(itertools.product(WIDTHS, SLICES))
+    if ON_JAX:  # each is compiled anew there: one for each case, all of them in turn
+        ways = [ways[next(TURN) % len(ways)]]
+    for widest, slices in ways:
+        results = three_passes(pattern, x, weights, dy, **settings, widest=widest, slices=slices)
+        for actual, wanted in zip(results, expected, strict=True):
+            scale = max(np.abs(wanted).max(), 1e-3)
+            np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-5)
 
 
+@on_tensorflow
 @pytest.mark.parametrize("activation", ["relu", "tanh", None])
 @pytest.mark.parametrize("execution", ["native", "dense"])
 def test_bias_and_activation(execution, activation):
@@ -138,6 +151,7 @@ def test_repeated_runs_are_bit_equal():
             np.testing.assert_array_equal(again, before)
 
 
+@on_tensorflow
 def test_no_second_derivative_and_it_says_so():
     import tensorflow as tf
 
@@ -168,6 +182,7 @@ def used_operations(function, *arguments):
     return {operation.type for operation in graph.get_operations()}
 
 
+@on_tensorflow
 def test_auto_goes_native_in_a_users_function_but_not_under_xla():
     import tensorflow as tf
 
@@ -208,6 +223,7 @@ assert "keras_ssc" not in sys.modules
 """
 
 
+@on_tensorflow
 @pytest.mark.parametrize("way", ["export", "archive"])
 def test_an_exported_model_needs_tensorflow_only(tmp_path, way):
     inputs = keras.Input((8, 8, 16))
