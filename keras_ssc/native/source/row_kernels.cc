@@ -120,9 +120,9 @@ INLINE const float* taps_back(const RowGradient& a, const float* dy, const float
   return w;
 }
 
-// Some 1x1 kernels, over all filters of one shift, added to the buffer.
+// Some 1x1 kernels, over all filters of one shift, to their places in the buffer.
 template <int V, int R, int P, int J>
-INLINE const float* pointwise_back(const RowGradient& a, const float* dy, const int* targets,
+INLINE const float* pointwise_back(const RowGradient& a, const float* dy, const int* places,
                                    const float* w, Ahead& ahead) {
   vec_of<V> sums[J][P];
   UNROLL for (int j = 0; j < J; ++j) UNROLL for (int p = 0; p < P; ++p) sums[j][p] = vec_of<V>{};
@@ -141,17 +141,21 @@ INLINE const float* pointwise_back(const RowGradient& a, const float* dy, const 
     }
   }
   UNROLL for (int j = 0; j < J; ++j)
-      UNROLL for (int p = 0; p < P; ++p)
-          add_folded<V, R>(a.buffer + p * a.buffer_pixel + targets[j], sums[j][p]);
+      UNROLL for (int p = 0; p < P; ++p) {
+        if constexpr (R > 1) IN_TURN(sums[j][p]);
+        float* to = a.buffer + places[j] + p * a.layer_pixel;
+        const auto sum = fold<V, R>(sums[j][p]);
+        store<V / R>(to, a.overlap ? load<V / R>(to) + sum : sum);
+      }
   return w;
 }
 
 template <int V, int R, int P, int J>
 INLINE const float* pointwise_part(const RowGradient& a, int size, const float* dy,
-                                   const int* targets, const float* w, Ahead& ahead) {
+                                   const int* places, const float* w, Ahead& ahead) {
   if constexpr (J > 1)
-    if (size < J) return pointwise_part<V, R, P, J - 1>(a, size, dy, targets, w, ahead);
-  return pointwise_back<V, R, P, J>(a, dy, targets, w, ahead);
+    if (size < J) return pointwise_part<V, R, P, J - 1>(a, size, dy, places, w, ahead);
+  return pointwise_back<V, R, P, J>(a, dy, places, w, ahead);
 }
 
 template <int V, int R, int F, int P, int J>
@@ -159,9 +163,22 @@ void gradient(const RowGradient& a, Ahead& kept) {
   Ahead ahead = kept;
   for (int strip = 0; strip < a.strips; ++strip) {
     const long first = (long)strip * P, at = first * a.pixel;
-    float* out = a.pointwise ? a.buffer : a.dx + first * a.channels;
-    const long pitch = a.pointwise ? a.buffer_pixel : a.channels;
     const float* w = a.weights;
+    if (!a.rows[1]) w += 2L * a.half * a.pointwise;
+    if (a.overlap)
+      for (int i = 0; i < P * a.layer_pixel; i += 8) store<8>(a.buffer + i, vec_of<8>{});
+    for (int s = 0; a.rows[1] && s < a.shifts; ++s) {
+      const float* dy = a.rows[1] + at + a.pixel + s * V;
+      const int* places = a.places + s * a.pointwise;
+      for (int parts = (a.pointwise + J - 1) / J, left = a.pointwise; parts; --parts) {
+        const int size = (left + parts - 1) / parts;
+        w = pointwise_part<V, R, P, J>(a, size, dy, places, w, ahead);
+        places += size;
+        left -= size;
+      }
+    }
+    const int layers = a.rows[1] ? a.layers : 0;
+    const long layer = kMostPixels * a.layer_pixel;
     for (int s = 0; s < a.shifts; ++s)
       for (int block = 0; block < a.blocks; ++block) {
         vec_of<V> sums[F][P];
@@ -181,30 +198,21 @@ void gradient(const RowGradient& a, Ahead& kept) {
             w = taps_back<V, R, F, P, false>(a, dy + a.half, w, sums, ahead);
           }
         }
-        float* to = out + s * V + block * F * a.vector;
+        const int channel = s * V + block * F * a.vector;
+        const float* from = a.buffer + channel;
+        for (int i = 0; i < layers; ++i, from += layer) {
+          UNROLL for (int f = 0; f < F; ++f)
+              UNROLL for (int p = 0; p < P; ++p)
+                  sums[f][p] += load<V>(from + f * a.vector + p * a.layer_pixel);
+          if (channel == 0)
+            UNROLL for (int p = 0; p < P; ++p)
+                sums[0][p] += load<V>(from + a.channels + p * a.layer_pixel);
+        }
+        float* to = a.dx + first * a.channels + channel;
         UNROLL for (int f = 0; f < F; ++f)
-            UNROLL for (int p = 0; p < P; ++p) store<V>(to + f * a.vector + p * pitch, sums[f][p]);
+            UNROLL for (int p = 0; p < P; ++p)
+                store<V>(to + f * a.vector + p * a.channels, sums[f][p]);
       }
-    if (!a.pointwise) continue;
-    UNROLL for (int p = 0; p < P; ++p)
-        store<V>(a.buffer + p * a.buffer_pixel + a.channels, vec_of<V>{});
-    for (int s = 0; a.rows[1] && s < a.shifts; ++s) {
-      const float* dy = a.rows[1] + at + a.pixel + s * V;
-      const int* targets = a.targets + s * a.pointwise;
-      for (int parts = (a.pointwise + J - 1) / J, left = a.pointwise; parts; --parts) {
-        const int size = (left + parts - 1) / parts;
-        w = pointwise_part<V, R, P, J>(a, size, dy, targets, w, ahead);
-        targets += size;
-        left -= size;
-      }
-    }
-    constexpr int Beyond = V / R;  // channels of the last loads that are the first ones again
-    for (int p = 0; p < P; ++p) {
-      float* from = a.buffer + p * a.buffer_pixel;
-      float* to = a.dx + (first + p) * a.channels;
-      store<Beyond>(from, load<Beyond>(from) + load<Beyond>(from + a.channels));
-      for (int c = 0; c < a.channels; c += V) store<V>(to + c, load<V>(from + c));
-    }
   }
   kept = ahead;
 }

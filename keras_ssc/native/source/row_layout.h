@@ -45,7 +45,7 @@ class RowRing {
         left_(left),
         channels_(channels),
         again_(again),
-        pixel_(channels + layout.again),
+        pixel_(channels + (again ? again : layout.V)),
         row_((long)(left + pixels + right) * pixel_),
         buffer_(rows * row_) {
     std::fill(buffer_.data(), buffer_.data() + rows * row_, 0.f);
