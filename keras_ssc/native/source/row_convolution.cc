@@ -205,8 +205,9 @@ bool input_gradient_by_rows(const Problem& problem, const float* dy,
   const int layer_pixel = M + l.V;
   // Neighbours don't overlap: a sum that has just been stored in parts would have to be waited for.
   std::vector<int> order, relative, places;
-  for (int layer = 0; layer < needed; ++layer)
-    for (int j = layer; j < (int)p.pointwise.size(); j += needed) {
+  const int step = layers_of(p, std::min(l.q, l.V));
+  for (int first = 0; first < step; ++first)
+    for (int j = first; j < (int)p.pointwise.size(); j += step) {
       order.push_back(j);
       relative.push_back(p.pointwise[j]);
     }
@@ -221,7 +222,7 @@ bool input_gradient_by_rows(const Problem& problem, const float* dy,
   slices = (int)std::min<long>(slices, parts.count());
   run(slices, [&](int slice) {
     RowRing ring(l, 3, columns.out, margin, margin, N, 0);
-    const std::size_t floats = (std::size_t)layers * kMostPixels * layer_pixel;
+    const std::size_t floats = (std::size_t)std::max(layers, 2) * kMostPixels * layer_pixel;
     Buffer buffer(floats);
     std::fill(buffer.data(), buffer.data() + floats, 0.f);
     parts.share(slice, slices, [&](int image, int from, int to) {

@@ -120,10 +120,22 @@ INLINE const float* taps_back(const RowGradient& a, const float* dy, const float
   return w;
 }
 
+template <int V, int R, int P, int J, bool Add>
+INLINE void leave(const RowGradient& a, float* buffer, const int* places,
+                  vec_of<V> (&sums)[J][P]) {
+  UNROLL for (int j = 0; j < J; ++j)
+      UNROLL for (int p = 0; p < P; ++p) {
+        if constexpr (R > 1) IN_TURN(sums[j][p]);
+        float* to = buffer + places[j] + p * a.layer_pixel;
+        const auto sum = fold<V, R>(sums[j][p]);
+        store<V / R>(to, Add ? load<V / R>(to) + sum : sum);
+      }
+}
+
 // Some 1x1 kernels, over all filters of one shift, to their places in the buffer.
 template <int V, int R, int P, int J>
 INLINE const float* pointwise_back(const RowGradient& a, const float* dy, const int* places,
-                                   const float* w, Ahead& ahead) {
+                                   float* buffer, const float* w, Ahead& ahead) {
   vec_of<V> sums[J][P];
   UNROLL for (int j = 0; j < J; ++j) UNROLL for (int p = 0; p < P; ++p) sums[j][p] = vec_of<V>{};
   for (int n = 0; n < 2 * a.half; n += a.vector, w += J * V) {
@@ -140,22 +152,29 @@ INLINE const float* pointwise_back(const RowGradient& a, const float* dy, const 
       UNROLL for (int j = 0; j < J; ++j) sums[j][p] += value * weights[j];
     }
   }
-  UNROLL for (int j = 0; j < J; ++j)
-      UNROLL for (int p = 0; p < P; ++p) {
-        if constexpr (R > 1) IN_TURN(sums[j][p]);
-        float* to = a.buffer + places[j] + p * a.layer_pixel;
-        const auto sum = fold<V, R>(sums[j][p]);
-        store<V / R>(to, a.overlap ? load<V / R>(to) + sum : sum);
-      }
+  if (a.overlap)
+    leave<V, R, P, J, true>(a, buffer, places, sums);
+  else
+    leave<V, R, P, J, false>(a, buffer, places, sums);
   return w;
 }
 
 template <int V, int R, int P, int J>
 INLINE const float* pointwise_part(const RowGradient& a, int size, const float* dy,
-                                   const int* places, const float* w, Ahead& ahead) {
+                                   const int* places, float* buffer, const float* w,
+                                   Ahead& ahead) {
   if constexpr (J > 1)
-    if (size < J) return pointwise_part<V, R, P, J - 1>(a, size, dy, places, w, ahead);
-  return pointwise_back<V, R, P, J>(a, dy, places, w, ahead);
+    if (size < J) return pointwise_part<V, R, P, J - 1>(a, size, dy, places, buffer, w, ahead);
+  return pointwise_back<V, R, P, J>(a, dy, places, buffer, w, ahead);
+}
+
+// Adds what the 1x1 kernels have left for a vector of channels of P pixels.
+template <int V, int P>
+INLINE void add_layer(const RowGradient& a, float* from, vec_of<V> (&sums)[P]) {
+  UNROLL for (int p = 0; p < P; ++p) {
+    sums[p] += load<V>(from + p * a.layer_pixel);
+    if (a.overlap) store<V>(from + p * a.layer_pixel, vec_of<V>{});
+  }
 }
 
 template <int V, int R, int F, int P, int J>
@@ -165,20 +184,20 @@ void gradient(const RowGradient& a, Ahead& kept) {
     const long first = (long)strip * P, at = first * a.pixel;
     const float* w = a.weights;
     if (!a.rows[1]) w += 2L * a.half * a.pointwise;
-    if (a.overlap)
-      for (int i = 0; i < P * a.layer_pixel; i += 8) store<8>(a.buffer + i, vec_of<8>{});
+    const long layer = (long)kMostPixels * a.layer_pixel;
+    // Zeros that have just been stored would have to be waited for: two buffers take turns.
+    float* buffer = a.buffer + (a.overlap ? strip % 2 * layer : 0);
     for (int s = 0; a.rows[1] && s < a.shifts; ++s) {
       const float* dy = a.rows[1] + at + a.pixel + s * V;
       const int* places = a.places + s * a.pointwise;
       for (int parts = (a.pointwise + J - 1) / J, left = a.pointwise; parts; --parts) {
         const int size = (left + parts - 1) / parts;
-        w = pointwise_part<V, R, P, J>(a, size, dy, places, w, ahead);
+        w = pointwise_part<V, R, P, J>(a, size, dy, places, buffer, w, ahead);
         places += size;
         left -= size;
       }
     }
     const int layers = a.rows[1] ? a.layers : 0;
-    const long layer = kMostPixels * a.layer_pixel;
     for (int s = 0; s < a.shifts; ++s)
       for (int block = 0; block < a.blocks; ++block) {
         vec_of<V> sums[F][P];
@@ -199,14 +218,11 @@ void gradient(const RowGradient& a, Ahead& kept) {
           }
         }
         const int channel = s * V + block * F * a.vector;
-        const float* from = a.buffer + channel;
+        float* from = buffer + channel;
         for (int i = 0; i < layers; ++i, from += layer) {
           UNROLL for (int f = 0; f < F; ++f)
-              UNROLL for (int p = 0; p < P; ++p)
-                  sums[f][p] += load<V>(from + f * a.vector + p * a.layer_pixel);
-          if (channel == 0)
-            UNROLL for (int p = 0; p < P; ++p)
-                sums[0][p] += load<V>(from + a.channels + p * a.layer_pixel);
+              add_layer<V, P>(a, from + f * a.vector, sums[f]);
+          if (channel == 0) add_layer<V, P>(a, from + a.channels, sums[0]);
         }
         float* to = a.dx + first * a.channels + channel;
         UNROLL for (int f = 0; f < F; ++f)
