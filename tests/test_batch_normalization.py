@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from graphs import called_operations
 
+import keras_ssc
 from keras_ssc.layers import BatchNormalization
-from keras_ssc.native.library import load
+from keras_ssc.native.build import load
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 pytestmark = pytest.mark.backends
@@ -71,6 +73,34 @@ def test_values_gradients_and_statistics(shape, jit_compile, with_residual, acti
         np.testing.assert_allclose(actual / scale, expected / scale, atol=2e-5)
 
 
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="GradientTape is TensorFlow's")
+@pytest.mark.parametrize("activation", ["relu", None])
+@pytest.mark.parametrize("with_residual", [True, False])
+def test_output_that_is_used_twice_gets_the_sum_of_both_gradients(with_residual, activation):
+    import tensorflow as tf
+
+    shape = SHAPES[0]
+    x, residual, dy = (tf.constant(array) for array in arrays(shape))
+    results = []
+    ours, theirs, *functions = twins(activation)
+    for layer, function in zip((ours, theirs), functions, strict=True):
+        start(layer, shape)
+
+        @tf.function
+        def run(x, residual, function=function, layer=layer):
+            with tf.GradientTape() as tape:
+                tape.watch([x, residual])
+                y = function(x, residual if with_residual else None, True)
+                loss = tf.reduce_sum(y * dy) + tf.reduce_sum(tf.sin(y))
+            sources = [x, layer.gamma.value, layer.beta.value]
+            return tape.gradient(loss, sources + ([residual] if with_residual else []))
+
+        results.append([tensor.numpy() for tensor in run(x, residual)])
+    for actual, expected in zip(*results, strict=True):
+        scale = max(np.abs(expected).max(), 1e-3)
+        np.testing.assert_allclose(actual / scale, expected / scale, atol=2e-5)
+
+
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="the native operations are TensorFlow's")
 @pytest.mark.parametrize(
     ("settings", "shape", "native"),
@@ -89,8 +119,50 @@ def test_native_where_it_serves(settings, shape, native):
         pytest.skip(why_not)
     layer = BatchNormalization(activation="relu", **settings)
     layer.build(shape)
-    graph = tf.function(layer).get_concrete_function(tf.zeros(shape), training=True).graph
-    assert ("KerasSscBatchNorm" in {op.type for op in graph.get_operations()}) == native
+    operations = called_operations(tf.function(layer), tf.zeros(shape), training=True)
+    assert ("KerasSscBatchNorm" in operations) == native
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="the native operations are TensorFlow's")
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("trainable", [True, False])
+@pytest.mark.parametrize("with_residual", [True, False])
+def test_inference_is_part_of_the_convolution_before_it(use_bias, trainable, with_residual):
+    import tensorflow as tf
+
+    _, why_not = load()
+    if why_not and "no C++ compiler" in why_not:
+        pytest.skip(why_not)
+    shape = (3, 9, 9, 32)
+    x, residual, dy = (tf.constant(array) for array in arrays(shape))
+    convolution = keras_ssc.SSCConv2D(32, 3, padding="same", g=8, p=3, use_bias=use_bias)
+    convolution.build(shape)
+    norm = BatchNormalization(activation="relu", trainable=trainable)
+    start(norm, shape)
+    variables = [*convolution.variables, norm.gamma, norm.beta]
+
+    def run(x, residual, together):
+        with tf.GradientTape() as tape:
+            variables_now = [variable.value for variable in variables]
+            tape.watch([x, residual, *variables_now])
+            z = convolution(x)
+            # tf.identity hides where z comes from.
+            z = z if together else tf.identity(z)
+            y = norm(z, residual=residual if with_residual else None, training=not trainable)
+        sources = [x, *variables_now] + ([residual] if with_residual else [])
+        return y, *tape.gradient(y, sources, output_gradients=dy)
+
+    results, operations = [], []
+    for together in (True, False):
+        function = tf.function(lambda x, r, together=together: run(x, r, together))
+        results.append([tensor.numpy() for tensor in function(x, residual)])
+        forward = tf.function(lambda x, r, together=together: run(x, r, together)[0])
+        operations.append(called_operations(forward, x, residual))
+    assert "KerasSscScaleShift" not in operations[0]
+    assert "KerasSscScaleShift" in operations[1]
+    for actual, expected in zip(*results, strict=True):
+        scale = max(np.abs(expected).max(), 1e-3)
+        np.testing.assert_allclose(actual / scale, expected / scale, atol=2e-5)
 
 
 def test_portable_forms_equal_keras():

@@ -9,18 +9,16 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from keras_ssc.native.library import FLAGS, LOOPS, SOURCE, TENSORFLOW_SOURCES
+from keras_ssc.native.build import FLAGS, LOOPS, SOURCE
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
 PROGRAM = Path(__file__).parent / "native" / "every_size.cc"
 
 
 def compile_all(compiler, folder):
-    """Compile and link the kernels without TensorFlow, a few files at a time."""
+    """Compile and link the kernels without any binding, a few files at a time."""
     commands = [[str(PROGRAM), f"-I{SOURCE}", "-O1"]]
     for source in sorted(SOURCE.glob("*.cc")):
-        if source.name in TENSORFLOW_SOURCES:
-            continue
         if source.stem in LOOPS:
             # Not optimised: what is read and written is the same. Vectors need not be aligned.
             loops = [str(source), "-O0", "-fno-sanitize=alignment"]

@@ -3,7 +3,11 @@
 import keras
 
 from keras_ssc.arguments import one_of
-from keras_ssc.native import batch_norm, scale_shift, why_not_native_operations
+from keras_ssc.native import (
+    batch_norm,
+    scale_shift,
+    why_not_native_operations,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_ssc")

@@ -1,9 +1,10 @@
 """`execution="native"`: our own CPU kernels, as TensorFlow operations compiled on first use."""
 
-from keras_ssc.native.convolution import lanes, native
+from keras_ssc.native.convolution import native
 from keras_ssc.native.normalization import batch_norm, scale_shift
 from keras_ssc.native.where import (
     compiled_by_xla,
+    portable,
     why_not_native,
     why_not_native_operations,
 )
@@ -11,8 +12,8 @@ from keras_ssc.native.where import (
 __all__ = [
     "batch_norm",
     "compiled_by_xla",
-    "lanes",
     "native",
+    "portable",
     "scale_shift",
     "why_not_native",
     "why_not_native_operations",

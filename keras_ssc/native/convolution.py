@@ -1,27 +1,9 @@
 """The convolution and its gradients by the native operations, on the compact weights."""
 
-from keras_ssc.native.library import load, once
+import keras
+
+from keras_ssc.native import build, fusion
 from keras_ssc.patterns import EVEN, ODD
-
-WIDEST = 8
-
-
-def lanes(pattern):
-    """Return 8 where all vectors of 8 filters read consecutive channels, else 1.
-
-    Args:
-        pattern: SSCPattern.
-    """
-    for _, _, filters in pattern.matrices:
-        if len(filters) % WIDEST:
-            return 1
-        vectors = filters.reshape(-1, WIDEST)
-        shifts = pattern.shifts[vectors]
-        if ((vectors[:, 1:] - vectors[:, :-1]) != 1).any():
-            return 1
-        if ((shifts[:, 1:] - shifts[:, :-1]) != 1).any():
-            return 1
-    return WIDEST
 
 
 def native(
@@ -45,12 +27,16 @@ def native(
         residual: tensor like the output to add, or None.
         relu: bool, whether what is negative becomes zero.
         widest: int, floats of the widest vectors to use; 0: the library's choice.
-        slices: int, parts of the work; 0: a few for each of TensorFlow's threads.
+        slices: int, parts of the work; 0: a few for each of the framework's threads.
     """
-    operations = _operations()
-    attributes = _pattern_attributes(pattern) | {
-        "strides": list(strides),
-        "dilations": list(dilation_rate),
+    if keras.backend.backend() == "jax":
+        build.operations()
+        from keras_ssc.native.jax_convolution import Geometry, convolve
+
+        sizes = (tuple(strides), padding, tuple(dilation_rate))
+        geometry = Geometry(pattern, *sizes, lanes=widest, slices=slices)
+        return convolve(x, weights, geometry, bias, residual, relu)
+    attributes = attributes_of(pattern, strides, dilation_rate) | {
         "padding": padding.upper(),
         "lanes": widest,
         "slices": slices,
@@ -59,11 +45,15 @@ def native(
         name: [] if tensor is None else [tensor]
         for name, tensor in {"bias": bias, "residual": residual}.items()
     }
-    return operations.KerasSscConv2D(x=x, weights=weights, relu=relu, **added, **attributes)
+    source = fusion.normalization_before(x, pattern, strides, dilation_rate)
+    y, _ = _operations().KerasSscConv2D(
+        weights=weights, relu=relu, moment_count=0, **source, **added, **attributes
+    )
+    return y
 
 
-def _pattern_attributes(pattern):
-    """What the operations must know of a pattern, as lists of integers."""
+def attributes_of(pattern, strides, dilation_rate):
+    """What the native library must know of a convolution, as lists of integers."""
     taps = [pattern.taps(ODD if name == "kernel_odd" else EVEN) for name, _, _ in pattern.matrices]
     filters = [filters for _, _, filters in pattern.matrices]
     _, positions, _ = pattern.matrices[0]
@@ -77,52 +67,52 @@ def _pattern_attributes(pattern):
         "filters": [n for list_ in filters for n in list_.tolist()],
         "filter_counts": [len(list_) for list_ in filters],
         "shifts": pattern.shifts.tolist(),
+        "strides": list(strides),
+        "dilations": list(dilation_rate),
     }
 
 
-ATTRIBUTES = (
-    "kernel_size",
-    "kxk",
-    "pointwise",
-    "taps",
-    "tap_counts",
-    "filters",
-    "filter_counts",
-    "shifts",
-    "strides",
-    "dilations",
-    "padding",
-    "lanes",
-    "slices",
-)
-
-
-@once
+@build.once
 def _operations():
     """Load the operations and tell TensorFlow their gradients, once."""
     import tensorflow as tf
 
-    operations, why_not = load()
-    if operations is None:
-        raise RuntimeError(f"There are no native operations: {why_not}")
+    operations = build.operations()
 
     @tf.RegisterGradient("KerasSscConv2D")
-    def _(op, dy):
-        count = op.get_attr("matrices")
-        x, weights = op.inputs[0], op.inputs[1 : count + 1]
-        if op.get_attr("relu"):
+    def _(op, dy, *_moments):
+        # Moments go to a normalisation, whose gradient holds their part.
+        a = fusion.arguments_of(op)
+        if a["relu"]:
             dy = tf.raw_ops.ReluGrad(gradients=dy, features=op.outputs[0])
-        attributes = {name: op.get_attr(name) for name in ATTRIBUTES}
-        attributes["padding"] = tf.compat.as_str(attributes["padding"])
+        attributes = {name: a[name] for name in fusion.ATTRIBUTES}
+        x, norm, epsilon = a["x"], a["norm"], a["epsilon"]
         dx = operations.KerasSscConv2DInputGradient(
-            x_shape=tf.shape(x), dy=dy, weights=weights, **attributes
+            x_shape=tf.shape(x), dy=dy, weights=a["weights"], **attributes
         )
         dx.set_shape(x.shape)
-        gradients = operations.KerasSscConv2DWeightGradient(
-            x=x, dy=dy, matrices=count, **attributes
+        by_weights = operations.KerasSscConv2DWeightGradient(
+            x=x, dy=dy, norm=norm, epsilon=epsilon, matrices=len(a["weights"]), **attributes
         )
-        by_bias = [tf.raw_ops.BiasAddGrad(out_backprop=dy)] * op.get_attr("biases")
-        return dx, *gradients, *by_bias, *([dy] * op.get_attr("residuals"))
+        by_norm = []
+        if norm:
+            gamma, beta, mean, variance = norm
+            dx, dgamma, dbeta, _ = operations.KerasSscBatchNormGradient(
+                dy=dx,
+                y=x,  # not read: what the ReLU let through follows from x
+                x=x,
+                gamma=gamma,
+                beta=beta,
+                mean=mean,
+                variance=variance,
+                more=[],
+                residuals=0,
+                relu=True,
+                epsilon=epsilon,
+            )
+            by_norm = [dgamma, dbeta, None, None]
+        by_bias = [tf.raw_ops.BiasAddGrad(out_backprop=dy)] * len(a["bias"])
+        return dx, *by_weights, *by_bias, *([dy] * len(a["residual"])), *by_norm
 
     for name in ("KerasSscConv2DInputGradient", "KerasSscConv2DWeightGradient"):
 

@@ -1,6 +1,8 @@
 """Batch normalisation (+ sum + ReLU) by the native operations, and its gradient."""
 
-from keras_ssc.native.library import load, once
+import keras
+
+from keras_ssc.native import build, fusion
 
 
 def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
@@ -14,13 +16,31 @@ def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
         relu: bool, whether what is negative becomes zero.
         epsilon: float, added to the variance.
     """
-    return _operations().KerasSscBatchNorm(
-        x=x, gamma=gamma, beta=beta, residual=_list(residual), relu=relu, epsilon=epsilon
-    )
+    if keras.backend.backend() == "jax":
+        build.operations()
+        from keras_ssc.native import jax_normalization
+
+        return jax_normalization.batch_norm(x, gamma, beta, residual, relu, epsilon)
+    settings = {"residual": _list(residual), "relu": relu, "epsilon": epsilon}
+    found = fusion.convolution_with_moments(x)
+    if found:
+        x, mean, variance = found
+        y = _operations().KerasSscNormalize(
+            x=x, gamma=gamma, beta=beta, mean=mean, variance=variance, **settings
+        )
+        return y, mean, variance
+    return _operations().KerasSscBatchNorm(x=x, gamma=gamma, beta=beta, **settings)
 
 
 def scale_shift(x, scale, shift, residual, *, relu):
     """Return x * scale + shift (+ residual), cut at zero where `relu`; as for `batch_norm`."""
+    if keras.backend.backend() == "jax":  # one pass also by XLA, with what comes before and after
+        y = x * scale + shift
+        y = y if residual is None else y + residual
+        return keras.ops.relu(y) if relu else y
+    y = fusion.normalized_convolution(x, scale, shift, _list(residual), relu)
+    if y is not None:
+        return y
     return _operations().KerasSscScaleShift(
         x=x, scale=scale, shift=shift, residual=_list(residual), relu=relu
     )
@@ -30,32 +50,45 @@ def _list(residual):
     return [] if residual is None else [residual]
 
 
-@once
+@build.once
 def _operations():
     """Load the operations and tell TensorFlow their gradients, once."""
     import tensorflow as tf
 
-    operations, why_not = load()
-    if operations is None:
-        raise RuntimeError(f"There are no native operations: {why_not}")
+    operations = build.operations()
 
-    @tf.RegisterGradient("KerasSscBatchNorm")
-    def _(op, dy, _mean, _variance):
-        # The moments go to the moving statistics only, which have no gradient.
-        x, gamma, _, *residual = op.inputs
-        y, mean, variance = op.outputs
+    def backwards(op, dy, x, gamma, beta, mean, variance, residual):
+        # The sum of two gradients, where y went to the shortcut too, is taken in the same pass.
+        dy, *more = _terms(dy) if residual else [dy]
         dx, dgamma, dbeta, dresidual = operations.KerasSscBatchNormGradient(
             dy=dy,
-            y=y,
+            y=op.outputs[0],
             x=x,
             gamma=gamma,
+            beta=beta,
             mean=mean,
             variance=variance,
+            more=more,
             residuals=len(residual),
             relu=op.get_attr("relu"),
             epsilon=op.get_attr("epsilon"),
         )
-        return dx, dgamma, dbeta, *dresidual
+        return dx, dgamma, dbeta, dresidual
+
+    # The moments go to the moving statistics only, which have no gradient.
+    @tf.RegisterGradient("KerasSscBatchNorm")
+    def _(op, dy, _mean, _variance):
+        x, gamma, beta, *residual = op.inputs
+        _, mean, variance = op.outputs
+        dx, dgamma, dbeta, by_residual = backwards(op, dy, x, gamma, beta, mean, variance, residual)
+        return dx, dgamma, dbeta, *by_residual
+
+    @tf.RegisterGradient("KerasSscNormalize")
+    def _(op, dy):
+        x, gamma, beta, mean, variance, *residual = op.inputs
+        # Mean and variance are x's own: their part is in dx.
+        dx, dgamma, dbeta, by_residual = backwards(op, dy, x, gamma, beta, mean, variance, residual)
+        return dx, dgamma, dbeta, None, None, *by_residual
 
     @tf.RegisterGradient("KerasSscScaleShift")
     def _(op, dy):
@@ -69,7 +102,8 @@ def _operations():
     @tf.RegisterGradient("KerasSscBatchNormGradient")
     def _(op, *upstream):
         # Rare (GraSP's Hessian-gradient product), so TensorFlow's operations compute it.
-        dy, y, x, gamma, _, _ = op.inputs
+        dy, y, x, gamma, _, _, _, *more = op.inputs
+        dy = tf.add_n([dy, *more])
         with tf.GradientTape() as tape:
             tape.watch([dy, x, gamma])
             outputs = _gradient(dy, y, x, gamma, op.get_attr("relu"), op.get_attr("epsilon"))
@@ -77,9 +111,19 @@ def _operations():
                 outputs = (*outputs, tf.where(y > 0, dy, 0) if op.get_attr("relu") else dy)
             total = tf.add_n([tf.reduce_sum(a * b) for a, b in zip(outputs, upstream, strict=True)])
         second = tape.gradient(total, [dy, x, gamma], unconnected_gradients="zero")
-        return second[0], None, second[1], second[2], None, None
+        of_dy, of_x, of_gamma = second
+        return of_dy, None, of_x, of_gamma, None, None, None, *([of_dy] * len(more))
 
     return operations
+
+
+def _terms(dy):
+    """The two tensors that `dy` is the sum of, where the traced graph says so; else itself."""
+    import tensorflow as tf
+
+    if not tf.executing_eagerly() and dy.op.type == "AddN" and len(dy.op.inputs) == 2:
+        return list(dy.op.inputs)
+    return [dy]
 
 
 def _gradient(dy, y, x, gamma, relu, epsilon):

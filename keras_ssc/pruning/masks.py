@@ -7,9 +7,11 @@ import keras
 import numpy as np
 
 from keras_ssc.arguments import boolean, dictionary
-from keras_ssc.convert.graph import check_graph, copy_graph
+from keras_ssc.layer_copy import why_no_plain_kernel
 from keras_ssc.layers import InterspaceConv2D, MaskedConv2D, MaskedDense, MaskedDepthwiseConv2D
-from keras_ssc.summary import flat_layers
+from keras_ssc.model_copy import copy_graph
+from keras_ssc.model_graph import check_graph, held_by_model, walk
+from keras_ssc.summary import summary
 
 _MASKED = {
     keras.layers.Conv2D: MaskedConv2D,
@@ -42,7 +44,7 @@ def prunable_layers(model):
     if not model.built:
         raise ValueError(f"`model` must be built. Received: {model.name!r}, without weights")
     found = {}
-    for layer in flat_layers(model):
+    for layer in walk(model, held_by_model):
         if type(layer) in _MASKED or type(layer) in MASKED:
             if layer.name in found:
                 raise ValueError(f"`model` must not have two layers named {layer.name!r}")
@@ -53,6 +55,24 @@ def prunable_layers(model):
             f"Received: {model.name!r}"
         )
     return found
+
+
+def check_kernels(layers):
+    """Refuse layers whose kernel is no single weight: masks could not be put on it.
+
+    Args:
+        layers: dict, name -> layer.
+
+    Raises:
+        ValueError: LoRA is enabled in one of them, or it is quantized.
+    """
+    for name, layer in layers.items():
+        if why := why_no_plain_kernel(layer):
+            advice = "`keras_ssc.fold` merges it" if why == "LoRA" else "prune before you quantize"
+            raise ValueError(
+                f"`model` must not have {why} in a layer that is pruned: {advice}. "
+                f"Received: layer {name!r} ({type(layer).__name__})"
+            )
 
 
 def kernels(model):
@@ -93,7 +113,8 @@ def apply_masks(model, masks, interspace=False):
 
     Raises:
         TypeError: `model` is no Keras model, or a mask is not bool.
-        ValueError: the model is subclassed or not built, a name is unknown, a shape does not fit.
+        ValueError: the model is subclassed or not built, a name is unknown, a shape does not fit;
+            LoRA is enabled in a masked layer, or it is quantized.
 
     Example:
 
@@ -106,6 +127,7 @@ def apply_masks(model, masks, interspace=False):
     boolean("interspace", interspace)
     layers = prunable_layers(model)
     _check(layers, masks)
+    check_kernels({name: layers[name] for name in masks})
 
     def exchange(layer):
         if layers.get(layer.name) is not layer or layer.name not in masks:
@@ -197,18 +219,21 @@ def read_masks(model):
 
 
 def live_weights(model):
-    """Return how many weights of the prunable layers of a `model` live.
+    """Return how many weights of the kernels of a `model` live.
+
+    These are the `live_weights` of `keras_ssc.summary`: of all convolutions and Dense layers, also
+    those inside models, wrappers and layers of your own. An SSCConv2D counts the weights that it
+    has, a masked layer those that its mask lets live.
+
+    Raises:
+        TypeError, ValueError: `model` is no Keras model, or not built.
 
     Example:
 
     >>> live_weights(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
     8
     """
-    masks = read_masks(model)
-    return sum(
-        int(masks[name].sum()) if name in masks else int(np.prod(layer.kernel.shape))
-        for name, layer in prunable_layers(model).items()
-    )
+    return summary(model).live_weights
 
 
 def remove_masks(model):

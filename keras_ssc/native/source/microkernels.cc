@@ -3,20 +3,13 @@
 // CPUs.
 #include "microkernels.h"
 
+#include "lanes.h"
+
 #define JOIN(a, b) a##b
 #define NAME(instructions) JOIN(microkernels_, instructions)
 
 namespace keras_ssc {
 namespace {
-
-template <int V>
-struct Lanes {
-  typedef float vec __attribute__((vector_size(4 * V), aligned(4)));
-};
-template <>
-struct Lanes<1> {
-  typedef float vec;
-};
 
 // Keep a loaded value in a register: GCC would load it again for every multiply-add.
 #ifdef __x86_64__
@@ -25,15 +18,39 @@ struct Lanes<1> {
 #define HOLD(value)
 #endif
 
-template <int V, int P, int F>
+// What follows the sum of one vector, of which not all lanes are stored where they are.
+template <int V>
+void finish_in_parts(const Product& a, const float* sum, int p, int f) {
+  typedef typename Lanes<V>::vec vec;
+  const int live = a.live[f];
+  float* y = a.y + p * a.y_pixel + a.y_offsets[f];
+  if (a.fold < 0) {
+    for (int l = 0; l < live; ++l) y[a.index[l]] += sum[l];
+  } else if (a.fold) {
+    add_folded<V>(y, load_part<V>(sum, live), a.fold);
+  } else {
+    vec value = *(const vec*)sum;
+    if (a.add) value += load_part<V>(y, live);
+    if (a.residual)
+      value += load_part<V>(a.residual + p * a.y_pixel + a.y_offsets[f], live);
+    if (a.relu) {
+      const vec ceiling = vec{} + a.ceiling;
+      value = value < 0 ? vec{} : value;
+      value = value > ceiling ? ceiling : value;
+    }
+    store_part<V>(y, value, live);
+  }
+}
+
+template <int V, Load L, int P, int F>
 void product(const Product& a) {
   typedef typename Lanes<V>::vec vec;
+  const Loader<V, L> load(a.index);
   vec sum[P][F];
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p)
 #pragma GCC unroll 8
-    for (int f = 0; f < F; ++f)
-      sum[p][f] = a.start ? *(const vec*)(a.start + a.y_offsets[f]) : vec{};
+    for (int f = 0; f < F; ++f) sum[p][f] = a.start ? *(const vec*)(a.start + f * V) : vec{};
   const long pixel = a.x_pixel;
   for (int k = 0; k < a.steps; ++k) {
     const float* x = a.x + a.x_offsets[k];
@@ -43,12 +60,26 @@ void product(const Product& a) {
     for (int f = 0; f < F; ++f) weights[f] = *(const vec*)(w + f * V);
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) {
-      vec value = *(const vec*)(x + p * pixel);
+      vec value = load(x + p * pixel);
       HOLD(value);
 #pragma GCC unroll 8
       for (int f = 0; f < F; ++f) sum[p][f] += value * weights[f];
     }
   }
+  if (a.partial) {
+    vec sums[P][F];
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p)
+#pragma GCC unroll 8
+      for (int f = 0; f < F; ++f) sums[p][f] = sum[p][f];
+    __asm__("" : : "r"(sums) : "memory");
+#pragma GCC unroll 1
+    for (int p = 0; p < P; ++p)
+#pragma GCC unroll 1
+      for (int f = 0; f < F; ++f) finish_in_parts<V>(a, (const float*)&sums[p][f], p, f);
+    return;
+  }
+  const vec ceiling = vec{} + a.ceiling;
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p)
 #pragma GCC unroll 8
@@ -56,14 +87,18 @@ void product(const Product& a) {
       vec* y = (vec*)(a.y + p * a.y_pixel + a.y_offsets[f]);
       vec value = a.add ? *y + sum[p][f] : sum[p][f];
       if (a.residual) value += *(const vec*)(a.residual + p * a.y_pixel + a.y_offsets[f]);
-      if (a.relu) value = value < 0 ? vec{} : value;
+      if (a.relu) {
+        value = value < 0 ? vec{} : value;
+        value = value > ceiling ? ceiling : value;
+      }
       *y = value;
     }
 }
 
-template <int V, int T, int F>
+template <int V, Load L, int T, int F>
 void weight_sum(const Sum& a) {
   typedef typename Lanes<V>::vec vec;
+  const Loader<V, L> load(a.index);
   vec sum[T][F];
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t)
@@ -79,7 +114,7 @@ void weight_sum(const Sum& a) {
         for (int f = 0; f < F; ++f) gradient[f] = *(const vec*)(dy + a.dy_offsets[f]);
 #pragma GCC unroll 8
         for (int t = 0; t < T; ++t) {
-          vec value = *(const vec*)(x + a.x_offsets[t]);
+          vec value = load(x + a.x_offsets[t]);
           HOLD(value);
 #pragma GCC unroll 8
           for (int f = 0; f < F; ++f) sum[t][f] += value * gradient[f];
@@ -122,28 +157,38 @@ void unwrap_channels(const ChannelWrap& a) {
   }
 }
 
-template <int V, int P, int F>
+#ifdef __AVX512F__
+constexpr int kRegisters = 24;  // of 32
+#else
+constexpr int kRegisters = 12;  // of 16
+#endif
+
+template <int V, Load L, int P, int F>
 void fill(Microkernels& m) {
-  m.product[P][F] = product<V, P, F>;
-  m.sum[P][F] = weight_sum<V, P, F>;
+  if constexpr (P * F <= kRegisters) {
+    m.product[L][P][F] = product<V, L, P, F>;
+    m.sum[L][P][F] = weight_sum<V, L, P, F>;
+  }
   if constexpr (F < kMaxVectors)
-    fill<V, P, F + 1>(m);
+    fill<V, L, P, F + 1>(m);
   else if constexpr (P < kMaxRows)
-    fill<V, P + 1, 1>(m);
+    fill<V, L, P + 1, 1>(m);
 }
 
 template <int V>
 const Microkernels* table() {
   static const Microkernels micro = [] {
     Microkernels m = {};
-#ifdef __AVX512F__
-    m.registers = 24;  // of 32
-#else
-    m.registers = 12;  // of 16
-#endif
+    m.lanes = V;
+    m.registers = kRegisters;
     m.wrap_channels = wrap_channels<V>;
     m.unwrap_channels = unwrap_channels<V>;
-    fill<V, 1, 1>(m);
+    fill<V, kOne, 1, 1>(m);
+    fill<V, kTwo, 1, 1>(m);
+    if constexpr (V > 4) fill<V, kFour, 1, 1>(m);
+    if constexpr (V > 8) fill<V, kEight, 1, 1>(m);
+    fill<V, kRow, 1, 1>(m);
+    fill<V, kPermuted, 1, 1>(m);
     return m;
   }();
   return &micro;
@@ -156,15 +201,12 @@ const Microkernels* NAME(INSTRUCTIONS)(int lanes) {
 #ifdef __AVX512F__
     case 16:
       return table<16>();
-#endif
-#ifdef __AVX2__
+#elif defined(__AVX2__)
     case 8:
       return table<8>();
 #else
     case 4:
       return table<4>();
-    case 1:
-      return table<1>();
 #endif
     default:
       return nullptr;

@@ -35,17 +35,49 @@ std::vector<double> total(const Normalization& n, const Body& body) {
 
 }  // namespace
 
+MomentSums::MomentSums(int channels, int slices) : channels_(channels), slices_(slices) {}
+
+void MomentSums::add(int slice, const float* x, long pixels) {
+  Slice& own = slices_[slice];
+  if (!own.pixels) {
+    own.origin.assign(x, x + channels_);
+    own.sums.assign(2 * channels_, 0.0);
+  }
+  own.pixels += pixels;
+  normalize_loops().moments(x, own.origin.data(), pixels, channels_, own.sums.data());
+}
+
+void MomentSums::finish(float* mean, float* variance) const {
+  long pixels = 0;
+  for (const Slice& slice : slices_) pixels += slice.pixels;
+  for (int c = 0; c < channels_; ++c) {
+    double sum = 0, squares = 0;
+    for (const Slice& s : slices_)
+      if (s.pixels) sum += s.pixels * (double)s.origin[c] + s.sums[c];
+    const double centre = sum / pixels;
+    for (const Slice& s : slices_)
+      if (s.pixels) {
+        const double distance = s.origin[c] - centre;
+        squares += s.sums[channels_ + c] + distance * (2 * s.sums[c] + s.pixels * distance);
+      }
+    mean[c] = (float)centre;
+    variance[c] = (float)std::max(0.0, squares / pixels);
+  }
+}
+
 void moments(const Normalization& n, const float* x, float* mean, float* variance) {
-  const NormalizeLoops& loops = normalize_loops();
-  // Around the first pixel, so that a large mean does not swallow the variance.
-  const auto sums = total(n, [&](long from, long count, double* own) {
-    loops.moments(x + from * n.channels, x, count, n.channels, own);
+  MomentSums sums(n.channels, n.slices);
+  over_pixels(n, [&](long from, long count, int slice) {
+    sums.add(slice, x + from * n.channels, count);
   });
-  for (int c = 0; c < n.channels; ++c) {
-    const double distance = sums[c] / n.pixels;
-    mean[c] = (float)(x[c] + distance);
-    variance[c] =
-        (float)std::max(0.0, sums[n.channels + c] / n.pixels - distance * distance);
+  sums.finish(mean, variance);
+}
+
+void scale_and_shift(int channels, const float* gamma, const float* beta, const float* mean,
+                     const float* variance, float epsilon, float* scale, float* shift) {
+  for (int i = 0; i < channels; ++i) {
+    scale[i] = gamma[i] / std::sqrt(variance[i] + epsilon);
+    shift[i] = beta[i] - mean[i] * scale[i];
   }
 }
 
@@ -59,13 +91,14 @@ void apply(const Normalization& n, const float* x, const float* scale, const flo
   });
 }
 
-void gradient(const Normalization& n, const float* dy, const float* y, const float* x,
-              const float* gamma, const float* mean, const float* inverse, float* dx,
+void gradient(const Normalization& n, const float* dy, const float* more, const Gate& gate,
+              const float* x, const float* gamma, const float* mean, const float* inverse, float* dx,
               float* dgamma, float* dbeta, float* dresidual) {
   const NormalizeLoops& loops = normalize_loops();
   const auto sums = total(n, [&](long from, long count, double* own) {
     const long at = from * n.channels;
-    loops.gradient_sums(dy + at, y ? y + at : nullptr, x + at, mean, count, n.channels, own);
+    loops.gradient_sums(dy + at, more ? more + at : nullptr, gate.from(at), x + at, mean, count,
+                        n.channels, own, dresidual ? dresidual + at : nullptr);
   });
   std::vector<float> a(n.channels), b(n.channels), c(n.channels);
   for (int i = 0; i < n.channels; ++i) {
@@ -79,8 +112,10 @@ void gradient(const Normalization& n, const float* dy, const float* y, const flo
   }
   over_pixels(n, [&](long from, long count, int) {
     const long at = from * n.channels;
-    loops.gradient(dy + at, y ? y + at : nullptr, x + at, a.data(), b.data(), c.data(), count,
-                   n.channels, dx + at, dresidual ? dresidual + at : nullptr);
+    // The gradient by the residual is the sum of all, behind the gate.
+    const float* slope = dresidual ? dresidual : dy;
+    loops.gradient(slope + at, dresidual ? Gate{} : gate.from(at), x + at, a.data(), b.data(),
+                   c.data(), count, n.channels, dx + at);
   });
 }
 

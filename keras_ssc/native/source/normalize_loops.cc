@@ -25,6 +25,31 @@ void store(float* at, float value) { *at = value; }
 vec positive(vec value, vec where) { return where > 0 ? value : vec{}; }
 float positive(float value, float where) { return where > 0 ? value : 0.f; }
 
+// What is known about a ReLU, and what it lets through of `slope` at a place and channel.
+struct Open {
+  template <typename T>
+  static T pass(const Gate&, T slope, T, long, int) { return slope; }
+};
+struct ByOutput {
+  template <typename T>
+  static T pass(const Gate& gate, T slope, T, long at, int) {
+    return positive(slope, load(gate.y + at, slope));
+  }
+};
+struct ByInput {
+  template <typename T>
+  static T pass(const Gate& gate, T slope, T x, long, int c) {
+    return positive(slope, x * load(gate.scale + c, slope) + load(gate.shift + c, slope));
+  }
+};
+
+template <typename Body>
+void with_gate(const Gate& gate, const Body& body) {
+  if (gate.y) return body(ByOutput{});
+  if (gate.scale) return body(ByInput{});
+  body(Open{});
+}
+
 // Two sums over the pixels for `count` channels at once, `step` apart: term(p, c, &one, &two).
 template <typename T, int Blocks, typename Term>
 void add_sums(long pixels, int channel, int channels, double* sums, const Term& term) {
@@ -58,20 +83,25 @@ void moments(const float* x, const float* origin, long pixels, int channels, dou
   for (; c < channels; ++c) add_sums<float, 1>(pixels, c, channels, sums, term);
 }
 
-void gradient_sums(const float* dy, const float* y, const float* x, const float* mean,
-                   long pixels, int channels, double* sums) {
-  const auto term = [&](long p, int c, auto& one, auto& two) {
-    const long at = p * channels + c;
-    const auto slope = load(dy + at, one);
-    const auto dz = y ? positive(slope, load(y + at, one)) : slope;
-    one += dz;
-    two += dz * (load(x + at, one) - load(mean + c, one));
-  };
-  int c = 0;
-  for (; c + 4 * kLanes <= channels; c += 4 * kLanes)
-    add_sums<vec, 4>(pixels, c, channels, sums, term);
-  for (; c + kLanes <= channels; c += kLanes) add_sums<vec, 1>(pixels, c, channels, sums, term);
-  for (; c < channels; ++c) add_sums<float, 1>(pixels, c, channels, sums, term);
+void gradient_sums(const float* dy, const float* more, const Gate& gate, const float* x,
+                   const float* mean, long pixels, int channels, double* sums, float* dz) {
+  with_gate(gate, [&](auto kind) {
+    const auto term = [&](long p, int c, auto& one, auto& two) {
+      const long at = p * channels + c;
+      const auto value = load(x + at, one);
+      auto slope = load(dy + at, one);
+      if (more) slope += load(more + at, one);
+      slope = kind.pass(gate, slope, value, at, c);
+      if (dz) store(dz + at, slope);
+      one += slope;
+      two += slope * (value - load(mean + c, one));
+    };
+    int c = 0;
+    for (; c + 4 * kLanes <= channels; c += 4 * kLanes)
+      add_sums<vec, 4>(pixels, c, channels, sums, term);
+    for (; c + kLanes <= channels; c += kLanes) add_sums<vec, 1>(pixels, c, channels, sums, term);
+    for (; c < channels; ++c) add_sums<float, 1>(pixels, c, channels, sums, term);
+  });
 }
 
 template <typename Body>
@@ -93,14 +123,15 @@ void apply(const float* x, const float* scale, const float* shift, const float* 
   });
 }
 
-void gradient(const float* dy, const float* y, const float* x, const float* a, const float* b,
-              const float* c, long pixels, int channels, float* dx, float* dz) {
-  every(pixels, channels, [&](long at, int channel, auto zero) {
-    const auto slope = load(dy + at, zero);
-    const auto gate = y ? positive(slope, load(y + at, zero)) : slope;
-    if (dz) store(dz + at, gate);
-    store(dx + at, load(a + channel, zero) * gate + load(b + channel, zero) * load(x + at, zero) +
-                       load(c + channel, zero));
+void gradient(const float* dy, const Gate& gate, const float* x, const float* a, const float* b,
+              const float* c, long pixels, int channels, float* dx) {
+  with_gate(gate, [&](auto kind) {
+    every(pixels, channels, [&](long at, int channel, auto zero) {
+      const auto value = load(x + at, zero);
+      const auto slope = kind.pass(gate, load(dy + at, zero), value, at, channel);
+      store(dx + at, load(a + channel, zero) * slope + load(b + channel, zero) * value +
+                         load(c + channel, zero));
+    });
   });
 }
 

@@ -86,8 +86,9 @@ bool forward_by_rows(const Problem& problem, const float* x,
   const long x_row = (long)columns.in * M, y_row = (long)columns.out * N;
   const RowParts parts(problem.batch, rows.out, slices);
   slices = (int)std::min<long>(slices, parts.count());
+  MomentSums moments(N, slices);
   run(slices, [&](int slice) {
-    RowRing ring(l, 3, columns.in, columns.pad, columns.pad, M, l.again);
+    RowRing ring(l, problem.prologue, 3, columns.in, columns.pad, columns.pad, M, l.again);
     parts.share(slice, slices, [&](int image, int from, int to) {
       const long first_x = (long)image * rows.in, first_y = (long)image * rows.out;
       ring.start(x + first_x * x_row, std::max(0, from - rows.pad));
@@ -106,6 +107,7 @@ bool forward_by_rows(const Problem& problem, const float* x,
         a.half = l.half;
         a.channels_out = N;
         a.relu = epilogue.relu;
+        a.ceiling = epilogue.ceiling;
         a.weights = packed.data();
         for (int s = 0; s < l.shifts; ++s)
           for (int b = 0; b < blocks; ++b, a.weights += block_weights) {
@@ -125,9 +127,11 @@ bool forward_by_rows(const Problem& problem, const float* x,
               l.kernels->forward[block][size](a, ahead);
             });
           }
+        if (epilogue.mean) moments.add(slice, y + (first_y + i) * y_row, columns.out);
       }
     });
   });
+  if (epilogue.mean) moments.finish(epilogue.mean, epilogue.variance);
   return true;
 }
 
@@ -221,7 +225,7 @@ bool input_gradient_by_rows(const Problem& problem, const float* dy,
   const RowParts parts(problem.batch, rows.in, slices);
   slices = (int)std::min<long>(slices, parts.count());
   run(slices, [&](int slice) {
-    RowRing ring(l, 3, columns.out, margin, margin, N, 0);
+    RowRing ring(l, {}, 3, columns.out, margin, margin, N, 0);
     const std::size_t floats = (std::size_t)std::max(layers, 2) * kMostPixels * layer_pixel;
     Buffer buffer(floats);
     std::fill(buffer.data(), buffer.data() + floats, 0.f);
@@ -281,7 +285,7 @@ class SumWorker {
         pointwise_(row_channels(l, p_.pointwise, p_.in_channels)),
         sums_{even, odd},
         tile_rows_(tile_rows),
-        ring_(l, tile_rows + 2, problem.columns.in, 0, 0, p_.in_channels, l.again) {}
+        ring_(l, problem.prologue, tile_rows + 2, problem.columns.in, 0, 0, p_.in_channels, l.again) {}
 
   void run(const float* x, const float* dy, int image, int from, int to) {
     const Axis &rows = problem_.rows, &columns = problem_.columns;

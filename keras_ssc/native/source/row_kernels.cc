@@ -39,12 +39,16 @@ INLINE const float* taps(const RowForward& a, const float* x, const float* w,
 
 template <int V, int F, int P>
 INLINE void finish(const RowForward& a, vec_of<V> (&sums)[F][P], long at) {
+  const vec_of<V> ceiling = vec_of<V>{} + a.ceiling;
   UNROLL for (int f = 0; f < F; ++f)
       UNROLL for (int p = 0; p < P; ++p) {
         const long place = at + f * a.vector + p * a.channels_out;
         vec_of<V> value = sums[f][p];
         if (a.residual) value += load<V>(a.residual + place);
-        if (a.relu) value = value < 0 ? vec_of<V>{} : value;
+        if (a.relu) {
+          value = value < 0 ? vec_of<V>{} : value;
+          value = value > ceiling ? ceiling : value;
+        }
         store<V>(a.y + place, value);
       }
 }

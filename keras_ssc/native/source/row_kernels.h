@@ -26,6 +26,7 @@ struct RowForward {
   int vector, half, channels_out;  // floats: vector to vector, even to odd, pixel to pixel
   int strips;
   bool relu;
+  float ceiling;  // of what `relu` leaves
 };
 
 // `strips` times P pixels of one row of dx, all channels, for blocks of F vectors.

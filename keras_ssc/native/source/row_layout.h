@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "normalize.h"
 #include "row_convolution.h"
 #include "tile.h"
 
@@ -37,9 +38,11 @@ void for_strips(int pixels, int most, const Function& run) {
 // once, with zero pixels on both sides.
 class RowRing {
  public:
-  RowRing(const RowLayout& layout, int rows, int pixels, int left, int right, int channels,
-          int again)
-      : copy_(layout.kernels->copy),
+  // `prologue`: of what is copied; the zero pixels stay zero.
+  RowRing(const RowLayout& layout, const Prologue& prologue, int rows, int pixels, int left,
+          int right, int channels, int again)
+      : prologue_(prologue),
+        copy_(layout.kernels->copy),
         rows_(rows),
         pixels_(pixels),
         left_(left),
@@ -47,7 +50,8 @@ class RowRing {
         again_(again),
         pixel_(channels + (again ? again : layout.V)),
         row_((long)(left + pixels + right) * pixel_),
-        buffer_(rows * row_) {
+        buffer_(rows * row_),
+        normalized_(prologue.scale ? (std::size_t)pixels * channels : 0) {
     std::fill(buffer_.data(), buffer_.data() + rows * row_, 0.f);
   }
   // Begins at row `next` of an image.
@@ -57,9 +61,15 @@ class RowRing {
   }
   // Copies the rows up to `last`.
   void advance(int last) {
-    for (; next_ <= last; ++next_)
-      copy_(image_ + (long)next_ * pixels_ * channels_, slot(next_) + left_ * pixel_, pixels_,
-            channels_, pixel_, again_);
+    for (; next_ <= last; ++next_) {
+      const float* from = image_ + (long)next_ * pixels_ * channels_;
+      if (prologue_.scale) {
+        normalize_loops().apply(from, prologue_.scale, prologue_.shift, nullptr, true, pixels_,
+                                channels_, normalized_.data());
+        from = normalized_.data();
+      }
+      copy_(from, slot(next_) + left_ * pixel_, pixels_, channels_, pixel_, again_);
+    }
   }
   const float* row(int r) const { return slot(r); }
   int pixel() const { return pixel_; }
@@ -67,10 +77,11 @@ class RowRing {
  private:
   float* slot(int r) const { return buffer_.data() + r % rows_ * row_; }
 
+  const Prologue prologue_;
   void (*copy_)(const float*, float*, int, int, int, int);
   const int rows_, pixels_, left_, channels_, again_, pixel_;
   const long row_;
-  Buffer buffer_;
+  Buffer buffer_, normalized_;
   const float* image_ = nullptr;
   int next_ = 0;
 };

@@ -15,9 +15,21 @@ void Tile::clear(float* buffer) const {
 void Tile::fill(const Microkernels& micro, float* buffer, const float* source, long source_row,
                 long source_image, int copied_images, int copied_rows) const {
   for (int i = 0; i < copied_images; ++i)
-    for (int r = 0; r < copied_rows; ++r)
-      micro.wrap_channels({source + i * source_image + r * source_row,
-                    buffer + i * image() + r * row() + left * pixel(), columns, channels, extra});
+    for (int r = 0; r < copied_rows; ++r) {
+      const float* from = source + i * source_image + r * source_row;
+      float* to = buffer + i * image() + r * row() + left * pixel();
+      if (order.empty())
+        micro.wrap_channels({from, to, columns, channels, extra});
+      else
+        in_order(from, channels, to, pixel(), columns, order);
+    }
+}
+
+void in_order(const float* from, long from_pixel, float* to, long to_pixel, long pixels,
+              const std::vector<int>& order) {
+  const int count = (int)order.size();
+  for (long i = 0; i < pixels; ++i, from += from_pixel, to += to_pixel)
+    for (int c = 0; c < count; ++c) to[c] = order[c] < 0 ? 0.f : from[order[c]];
 }
 
 }  // namespace keras_ssc

@@ -2,10 +2,9 @@
 #pragma once
 
 #include <climits>
-#include <cstdlib>
-#include <memory>
 #include <vector>
 
+#include "buffer.h"
 #include "convolution.h"
 
 namespace keras_ssc {
@@ -41,33 +40,27 @@ inline Reach backward_reach(const Axis& a, int kernel, int i, bool inside) {
   return reach;
 }
 
-// Floats on a 64-byte grid, not initialised.
-class Buffer {
- public:
-  explicit Buffer(std::size_t floats)
-      : data_((float*)std::aligned_alloc(64, (floats * 4 + 63) / 64 * 64), std::free) {}
-  float* data() const { return data_.get(); }
-
- private:
-  std::unique_ptr<float, void (*)(void*)> data_;
-};
-
-// Some rows of some images, each pixel with its first channels once more behind its last, each
-// row with zero pixels on its left and right.
+// Some rows of some images, each pixel with its first channels once more behind its last or with
+// its channels in another order, each row with zero pixels on its left and right.
 struct Tile {
   int images, rows, columns, channels;  // of what is copied
-  int left, right, extra;               // zero pixels; repeated channels
+  int left, right, extra;               // zero pixels; repeated channels, or room for them
+  std::vector<int> order;               // which channel comes where, -1: a zero; empty: as they are
 
-  long pixel() const { return channels + extra; }
+  long pixel() const { return (order.empty() ? channels : (int)order.size()) + extra; }
   long row() const { return (left + columns + right) * pixel(); }
   long image() const { return rows * row(); }
   std::size_t floats() const { return images * image(); }
 
   // Zero the margins: once for a buffer.
   void clear(float* buffer) const;
-  // ChannelWrap `copied_rows` rows from `source`, whose rows and images are that far apart.
+  // Copies `copied_rows` rows from `source`, whose rows and images are that far apart.
   void fill(const Microkernels&, float* buffer, const float* source, long source_row,
             long source_image, int copied_images, int copied_rows) const;
 };
+
+// Copies pixels: place c of the copy is channel order[c], or zero.
+void in_order(const float* from, long from_pixel, float* to, long to_pixel, long pixels,
+              const std::vector<int>& order);
 
 }  // namespace keras_ssc

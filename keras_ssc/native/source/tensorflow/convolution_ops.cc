@@ -1,4 +1,5 @@
 // TensorFlow operations around convolution.h: the convolution and its two gradients, on CPU.
+#include "../normalize.h"
 #include "convolution_op.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
@@ -9,10 +10,35 @@ namespace {
 using tensorflow::shape_inference::DimensionHandle;
 using tensorflow::shape_inference::InferenceContext;
 
+// The batch normalisation (with ReLU) of x that a convolution computes while it reads: the inputs
+// gamma, beta, mean and variance, or none.
+class NormOfInput {
+ public:
+  bool read(OpKernelContext* c, float epsilon, Problem* problem) {
+    tensorflow::OpInputList norm;
+    absl::Status status = c->input_list("norm", &norm);
+    const int channels = problem->pattern.in_channels;
+    bool fit = status.ok() && (norm.size() == 0 || norm.size() == 4);
+    for (const Tensor& vector : norm) fit &= vector.NumElements() == channels;
+    if (!fit) c->SetStatus(InvalidArgumentError("norm doesn't fit x"));
+    if (!fit || !norm.size()) return fit;
+    scale_.resize(channels);
+    shift_.resize(channels);
+    const auto at = [&](int i) { return norm[i].flat<float>().data(); };
+    scale_and_shift(channels, at(0), at(1), at(2), at(3), epsilon, scale_.data(), shift_.data());
+    problem->prologue = {scale_.data(), shift_.data()};
+    return true;
+  }
+
+ private:
+  std::vector<float> scale_, shift_;
+};
+
 class Forward : public ConvolutionOp {
  public:
   explicit Forward(OpKernelConstruction* c) : ConvolutionOp(c) {
     OP_REQUIRES_OK(c, c->GetAttr("relu", &relu_));
+    OP_REQUIRES_OK(c, c->GetAttr("epsilon", &epsilon_));
   }
   void Compute(OpKernelContext* c) override {
     const Tensor& x = c->input(0);
@@ -21,23 +47,38 @@ class Forward : public ConvolutionOp {
     if (!problem_of(c, x.shape(), &problem) || !weights_of(c, &weights)) return;
     tensorflow::OpInputList bias;
     OP_REQUIRES_OK(c, c->input_list("bias", &bias));
-    OP_REQUIRES(c, bias.size() == 0 || bias[0].NumElements() == pattern_.out_channels,
+    OP_REQUIRES(c, bias.size() == 0 || bias[0].NumElements() == problem.pattern.out_channels,
                 InvalidArgumentError("bias doesn't fit the pattern"));
     tensorflow::OpInputList residual;
     OP_REQUIRES_OK(c, c->input_list("residual", &residual));
     OP_REQUIRES(c, residual.size() == 0 || residual[0].shape() == output_shape(problem),
                 InvalidArgumentError("residual isn't shaped like the output"));
+    NormOfInput norm;
+    if (!norm.read(c, epsilon_, &problem)) return;
     Tensor* y = nullptr;
     OP_REQUIRES_OK(c, c->allocate_output(0, output_shape(problem), &y));
+    Epilogue epilogue = {bias.size() ? bias[0].flat<float>().data() : nullptr,
+                         residual.size() ? residual[0].flat<float>().data() : nullptr, relu_};
+    tensorflow::OpOutputList moments;
+    OP_REQUIRES_OK(c, c->output_list("moments", &moments));
+    if (moments.size()) {
+      OP_REQUIRES(c, moments.size() == 2, InvalidArgumentError("moments are two or none"));
+      Tensor *mean, *variance;
+      const TensorShape vector = {problem.pattern.out_channels};
+      OP_REQUIRES_OK(c, moments.allocate(0, vector, &mean));
+      OP_REQUIRES_OK(c, moments.allocate(1, vector, &variance));
+      epilogue.mean = mean->flat<float>().data();
+      epilogue.variance = variance->flat<float>().data();
+      OP_REQUIRES(c, y->NumElements() > 0, InvalidArgumentError("an empty batch has no moments"));
+    }
     if (y->NumElements() == 0) return;
-    const Epilogue epilogue = {bias.size() ? bias[0].flat<float>().data() : nullptr,
-                           residual.size() ? residual[0].flat<float>().data() : nullptr, relu_};
     forward(problem, x.flat<float>().data(), weights, epilogue, y->flat<float>().data(),
-            slices(c, 4), runner(c));
+            slices(c, problem, 4), runner(c));
   }
 
  private:
   bool relu_;
+  float epsilon_;
 };
 
 class InputGradient : public ConvolutionOp {
@@ -56,21 +97,25 @@ class InputGradient : public ConvolutionOp {
     OP_REQUIRES_OK(c, c->allocate_output(0, shape, &dx));
     if (dx->NumElements() == 0) return;
     input_gradient(problem, dy.flat<float>().data(), weights, dx->flat<float>().data(),
-                   slices(c, 4), runner(c));
+                   slices(c, problem, 4), runner(c));
   }
 };
 
 class WeightGradient : public ConvolutionOp {
  public:
-  using ConvolutionOp::ConvolutionOp;
+  explicit WeightGradient(OpKernelConstruction* c) : ConvolutionOp(c) {
+    OP_REQUIRES_OK(c, c->GetAttr("epsilon", &epsilon_));
+  }
   void Compute(OpKernelContext* c) override {
     const Tensor& x = c->input(0);
     const Tensor& dy = c->input(1);
     Problem problem;
     if (!problem_of(c, x.shape(), &problem)) return;
     OP_REQUIRES(c, dy.shape() == output_shape(problem), InvalidArgumentError("dy doesn't fit x"));
+    NormOfInput norm;
+    if (!norm.read(c, epsilon_, &problem)) return;
     std::vector<float*> gradients;
-    for (int m = 0; m < (int)pattern_.filters.size(); ++m) {
+    for (int m = 0; m < geometry_.matrices(); ++m) {
       Tensor* gradient = nullptr;
       OP_REQUIRES_OK(c, c->allocate_output(m, matrix_shape(m), &gradient));
       gradients.push_back(gradient->flat<float>().data());
@@ -78,30 +123,30 @@ class WeightGradient : public ConvolutionOp {
     }
     if (problem.batch == 0) return;
     weight_gradient(problem, x.flat<float>().data(), dy.flat<float>().data(), gradients,
-                    slices(c, 2), runner(c));
+                    slices(c, problem, 2), runner(c));
   }
+
+ private:
+  float epsilon_;
 };
 
 absl::Status output_shape_of(InferenceContext* c) {
   tensorflow::shape_inference::ShapeHandle x;
   TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 4, &x));
-  std::vector<int> kernel, strides, dilations, shifts;
-  std::string padding;
-  TF_RETURN_IF_ERROR(c->GetAttr("kernel_size", &kernel));
-  TF_RETURN_IF_ERROR(c->GetAttr("strides", &strides));
-  TF_RETURN_IF_ERROR(c->GetAttr("dilations", &dilations));
-  TF_RETURN_IF_ERROR(c->GetAttr("shifts", &shifts));
-  TF_RETURN_IF_ERROR(c->GetAttr("padding", &padding));
+  Attributes a;
+  bool same;
+  TF_RETURN_IF_ERROR(read_attributes(c, &a, &same));
   std::vector<DimensionHandle> sizes = {c->Dim(x, 0)};
   for (int axis = 0; axis < 2; ++axis) {
     const DimensionHandle in = c->Dim(x, axis + 1);
     sizes.push_back(!c->ValueKnown(in)
                         ? c->UnknownDim()
-                        : c->MakeDim(output_size((int)c->Value(in), kernel[axis], strides[axis],
-                                                 dilations[axis], padding == "SAME")));
+                        : c->MakeDim(output_size((int)c->Value(in), a.kernel_size[axis],
+                                                 a.strides[axis], a.dilations[axis], same)));
   }
-  sizes.push_back(c->MakeDim((int64_t)shifts.size()));
+  sizes.push_back(c->MakeDim((int64_t)a.shifts.size()));
   c->set_output(0, c->MakeShape(sizes));
+  for (int i = 1; i < c->num_outputs(); ++i) c->set_output(i, c->MakeShape({sizes.back()}));
   return absl::OkStatus();
 }
 
@@ -113,13 +158,15 @@ absl::Status input_shape_of(InferenceContext* c) {
 }
 
 absl::Status matrix_shapes_of(InferenceContext* c) {
-  std::vector<int> kxk, pointwise, taps, filters;
-  TF_RETURN_IF_ERROR(c->GetAttr("kxk", &kxk));
-  TF_RETURN_IF_ERROR(c->GetAttr("pointwise", &pointwise));
-  TF_RETURN_IF_ERROR(c->GetAttr("tap_counts", &taps));
-  TF_RETURN_IF_ERROR(c->GetAttr("filter_counts", &filters));
-  for (std::size_t m = 0; m < taps.size() && (int)m < c->num_outputs(); ++m)
-    c->set_output(m, c->Matrix(taps[m] * kxk.size() + pointwise.size(), filters[m]));
+  Attributes a;
+  bool same;
+  TF_RETURN_IF_ERROR(read_attributes(c, &a, &same));
+  Geometry geometry;
+  if (const char* wrong = geometry.set(a, same, 0)) return InvalidArgumentError(wrong);
+  for (int m = 0; m < geometry.matrices() && m < c->num_outputs(); ++m) {
+    const auto [positions, filters] = geometry.matrix_shape(m);
+    c->set_output(m, c->Matrix(positions, filters));
+  }
   return absl::OkStatus();
 }
 
@@ -130,10 +177,15 @@ REGISTER_OP("KerasSscConv2D")
     .Input("weights: matrices * float")
     .Input("bias: biases * float")
     .Input("residual: residuals * float")
+    .Input("norm: norms * float")
     .Output("y: float")
+    .Output("moments: moment_count * float")
     .Attr("matrices: int >= 1")
     .Attr("biases: int >= 0")
     .Attr("residuals: int >= 0")
+    .Attr("norms: int >= 0")
+    .Attr("moment_count: int >= 0 = 0")
+    .Attr("epsilon: float = 0.0")
     .Attr("relu: bool")
     .PATTERN_ATTRIBUTES.SetShapeFn(output_shape_of);
 
@@ -148,8 +200,11 @@ REGISTER_OP("KerasSscConv2DInputGradient")
 REGISTER_OP("KerasSscConv2DWeightGradient")
     .Input("x: float")
     .Input("dy: float")
+    .Input("norm: norms * float")
     .Output("gradients: matrices * float")
     .Attr("matrices: int >= 1")
+    .Attr("norms: int >= 0")
+    .Attr("epsilon: float = 0.0")
     .PATTERN_ATTRIBUTES.SetShapeFn(matrix_shapes_of);
 
 using tensorflow::DEVICE_CPU;

@@ -1,8 +1,8 @@
-"""The native operations: compiled on first use, kept for the next, loaded once.
+"""The native library: compiled on first use, kept for the next, loaded once.
 
-They are compiled against the installed TensorFlow, whose binary interface changes with every
-release, so no wheel could hold them. Nothing here may break an install: where there is no
-compiler, `load` says so in one line and the library paths compute.
+It is compiled against the installed TensorFlow, or against the headers that come with JAX, whose
+binary interfaces change with their releases, so no wheel could hold it. Nothing here may break an
+install: where there is no compiler, `load` says so in one line and the library paths compute.
 """
 
 import functools
@@ -14,10 +14,13 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-SOURCE = Path(__file__).parent / "source"
-TENSORFLOW_SOURCES = ("convolution_ops.cc", "normalize_ops.cc")
+import keras
+
+SOURCE = Path(__file__).parent / "source"  # the kernels; in its folders, one binding each
 # Compiled once for every instruction set, into functions that end in its name.
 LOOPS = ("microkernels", "normalize_loops", "row_kernels", "row_sums")
 FLAGS = {"plain": ()}
@@ -53,14 +56,55 @@ def once(function):
     return locked
 
 
+@dataclass(frozen=True)
+class Framework:
+    """What the library is compiled for.
+
+    Args:
+        name: str, the folder of its binding in `SOURCE`.
+        version: str, of what defines its binary interface.
+        headers: list of compiler options for the binding.
+        link: list of options for the linker.
+        open: function (path of the library) -> what calls it.
+    """
+
+    name: str
+    version: str
+    headers: list
+    link: list
+    open: Callable
+
+
+def _tensorflow():
+    import tensorflow as tf
+
+    headers, link = tf.sysconfig.get_compile_flags(), tf.sysconfig.get_link_flags()
+    return Framework("tensorflow", tf.__version__, headers, link, tf.load_op_library)
+
+
+def _jax():
+    import jax
+    import jaxlib
+
+    from keras_ssc.native.jax_primitive import open_library
+
+    headers = [f"-I{jax.ffi.include_dir()}"]
+    return Framework("jax", jaxlib.__version__, headers, [], open_library)
+
+
+_FRAMEWORKS = {"tensorflow": _tensorflow, "jax": _jax}
+
+
 @once
 def load():
-    """Return (module of operations, None), or (None, why there is none)."""
+    """Return (what calls the operations of Keras's backend, None), or (None, why there is none)."""
     log = logging.getLogger("keras_ssc")
+    backend = keras.backend.backend()
+    if backend not in _FRAMEWORKS:
+        return None, f"there is no native library for Keras on {backend}"
     try:
-        import tensorflow as tf
-
-        return tf.load_op_library(str(build())), None
+        framework = _FRAMEWORKS[backend]()
+        return framework.open(str(build(framework))), None
     except CannotBuild as error:
         reason = str(error)
     except Exception as error:  # a library that doesn't load must not stop the user's work
@@ -69,16 +113,33 @@ def load():
     return None, reason
 
 
-def build():
-    """Compile the operations, unless the cache has them; return the path of the library."""
+def operations():
+    """Return what calls the native operations.
+
+    Raises:
+        RuntimeError: there are none; the message says why.
+    """
+    found, why_not = load()
+    if found is None:
+        raise RuntimeError(f"There are no native operations: {why_not}")
+    return found
+
+
+def build(framework):
+    """Compile the library, unless the cache has it; return its path.
+
+    Args:
+        framework: Framework.
+    """
     compiler = _compiler()
-    commands, link = _commands(compiler)
-    target = cache_folder() / f"{_key(compiler, [*commands, link])}.so"
+    commands, link = _commands(compiler, framework)
+    target = cache_folder() / f"{_key(compiler, [*commands, link], framework)}.so"
     if target.exists():
         return target
     logging.getLogger("keras_ssc").warning(
-        "keras-ssc compiles its CPU kernels for this TensorFlow, once: about 20 seconds. They are "
-        "kept in %s",
+        "keras-ssc compiles its CPU kernels for %s %s, once: about 20 seconds. They are kept in %s",
+        framework.name,
+        framework.version,
         target.parent,
     )
     try:
@@ -102,15 +163,12 @@ def _compiler():
     raise CannotBuild(f"no C++ compiler ({chosen or 'g++'}) was found")
 
 
-def _commands(compiler):
+def _commands(compiler, framework):
     """The command lines: one for each object, and the one that links them."""
-    import tensorflow as tf
-
     common = [compiler, "-std=c++17", "-fPIC", "-w", "-c"]
-    headers = tf.sysconfig.get_compile_flags()
     commands, objects = [], []
-    for source in sorted(SOURCE.glob("*.cc")):
-        options = headers if source.name in TENSORFLOW_SOURCES else []
+    for source in _sources(framework):
+        options = [] if source.parent == SOURCE else framework.headers
         variants = {source.stem: ["-O2", *options]}
         if source.stem in LOOPS:
             # GNU's dialect: products and sums may be contracted to one multiply-add.
@@ -121,20 +179,22 @@ def _commands(compiler):
         for name, flags in variants.items():
             objects.append(f"{name}.o")
             commands.append([*common, *flags, str(source), "-o", objects[-1]])
-    link = [compiler, "-shared", *objects, "-o", "library.so", *tf.sysconfig.get_link_flags()]
-    return commands, link
+    return commands, [compiler, "-shared", *objects, "-o", "library.so", *framework.link]
 
 
-def _key(compiler, commands):
+def _sources(framework, pattern="*.cc"):
+    """The files of the kernels and of one binding."""
+    return [*sorted(SOURCE.glob(pattern)), *sorted((SOURCE / framework.name).glob(pattern))]
+
+
+def _key(compiler, commands, framework):
     """Name a library by all that goes into it."""
-    import tensorflow as tf
-
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
     flags = repr(commands).replace(str(SOURCE), "")
-    parts = [tf.__version__, platform.machine(), version.stdout, flags]
-    parts += [path.read_text(encoding="utf-8") for path in sorted(SOURCE.iterdir())]
+    parts = [framework.version, platform.machine(), version.stdout, flags]
+    parts += [path.read_text(encoding="utf-8") for path in _sources(framework, "*.*")]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return f"tensorflow-{tf.__version__}-{digest[:16]}"
+    return f"{framework.name}-{framework.version}-{digest[:16]}"
 
 
 def _run(commands, folder):

@@ -1,7 +1,7 @@
 // TensorFlow's own threads, for the passes of convolution.h and normalize.h.
 #pragma once
 
-#include "convolution.h"
+#include "../convolution.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
 namespace keras_ssc {

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "normalize.h"
-#include "tensorflow_threads.h"
+#include "../normalize.h"
+#include "threads.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 
@@ -70,10 +70,32 @@ class BatchNorm : public NormalizeOp {
     const Runner run = runner(c);
     const Normalization n = normalization(c, x, run);
     moments(n, data(x), data(mean), data(variance));
-    for (int i = 0; i < n.channels; ++i) {
-      data(&scale)[i] = data(gamma)[i] / std::sqrt(data(variance)[i] + epsilon_);
-      data(&shift)[i] = data(beta)[i] - data(mean)[i] * data(&scale)[i];
-    }
+    scale_and_shift(n.channels, data(gamma), data(beta), data(mean), data(variance), epsilon_,
+                    data(&scale), data(&shift));
+    apply(n, data(x), data(scale), data(shift), residual.size() ? data(residual[0]) : nullptr,
+          relu_, data(y));
+  }
+};
+
+// With moments that are known: the convolution before took them.
+class Normalize : public NormalizeOp {
+ public:
+  using NormalizeOp::NormalizeOp;
+  void Compute(OpKernelContext* c) override {
+    const Tensor &x = c->input(0), &gamma = c->input(1), &beta = c->input(2);
+    const Tensor &mean = c->input(3), &variance = c->input(4);
+    OpInputList residual;
+    OP_REQUIRES_OK(c, c->input_list("residual", &residual));
+    if (!check(c, x, {gamma, beta, mean, variance}, {residual.size() ? residual[0] : x})) return;
+    Tensor *y, scale, shift;
+    OP_REQUIRES_OK(c, c->allocate_output(0, x.shape(), &y));
+    OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &scale));
+    OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &shift));
+    if (x.NumElements() == 0) return;
+    const Runner run = runner(c);
+    const Normalization n = normalization(c, x, run);
+    scale_and_shift(n.channels, data(gamma), data(beta), data(mean), data(variance), epsilon_,
+                    data(&scale), data(&shift));
     apply(n, data(x), data(scale), data(shift), residual.size() ? data(residual[0]) : nullptr,
           relu_, data(y));
   }
@@ -84,23 +106,34 @@ class BatchNormGradient : public NormalizeOp {
   using NormalizeOp::NormalizeOp;
   void Compute(OpKernelContext* c) override {
     const Tensor &dy = c->input(0), &y = c->input(1), &x = c->input(2), &gamma = c->input(3);
-    const Tensor &mean = c->input(4), &variance = c->input(5);
-    if (!check(c, x, {gamma, mean, variance}, {dy, y})) return;
+    const Tensor &beta = c->input(4), &mean = c->input(5), &variance = c->input(6);
+    OpInputList more;
+    OP_REQUIRES_OK(c, c->input_list("more", &more));
+    if (!check(c, x, {gamma, beta, mean, variance}, {dy, y, more.size() ? more[0] : x})) return;
     tensorflow::OpOutputList residual;
-    Tensor *dx, *dgamma, *dbeta, *dresidual = nullptr, inverse;
+    Tensor *dx, *dgamma, *dbeta, *dresidual = nullptr, inverse, scale, shift;
     // In the place of dy, where nobody else needs that.
     OP_REQUIRES_OK(c, c->forward_input_or_allocate_output({0}, 0, x.shape(), &dx));
     OP_REQUIRES_OK(c, c->allocate_output(1, gamma.shape(), &dgamma));
     OP_REQUIRES_OK(c, c->allocate_output(2, gamma.shape(), &dbeta));
     OP_REQUIRES_OK(c, c->output_list("dresidual", &residual));
     if (residual.size()) OP_REQUIRES_OK(c, residual.allocate(0, x.shape(), &dresidual));
+    OP_REQUIRES(c, more.size() <= residual.size(),
+                InvalidArgumentError("two gradients are summed where there is a residual only"));
     OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &inverse));
+    OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &scale));
+    OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &shift));
     const Runner run = runner(c);
     const Normalization n = normalization(c, x, run);
     for (int i = 0; i < n.channels; ++i)
       data(&inverse)[i] = 1 / std::sqrt(data(variance)[i] + epsilon_);
-    gradient(n, data(dy), relu_ ? data(y) : nullptr, data(x), data(gamma), data(mean),
-             data(inverse), data(dx), data(dgamma), data(dbeta),
+    scale_and_shift(n.channels, data(gamma), data(beta), data(mean), data(variance), epsilon_,
+                    data(&scale), data(&shift));
+    Gate gate = {};
+    if (relu_ && dresidual) gate.y = data(y);
+    if (relu_ && !dresidual) gate = {nullptr, data(&scale), data(&shift)};
+    gradient(n, data(dy), more.size() ? data(more[0]) : nullptr, gate, data(x), data(gamma),
+             data(mean), data(inverse), data(dx), data(dgamma), data(dbeta),
              dresidual ? data(dresidual) : nullptr);
   }
 };
@@ -157,17 +190,33 @@ REGISTER_OP("KerasSscBatchNorm")
     .Attr("epsilon: float")
     .SetShapeFn(batch_norm_shapes);
 
+REGISTER_OP("KerasSscNormalize")
+    .Input("x: float")
+    .Input("gamma: float")
+    .Input("beta: float")
+    .Input("mean: float")
+    .Input("variance: float")
+    .Input("residual: residuals * float")
+    .Output("y: float")
+    .Attr("residuals: int >= 0")
+    .Attr("relu: bool")
+    .Attr("epsilon: float")
+    .SetShapeFn(same_shape);
+
 REGISTER_OP("KerasSscBatchNormGradient")
     .Input("dy: float")
     .Input("y: float")
     .Input("x: float")
     .Input("gamma: float")
+    .Input("beta: float")
     .Input("mean: float")
     .Input("variance: float")
+    .Input("more: terms * float")
     .Output("dx: float")
     .Output("dgamma: float")
     .Output("dbeta: float")
     .Output("dresidual: residuals * float")
+    .Attr("terms: int >= 0")
     .Attr("residuals: int >= 0")
     .Attr("relu: bool")
     .Attr("epsilon: float")
@@ -185,6 +234,7 @@ REGISTER_OP("KerasSscScaleShift")
 
 using tensorflow::DEVICE_CPU;
 REGISTER_KERNEL_BUILDER(Name("KerasSscBatchNorm").Device(DEVICE_CPU), BatchNorm);
+REGISTER_KERNEL_BUILDER(Name("KerasSscNormalize").Device(DEVICE_CPU), Normalize);
 REGISTER_KERNEL_BUILDER(Name("KerasSscBatchNormGradient").Device(DEVICE_CPU), BatchNormGradient);
 REGISTER_KERNEL_BUILDER(Name("KerasSscScaleShift").Device(DEVICE_CPU), ScaleShift);
 

@@ -1,0 +1,154 @@
+"""JAX primitives that are computed by the native library on CPU, and by JAX's operations elsewhere.
+
+A primitive is lowered where it is known what the program is for: to a custom call in a program for
+one CPU; to the portable form, which is made of JAX's own operations, in a program for another
+device, in one that XLA shares out to several devices, and in one that is exported, as no other
+process would know the call. JAX is imported with the first layer that asks for it.
+"""
+
+import ctypes
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+TARGETS = (
+    "KerasSscConv2D",
+    "KerasSscConv2DInputGradient",
+    "KerasSscConv2DWeightGradient",
+    "KerasSscBatchNorm",
+    "KerasSscBatchNormGradient",
+)
+
+
+def open_library(path):
+    """Tell XLA the functions of the native library."""
+    library = ctypes.CDLL(path)
+    for name in TARGETS:
+        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
+    return library
+
+
+def primitive(
+    name, *, shapes, portable, target=None, attributes=None, jvp, transpose=None, fold=()
+):
+    """Return a JAX primitive of float32 arrays: arrays in, a list of arrays out.
+
+    Args:
+        name: str.
+        shapes: function (*arrays, **parameters) -> list of the shapes of the results.
+        portable: function (*arrays, **parameters) -> list of arrays, of JAX's operations.
+        target: str, the custom call on CPU; None: the portable form everywhere.
+        attributes: function (**parameters) -> dict of the call's attributes.
+        jvp: function (arrays, tangents, **parameters) -> (results, tangents), where a tangent that
+            is zero is None.
+        transpose: function (gradients, *arrays, **parameters) -> gradients by all arrays, None for
+            those that are known, where the primitive is linear in the others.
+        fold: function (**parameters) -> indices of the arrays that lead with the batch. If only
+            these are mapped over by `jax.vmap`, the new axis becomes part of the batch.
+    """
+    new = Primitive(name)
+    new.multiple_results = True
+    new.portable = portable
+
+    @functools.partial(jax.jit, static_argnames="parameters")
+    def compiled(*arrays, parameters):
+        return new.bind(*arrays, **dict(parameters))
+
+    @new.def_impl
+    def _(*arrays, **parameters):
+        return compiled(*arrays, parameters=tuple(parameters.items()))
+
+    @new.def_abstract_eval
+    def _(*arrays, **parameters):
+        return [arrays[0].update(shape=shape) for shape in shapes(*arrays, **parameters)]
+
+    everywhere = mlir.lower_fun(portable, multiple_results=True)
+    mlir.register_lowering(new, everywhere)
+    if target:
+
+        def on_cpu(context, *arrays, **parameters):
+            if not _calls_are_possible(context.module_context):
+                return everywhere(context, *arrays, **parameters)
+            call = jax.ffi.ffi_lowering(target)
+            return call(context, *arrays, **attributes(**parameters))
+
+        mlir.register_lowering(new, on_cpu, platform="cpu")
+
+    def with_zeros(arrays, tangents, **parameters):
+        known = [None if isinstance(tangent, ad.Zero) else tangent for tangent in tangents]
+        return jvp(arrays, known, **parameters)
+
+    def transposed(gradients, *arrays, **parameters):
+        return transpose([ad.instantiate_zeros(one) for one in gradients], *arrays, **parameters)
+
+    ad.primitive_jvps[new] = with_zeros
+    if transpose:
+        ad.primitive_transposes[new] = transposed
+    batching.primitive_batchers[new] = functools.partial(_mapped, new, fold)
+    return new
+
+
+def _calls_are_possible(module):
+    """Whether a program in the making may hold custom calls: for one CPU, and not exported."""
+    if module.lowering_parameters.for_export:
+        return False
+    context = module.axis_context
+    if isinstance(context, mlir.ShardingContext):
+        return context.num_devices == 1
+    # Inside of jax.shard_map each device runs for itself, unless some axes are left to XLA.
+    return set(getattr(context, "manual_axes", ())) == set(context.mesh.axis_names)
+
+
+def _mapped(new, fold, arrays, axes, **parameters):
+    """The rule for `jax.vmap`: one call for all where they can stand in one batch, else in turn."""
+    arrays = [
+        array if axis is None else jnp.moveaxis(array, axis, 0)
+        for array, axis in zip(arrays, axes, strict=True)
+    ]
+    mapped = [i for i, axis in enumerate(axes) if axis is not None]
+    size = arrays[mapped[0]].shape[0]
+    leading = fold(**parameters) if fold else ()
+    if set(mapped) <= set(leading):
+        for i in leading:
+            all_ = (
+                arrays[i] if i in mapped else jnp.broadcast_to(arrays[i], (size, *arrays[i].shape))
+            )
+            arrays[i] = all_.reshape(-1, *all_.shape[2:]) if all_.size else all_[0]
+        results = new.bind(*arrays, **parameters)
+        results = [result.reshape(size, -1, *result.shape[1:]) for result in results]
+        return results, [0] * len(results)
+
+    def one(part):
+        for i, array in zip(mapped, part, strict=True):
+            arrays[i] = array
+        return new.bind(*arrays, **parameters)
+
+    results = jax.lax.map(one, [arrays[i] for i in mapped])
+    return results, [0] * len(results)
+
+
+def call(new, arrays, **parameters):
+    """Return the results of a primitive of `primitive` for arrays, which come from anywhere.
+
+    Inside of `jax.shard_map` all arrays are made to vary along the same axes. On a mesh whose axes
+    are explicit the portable form computes: each of its operations knows how it is shared out.
+    """
+    arrays = [jnp.asarray(array) for array in arrays]
+    types = [jax.typeof(array) for array in arrays]
+    if any(getattr(one.sharding.mesh, "explicit_axes", ()) for one in types):
+        return new.portable(*arrays, **parameters)
+    # The axes of `jax.shard_map`: `mat.varying` since JAX 0.10, `vma` before.
+    axes = [getattr(getattr(one, "mat", one), "varying", None) for one in types]
+    axes = [
+        getattr(one, "vma", frozenset()) if own is None else own
+        for one, own in zip(types, axes, strict=True)
+    ]
+    every = frozenset().union(*axes)
+    arrays = [
+        jax.lax.pcast(array, tuple(every - own), to="varying") if every - own else array
+        for array, own in zip(arrays, axes, strict=True)
+    ]
+    return new.bind(*arrays, **parameters)
