@@ -84,7 +84,6 @@ static Axis axis_of(int in, int kernel, int stride, int dilation, bool same) {
 static void convolution(const Pattern& pattern, int batch, Axis rows, Axis columns, int widest,
                         int slices) {
   Problem problem = {pattern, batch, rows, columns, usable_lanes(pattern, widest), nullptr};
-  problem.widest = widest;
   problem.micro = microkernels_for(problem.lanes);
   const int M = pattern.in_channels, N = pattern.out_channels;
   const auto x = numbers((long)batch * rows.in * columns.in * M);
@@ -134,12 +133,12 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
   // What is not written stays not a number.
   std::vector<float> result(y.size(), NAN), slope(dx.size(), NAN);
   for (auto& gradient : gradients) std::fill(gradient.begin(), gradient.end(), NAN);
-  forward(problem, x.data(), matrices, {bias.data(), residual.data(), true}, result.data(), slices,
+  forward(problem, x.data(), matrices, {bias.data(), residual.data(), true, 2}, result.data(), slices,
           run);
   input_gradient(problem, dy.data(), matrices, slope.data(), slices, run);
   weight_gradient(problem, x.data(), dy.data(), outputs, slices, run);
   for (std::size_t i = 0; i < y.size(); ++i) 
-    y[i] = std::max(0.0, y[i] + bias[i % N] + residual[i]);
+    y[i] = std::min(2.0, std::max(0.0, y[i] + bias[i % N] + residual[i]));
   compare("y", result, y);
   compare("dx", slope, dx);
   for (std::size_t m = 0; m < weights.size(); ++m) compare("dw", gradients[m], sums[m]);
@@ -218,7 +217,7 @@ int main() {
         for (bool same : {true, false})
           for (int widest : {8, 16}) {
             if (!same && rows < 3) continue;
-            convolution(pattern_of(p[0], p[1], 3, 3, p[2], p[3]), map[1],
+            convolution(pattern_of({p[0], p[1], 3, 3, p[2], p[3]}), map[1],
                         axis_of(rows, 3, 1, 1, same), axis_of(map[0] + (same ? 0 : 2), 3, 1, 1, same),
                         widest, 1 << runs % 3);
             ++runs;

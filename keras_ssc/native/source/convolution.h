@@ -41,7 +41,6 @@ struct Problem {
   Axis rows, columns;
   int lanes;            // floats in a vector, at most; `usable_lanes` says which serve
   const Microkernels* micro;   // of that many lanes
-  int widest = 0;       // floats of the widest vector to use; 0: of this CPU
   Prologue prologue = {};  // of the forward pass and the gradient by weights
 };
 

@@ -73,7 +73,7 @@ bool forward_by_rows(const Problem& problem, const float* x,
                      const std::vector<const float*>& weights, const Epilogue& epilogue, float* y,
                      int slices, const Runner& run) {
   const RowLayout l = row_layout(problem);
-  if (!l.kernels || epilogue.ceiling != INFINITY) return false;
+  if (!l.kernels) return false;
   const Pattern& p = problem.pattern;
   const Axis &rows = problem.rows, &columns = problem.columns;
   const int M = p.in_channels, N = p.out_channels;
@@ -107,6 +107,7 @@ bool forward_by_rows(const Problem& problem, const float* x,
         a.half = l.half;
         a.channels_out = N;
         a.relu = epilogue.relu;
+        a.ceiling = epilogue.ceiling;
         a.weights = packed.data();
         for (int s = 0; s < l.shifts; ++s)
           for (int b = 0; b < blocks; ++b, a.weights += block_weights) {
@@ -136,26 +137,41 @@ bool forward_by_rows(const Problem& problem, const float* x,
 
 namespace {
 
-// An order of the 1x1 kernels in which neighbours write to channels that don't overlap: a vector
-// that has just been stored in parts would have to be waited for.
-std::vector<int> apart(const std::vector<int>& relative, int channels) {
-  const int count = (int)relative.size();
-  int stride = 1;
-  for (int i = 0; i + stride < count; ++i)
-    while (i + stride < count && relative[i + stride] - relative[i] < channels) ++stride;
-  std::vector<int> order;
-  for (int first = 0; first < stride; ++first)
-    for (int i = first; i < count; i += stride) order.push_back(i);
-  return order;
+constexpr int kMostLayers = 5;
+
+// Whether 1x1 kernel j, and the q channels that it writes to, may lie in layer j mod `layers`.
+bool lie_apart(const Pattern& p, int q, int layers) {
+  const int count = (int)p.pointwise.size();
+  for (int i = 0; i < count; ++i) {
+    const int next = i + layers < count ? p.pointwise[i + layers]
+                                        : p.pointwise[i % layers] + p.in_channels;
+    if (next - p.pointwise[i] < q) return false;
+  }
+  return true;
 }
 
-// Vectors of channels m = s * V + i * step + lane: for every set of filters, the weight of
-// channel m at filter m mod q. Then the 1x1 kernels in `order`, `at_once` at a time.
+int layers_of(const Pattern& p, int q) {
+  int layers = p.pointwise.empty() ? 0 : 1;
+  while (layers < (int)p.pointwise.size() && !lie_apart(p, q, layers)) ++layers;
+  return layers;
+}
+
 Packed gradient_weights(const Pattern& p, const RowLayout& l, int block, int at_once,
                         const std::vector<int>& order,
                         const std::vector<const float*>& weights) {
   const int M = p.in_channels, kxk = (int)p.kxk.size(), run = std::min(l.q, l.V);
   Packed packed(p, l, weights);
+  for (int s = 0; s < l.shifts; ++s) {
+    const int count = (int)p.pointwise.size();
+    int j = 0;
+    for (int parts = (count + at_once - 1) / at_once; parts; --parts) {
+      const int size = (count - j + parts - 1) / parts;
+      for (int n = s * l.V; n < 2 * l.half; n += l.step)
+        for (int i = j; i < j + size; ++i)
+          packed.add(n >= l.half, pointwise_row(p, n >= l.half, order[i]), n % l.half, l.V);
+      j += size;
+    }
+  }
   for (int s = 0; s < l.shifts; ++s)
     for (int first = s * l.V; first < M; first += block * l.step)
       for (int row = 0; row < 3; ++row) {
@@ -167,17 +183,6 @@ Packed gradient_weights(const Pattern& p, const RowLayout& l, int block, int at_
                 for (int m = first + f * l.step, end = m + l.V; m < end; m += run)
                   packed.add(parity, rows[column] + (m / l.q + kxk - 1) % kxk, filter, run);
       }
-  for (int s = 0; s < l.shifts; ++s) {
-    const int count = (int)order.size();
-    int j = 0;
-    for (int parts = (count + at_once - 1) / at_once; parts; --parts) {
-      const int size = (count - j + parts - 1) / parts;
-      for (int n = s * l.V; n < 2 * l.half; n += l.step)
-        for (int i = j; i < j + size; ++i)
-          packed.add(n >= l.half, pointwise_row(p, n >= l.half, order[i]), n % l.half, l.V);
-      j += size;
-    }
-  }
   return packed;
 }
 
@@ -200,19 +205,30 @@ bool input_gradient_by_rows(const Problem& problem, const float* dy,
   const Axis &rows = problem.rows, &columns = problem.columns;
   const int M = p.in_channels, N = p.out_channels, margin = 2 - columns.pad;
   const int block = row_block(M / l.step);
-  const std::vector<int> order = apart(p.pointwise, std::min(l.q, l.V));
+  const int needed = layers_of(p, l.q), layers = needed <= kMostLayers ? needed : 1;
+  const int layer_pixel = M + l.V;
+  // Neighbours don't overlap: a sum that has just been stored in parts would have to be waited for.
+  std::vector<int> order, relative, places;
+  const int step = layers_of(p, std::min(l.q, l.V));
+  for (int first = 0; first < step; ++first)
+    for (int j = first; j < (int)p.pointwise.size(); j += step) {
+      order.push_back(j);
+      relative.push_back(p.pointwise[j]);
+    }
+  for (int channel : row_channels(l, relative, M)) {
+    const int layer = order[places.size() % order.size()] % layers;
+    places.push_back(layer * kMostPixels * layer_pixel + channel);
+  }
   const Packed packed =
       gradient_weights(p, l, block, l.kernels->gradient_pointwise[block], order, weights);
-  std::vector<int> relative;
-  for (int j : order) relative.push_back(p.pointwise[j]);
-  const std::vector<int> targets = row_channels(l, relative, M);
   const long x_row = (long)columns.in * M, y_row = (long)columns.out * N;
   const RowParts parts(problem.batch, rows.in, slices);
   slices = (int)std::min<long>(slices, parts.count());
   run(slices, [&](int slice) {
     RowRing ring(l, {}, 3, columns.out, margin, margin, N, 0);
-    const int buffer_pixel = M + l.V;
-    Buffer buffer(kMostPixels * buffer_pixel);
+    const std::size_t floats = (std::size_t)std::max(layers, 2) * kMostPixels * layer_pixel;
+    Buffer buffer(floats);
+    std::fill(buffer.data(), buffer.data() + floats, 0.f);
     parts.share(slice, slices, [&](int image, int from, int to) {
       const long first_x = (long)image * rows.in, first_y = (long)image * rows.out;
       ring.start(dy + first_y * y_row, std::max(0, from + rows.pad - 2));
@@ -230,12 +246,14 @@ bool input_gradient_by_rows(const Problem& problem, const float* dy,
         a.shifts = l.shifts;
         a.blocks = M / l.step / block;
         a.vector = l.step;
-        a.targets = targets.data();
-        a.pointwise = (int)order.size();
+        a.pointwise = (int)p.pointwise.size();
+        a.places = places.data();
+        a.layers = layers;
+        a.overlap = layers < needed;
         a.weights = packed.data();
         a.channels = M;
         a.buffer = buffer.data();
-        a.buffer_pixel = buffer_pixel;
+        a.layer_pixel = layer_pixel;
         for_strips(columns.in, l.kernels->gradient_pixels[block],
                    [&](int size, int first, int strips) {
           for (int r = 0; r < 3; ++r)

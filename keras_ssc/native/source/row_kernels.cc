@@ -39,12 +39,16 @@ INLINE const float* taps(const RowForward& a, const float* x, const float* w,
 
 template <int V, int F, int P>
 INLINE void finish(const RowForward& a, vec_of<V> (&sums)[F][P], long at) {
+  const vec_of<V> ceiling = vec_of<V>{} + a.ceiling;
   UNROLL for (int f = 0; f < F; ++f)
       UNROLL for (int p = 0; p < P; ++p) {
         const long place = at + f * a.vector + p * a.channels_out;
         vec_of<V> value = sums[f][p];
         if (a.residual) value += load<V>(a.residual + place);
-        if (a.relu) value = value < 0 ? vec_of<V>{} : value;
+        if (a.relu) {
+          value = value < 0 ? vec_of<V>{} : value;
+          value = value > ceiling ? ceiling : value;
+        }
         store<V>(a.y + place, value);
       }
 }
@@ -120,10 +124,22 @@ INLINE const float* taps_back(const RowGradient& a, const float* dy, const float
   return w;
 }
 
-// Some 1x1 kernels, over all filters of one shift, added to the buffer.
+template <int V, int R, int P, int J, bool Add>
+INLINE void leave(const RowGradient& a, float* buffer, const int* places,
+                  vec_of<V> (&sums)[J][P]) {
+  UNROLL for (int j = 0; j < J; ++j)
+      UNROLL for (int p = 0; p < P; ++p) {
+        if constexpr (R > 1) IN_TURN(sums[j][p]);
+        float* to = buffer + places[j] + p * a.layer_pixel;
+        const auto sum = fold<V, R>(sums[j][p]);
+        store<V / R>(to, Add ? load<V / R>(to) + sum : sum);
+      }
+}
+
+// Some 1x1 kernels, over all filters of one shift, to their places in the buffer.
 template <int V, int R, int P, int J>
-INLINE const float* pointwise_back(const RowGradient& a, const float* dy, const int* targets,
-                                   const float* w, Ahead& ahead) {
+INLINE const float* pointwise_back(const RowGradient& a, const float* dy, const int* places,
+                                   float* buffer, const float* w, Ahead& ahead) {
   vec_of<V> sums[J][P];
   UNROLL for (int j = 0; j < J; ++j) UNROLL for (int p = 0; p < P; ++p) sums[j][p] = vec_of<V>{};
   for (int n = 0; n < 2 * a.half; n += a.vector, w += J * V) {
@@ -140,18 +156,29 @@ INLINE const float* pointwise_back(const RowGradient& a, const float* dy, const 
       UNROLL for (int j = 0; j < J; ++j) sums[j][p] += value * weights[j];
     }
   }
-  UNROLL for (int j = 0; j < J; ++j)
-      UNROLL for (int p = 0; p < P; ++p)
-          add_folded<V, R>(a.buffer + p * a.buffer_pixel + targets[j], sums[j][p]);
+  if (a.overlap)
+    leave<V, R, P, J, true>(a, buffer, places, sums);
+  else
+    leave<V, R, P, J, false>(a, buffer, places, sums);
   return w;
 }
 
 template <int V, int R, int P, int J>
 INLINE const float* pointwise_part(const RowGradient& a, int size, const float* dy,
-                                   const int* targets, const float* w, Ahead& ahead) {
+                                   const int* places, float* buffer, const float* w,
+                                   Ahead& ahead) {
   if constexpr (J > 1)
-    if (size < J) return pointwise_part<V, R, P, J - 1>(a, size, dy, targets, w, ahead);
-  return pointwise_back<V, R, P, J>(a, dy, targets, w, ahead);
+    if (size < J) return pointwise_part<V, R, P, J - 1>(a, size, dy, places, buffer, w, ahead);
+  return pointwise_back<V, R, P, J>(a, dy, places, buffer, w, ahead);
+}
+
+// Adds what the 1x1 kernels have left for a vector of channels of P pixels.
+template <int V, int P>
+INLINE void add_layer(const RowGradient& a, float* from, vec_of<V> (&sums)[P]) {
+  UNROLL for (int p = 0; p < P; ++p) {
+    sums[p] += load<V>(from + p * a.layer_pixel);
+    if (a.overlap) store<V>(from + p * a.layer_pixel, vec_of<V>{});
+  }
 }
 
 template <int V, int R, int F, int P, int J>
@@ -159,9 +186,22 @@ void gradient(const RowGradient& a, Ahead& kept) {
   Ahead ahead = kept;
   for (int strip = 0; strip < a.strips; ++strip) {
     const long first = (long)strip * P, at = first * a.pixel;
-    float* out = a.pointwise ? a.buffer : a.dx + first * a.channels;
-    const long pitch = a.pointwise ? a.buffer_pixel : a.channels;
     const float* w = a.weights;
+    if (!a.rows[1]) w += 2L * a.half * a.pointwise;
+    const long layer = (long)kMostPixels * a.layer_pixel;
+    // Zeros that have just been stored would have to be waited for: two buffers take turns.
+    float* buffer = a.buffer + (a.overlap ? strip % 2 * layer : 0);
+    for (int s = 0; a.rows[1] && s < a.shifts; ++s) {
+      const float* dy = a.rows[1] + at + a.pixel + s * V;
+      const int* places = a.places + s * a.pointwise;
+      for (int parts = (a.pointwise + J - 1) / J, left = a.pointwise; parts; --parts) {
+        const int size = (left + parts - 1) / parts;
+        w = pointwise_part<V, R, P, J>(a, size, dy, places, buffer, w, ahead);
+        places += size;
+        left -= size;
+      }
+    }
+    const int layers = a.rows[1] ? a.layers : 0;
     for (int s = 0; s < a.shifts; ++s)
       for (int block = 0; block < a.blocks; ++block) {
         vec_of<V> sums[F][P];
@@ -181,30 +221,18 @@ void gradient(const RowGradient& a, Ahead& kept) {
             w = taps_back<V, R, F, P, false>(a, dy + a.half, w, sums, ahead);
           }
         }
-        float* to = out + s * V + block * F * a.vector;
+        const int channel = s * V + block * F * a.vector;
+        float* from = buffer + channel;
+        for (int i = 0; i < layers; ++i, from += layer) {
+          UNROLL for (int f = 0; f < F; ++f)
+              add_layer<V, P>(a, from + f * a.vector, sums[f]);
+          if (channel == 0) add_layer<V, P>(a, from + a.channels, sums[0]);
+        }
+        float* to = a.dx + first * a.channels + channel;
         UNROLL for (int f = 0; f < F; ++f)
-            UNROLL for (int p = 0; p < P; ++p) store<V>(to + f * a.vector + p * pitch, sums[f][p]);
+            UNROLL for (int p = 0; p < P; ++p)
+                store<V>(to + f * a.vector + p * a.channels, sums[f][p]);
       }
-    if (!a.pointwise) continue;
-    UNROLL for (int p = 0; p < P; ++p)
-        store<V>(a.buffer + p * a.buffer_pixel + a.channels, vec_of<V>{});
-    for (int s = 0; a.rows[1] && s < a.shifts; ++s) {
-      const float* dy = a.rows[1] + at + a.pixel + s * V;
-      const int* targets = a.targets + s * a.pointwise;
-      for (int parts = (a.pointwise + J - 1) / J, left = a.pointwise; parts; --parts) {
-        const int size = (left + parts - 1) / parts;
-        w = pointwise_part<V, R, P, J>(a, size, dy, targets, w, ahead);
-        targets += size;
-        left -= size;
-      }
-    }
-    constexpr int Beyond = V / R;  // channels of the last loads that are the first ones again
-    for (int p = 0; p < P; ++p) {
-      float* from = a.buffer + p * a.buffer_pixel;
-      float* to = a.dx + (first + p) * a.channels;
-      store<Beyond>(from, load<Beyond>(from) + load<Beyond>(from + a.channels));
-      for (int c = 0; c < a.channels; c += V) store<V>(to + c, load<V>(from + c));
-    }
   }
   kept = ahead;
 }

@@ -26,6 +26,7 @@ struct RowForward {
   int vector, half, channels_out;  // floats: vector to vector, even to odd, pixel to pixel
   int strips;
   bool relu;
+  float ceiling;  // of what `relu` leaves
 };
 
 // `strips` times P pixels of one row of dx, all channels, for blocks of F vectors.
@@ -36,13 +37,15 @@ struct RowGradient {
   int half;              // floats from the even to the odd filters
   int shifts, blocks;    // shifts 0, V, 2V, ...; blocks of F vectors for each shift
   int vector;            // floats from vector to vector, of equal shift
-  const int* targets;    // for every shift, the first channel of every 1x1 kernel
   int pointwise;         // 1x1 kernels
-  const float* weights;  // in order of use
+  const int* places;     // for every shift, where in the layers every 1x1 kernel's channels begin
+  int layers;            // of channels: the 1x1 kernels of one don't overlap
+  bool overlap;          // they do: each is added to what is there
+  float* buffer;         // (layers, kMostPixels, layer_pixel), zero where no kernel writes
+  int layer_pixel;       // floats: all channels, and V more that are the first ones again
+  const float* weights;  // in order of use: 1x1, then KxK
   float* dx;
   int channels;
-  float* buffer;         // of P pixels of `buffer_pixel` floats
-  int buffer_pixel;
   int strips;
 };
 

@@ -48,7 +48,7 @@ RowLayout row_layout(const Problem& problem) {
   for (int V : {16, 8}) {
     if (!q || (V % q && q % V) || V / q > 4) continue;
     const int step = std::max(q, V), repeats = std::max(1, V / q);
-    if (half % step || (problem.widest && V > problem.widest)) continue;
+    if (half % step || V > problem.lanes) continue;
     const RowKernels* kernels = row_kernels_for(V, repeats);
     if (kernels)
       return {kernels, row_sums_for(V, repeats), V, q, step / V, step, half, V / repeats <= 8 ? 8 : V};

@@ -48,7 +48,7 @@ class RowRing {
         left_(left),
         channels_(channels),
         again_(again),
-        pixel_(channels + layout.again),
+        pixel_(channels + (again ? again : layout.V)),
         row_((long)(left + pixels + right) * pixel_),
         buffer_(rows * row_),
         normalized_(prologue.scale ? (std::size_t)pixels * channels : 0) {

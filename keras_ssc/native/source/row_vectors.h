@@ -10,8 +10,12 @@
 #include <immintrin.h>
 // Keep a loaded value in a register: GCC would load it again for every multiply-add.
 #define HOLD(value) __asm__("" : "+v"(value))
+// Nothing done with `value` begins before what has been stored so far: GCC would begin with it for
+// many values, more than there are registers.
+#define IN_TURN(value) __asm__ volatile("" : "+v"(value) : : "memory")
 #else
 #define HOLD(value)
+#define IN_TURN(value)
 #endif
 
 #define UNROLL _Pragma("GCC unroll 32")
@@ -58,22 +62,20 @@ INLINE vec_of<V> spread(const float* from) {
 #endif
 }
 
-// to[i] += the sum of lanes i, i + V / R, ...
+// The sums of lanes i, i + V / R, ...: V / R floats.
 template <int V, int R>
-INLINE void add_folded(float* to, vec_of<V> value) {
+INLINE vec_of<V / R> fold(vec_of<V> value) {
   if constexpr (R == 1)
-    store<V>(to, load<V>(to) + value);
+    return value;
 #ifdef __AVX512DQ__
-  else if constexpr (V == 16) {
-    const __m256 sum =
-        _mm512_castps512_ps256((__m512)value) + _mm512_extractf32x8_ps((__m512)value, 1);
-    add_folded<8, R / 2>(to, (vec_of<8>)sum);
-  }
+  else if constexpr (V == 16)
+    return fold<8, R / 2>((vec_of<8>)(_mm512_castps512_ps256((__m512)value) +
+                                      _mm512_extractf32x8_ps((__m512)value, 1)));
 #endif
 #ifdef __AVX2__
   else
-    store<4>(to, load<4>(to) + (vec_of<4>)_mm256_castps256_ps128((__m256)value) +
-                     (vec_of<4>)_mm256_extractf128_ps((__m256)value, 1));
+    return (vec_of<4>)(_mm256_castps256_ps128((__m256)value) +
+                       _mm256_extractf128_ps((__m256)value, 1));
 #endif
 }
 
