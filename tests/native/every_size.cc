@@ -133,12 +133,12 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
   // What is not written stays not a number.
   std::vector<float> result(y.size(), NAN), slope(dx.size(), NAN);
   for (auto& gradient : gradients) std::fill(gradient.begin(), gradient.end(), NAN);
-  forward(problem, x.data(), matrices, {bias.data(), residual.data(), true, 2}, result.data(), slices,
-          run);
+  forward(problem, x.data(), matrices, {bias.data(), residual.data(), true, 2.5f}, result.data(),
+          slices, run);
   input_gradient(problem, dy.data(), matrices, slope.data(), slices, run);
   weight_gradient(problem, x.data(), dy.data(), outputs, slices, run);
-  for (std::size_t i = 0; i < y.size(); ++i) 
-    y[i] = std::min(2.0, std::max(0.0, y[i] + bias[i % N] + residual[i]));
+  for (std::size_t i = 0; i < y.size(); ++i)
+    y[i] = std::min(2.5, std::max(0.0, y[i] + bias[i % N] + residual[i]));
   compare("y", result, y);
   compare("dx", slope, dx);
   for (std::size_t m = 0; m < weights.size(); ++m) compare("dw", gradients[m], sums[m]);

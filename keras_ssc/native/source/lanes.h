@@ -26,9 +26,9 @@ struct Loader {
   vec operator()(const float* x) const {
     if constexpr (L == kRow) {
       return *(const vec*)x;
-    } else if constexpr (L == kOne) {
-      return vec{} + *x;
 #if defined(__AVX512F__)
+    } else if constexpr (V == 16 && L == kOne) {
+      return (vec)_mm512_set1_ps(*x);
     } else if constexpr (V == 16 && L == kTwo) {
       return (vec)_mm512_castpd_ps(_mm512_set1_pd(*(const unaligned_double*)x));
     } else if constexpr (V == 16 && L == kFour) {
@@ -36,6 +36,8 @@ struct Loader {
     } else if constexpr (V == 16 && L == kEight) {
       return (vec)_mm512_broadcast_f32x8(_mm256_loadu_ps(x));
 #elif defined(__AVX2__)
+    } else if constexpr (V == 8 && L == kOne) {
+      return (vec)_mm256_set1_ps(*x);
     } else if constexpr (V == 8 && L == kTwo) {
       return (vec)_mm256_castpd_ps(_mm256_set1_pd(*(const unaligned_double*)x));
     } else if constexpr (V == 8 && L == kFour) {
