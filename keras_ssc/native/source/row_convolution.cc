@@ -373,7 +373,8 @@ class SumWorker {
 bool weight_gradient_by_rows(const Problem& problem, const float* x, const float* dy,
                              const std::vector<float*>& gradients, int slices, const Runner& run) {
   const RowLayout l = row_layout(problem);
-  if (!l.kernels) return false;
+  // 16 registers hold few sums of one vector: the general kernels, with several, were faster.
+  if (!l.kernels || (l.V == 8 && l.half > l.step)) return false;
   const Pattern& p = problem.pattern;
   long counts[2];
   for (int parity : {0, 1})
