@@ -1,0 +1,50 @@
+// Where the weights of the row kernels lie in their matrices, and copies of them in order of use.
+#pragma once
+
+#include <cstring>
+
+#include "row_layout.h"
+
+namespace keras_ssc {
+
+// Row of a matrix: KxK kernel k at tap (row, column). Both parities list their taps row by row.
+inline int kxk_row(const Pattern& p, int row, int column, int k) {
+  const auto& taps = p.taps[(row + column) % 2];
+  const auto tap = std::find(taps.begin(), taps.end(), std::array<int, 2>{row, column});
+  return (int)(tap - taps.begin()) * (int)p.kxk.size() + k;
+}
+
+inline int pointwise_row(const Pattern& p, int parity, int j) {
+  return (int)(p.taps[parity].size() * p.kxk.size()) + j;
+}
+
+inline int rows_of(const Pattern& p, int parity) {
+  return pointwise_row(p, parity, (int)p.pointwise.size());
+}
+
+// A copy of all weights, in the order in which a pass uses them.
+class Packed {
+ public:
+  Packed(const Pattern& p, const RowLayout& l, const std::vector<const float*>& weights)
+      : weights_(weights),
+        half_(l.half),
+        size_((std::size_t)l.half * (rows_of(p, 0) + rows_of(p, 1))),
+        buffer_(size_),
+        to_(buffer_.data()) {}
+  // `count` weights of one row, from that filter on.
+  void add(int parity, int row, int filter, int count) {
+    std::memcpy(to_, weights_[parity] + (long)row * half_ + filter, count * sizeof(float));
+    to_ += count;
+  }
+  const float* data() const { return buffer_.data(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  const std::vector<const float*>& weights_;
+  const int half_;
+  const std::size_t size_;
+  Buffer buffer_;
+  float* to_;
+};
+
+}  // namespace keras_ssc
