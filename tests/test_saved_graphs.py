@@ -10,7 +10,7 @@ import pytest
 from graphs import called_operations
 
 import keras_ssc
-from keras_ssc.native.library import load
+from keras_ssc.native.build import load
 
 tf = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.skipif(
