@@ -1,5 +1,6 @@
 """The native kernels: every vector width, odd sizes, threads; and where they must not go."""
 
+import itertools
 import subprocess
 import sys
 
@@ -12,9 +13,11 @@ from graphs import called_operations
 import keras_ssc
 from keras_ssc import SSCConv2D, SSCPattern
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="the native operations are TensorFlow's"
-)
+pytestmark = pytest.mark.jax
+ON_JAX = keras.backend.backend() == "jax"
+on_tensorflow = pytest.mark.skipif(ON_JAX, reason="about graphs and tapes of TensorFlow")
+TURN = itertools.count()
+WIDTHS, SLICES = (0, 4, 8, 16), (1, 2, 4)
 
 
 @pytest.fixture(autouse=True)
@@ -76,9 +79,18 @@ GEOMETRY = {
 
 def three_passes(pattern, x, weights, dy, **settings):
     """Return y and the gradients by x and by the weights, as arrays."""
-    import tensorflow as tf
-
     from keras_ssc.native import native
+
+    if ON_JAX:
+        import jax
+
+        def passes(x, weights, dy):
+            y, backward = jax.vjp(lambda *a: native(*a, pattern, **settings), x, weights)
+            return y, *backward(dy)
+
+        y, dx, gradients = jax.jit(passes)(x, weights, dy)
+        return [np.asarray(array) for array in (y, dx, *gradients)]
+    import tensorflow as tf
 
     x, weights = tf.constant(x), [tf.constant(matrix) for matrix in weights]
     with tf.GradientTape() as tape:
@@ -86,6 +98,14 @@ def three_passes(pattern, x, weights, dy, **settings):
         y = native(x, weights, pattern, **settings)
     dx, *gradients = tape.gradient(y, [x, *weights], output_gradients=tf.constant(dy))
     return [tensor.numpy() for tensor in (y, dx, *gradients)]
+
+
+def ways():
+    """(widest vector, parts of the work): all; on JAX one for each call, all of them in turn."""
+    pairs = list(itertools.product(WIDTHS, SLICES))
+    if ON_JAX:  # each is compiled anew there
+        return [pairs[next(TURN) % len(pairs)]]
+    return pairs
 
 
 def case(pattern, size, batch=3, strides=(1, 1), dilation=(1, 1), padding="same"):
@@ -112,14 +132,11 @@ def case(pattern, size, batch=3, strides=(1, 1), dilation=(1, 1), padding="same"
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_equals_the_reference_at_every_width(pattern, geometry):
     pattern, (x, weights, dy), expected, settings = case(PATTERNS[pattern], **GEOMETRY[geometry])
-    for widest in (4, 8, 16):
-        for slices in (1, 2, 4):
-            results = three_passes(
-                pattern, x, weights, dy, **settings, widest=widest, slices=slices
-            )
-            for actual, wanted in zip(results, expected, strict=True):
-                scale = max(np.abs(wanted).max(), 1e-3)
-                np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-5)
+    for widest, slices in ways():
+        results = three_passes(pattern, x, weights, dy, **settings, widest=widest, slices=slices)
+        for actual, wanted in zip(results, expected, strict=True):
+            scale = max(np.abs(wanted).max(), 1e-3)
+            np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-5)
 
 
 # (M, N, g, p): sets of 4, 8 and more filters; one or two vectors of a shift; with and without 1x1.
@@ -141,14 +158,11 @@ ROWS = [
 def test_row_by_row_equals_the_reference(numbers, size, batch):
     layer = dict(zip(("in_channels", "filters", "g", "p"), numbers, strict=True))
     pattern, (x, weights, dy), expected, settings = case(layer, size, batch)
-    for widest in (0, 8, 16):
-        for slices in (1, 2, 4):
-            results = three_passes(
-                pattern, x, weights, dy, **settings, widest=widest, slices=slices
-            )
-            for actual, wanted in zip(results, expected, strict=True):
-                scale = np.abs(wanted).max()
-                np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-5)
+    for widest, slices in ways():
+        results = three_passes(pattern, x, weights, dy, **settings, widest=widest, slices=slices)
+        for actual, wanted in zip(results, expected, strict=True):
+            scale = np.abs(wanted).max()
+            np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-5)
 
 
 @pytest.mark.parametrize("numbers", ROWS[:4], ids=str)
@@ -165,6 +179,7 @@ def test_what_is_no_number_stays_in_its_image(numbers):
     assert np.isnan(dx[2]).all()
 
 
+@on_tensorflow
 @pytest.mark.parametrize("activation", ["relu", "tanh", None])
 @pytest.mark.parametrize("execution", ["native", "dense"])
 def test_bias_and_activation(execution, activation):
@@ -201,6 +216,7 @@ def test_repeated_runs_are_bit_equal(pattern):
             np.testing.assert_array_equal(again, before)
 
 
+@on_tensorflow
 def test_no_second_derivative_and_it_says_so():
     import tensorflow as tf
 
@@ -226,6 +242,7 @@ def test_an_empty_batch():
     assert all((gradient == 0).all() for gradient in gradients)
 
 
+@on_tensorflow
 def test_auto_goes_native_in_a_users_function_but_not_under_xla():
     import tensorflow as tf
 
@@ -266,6 +283,7 @@ assert "keras_ssc" not in sys.modules
 """
 
 
+@on_tensorflow
 @pytest.mark.parametrize("way", ["export", "archive"])
 def test_an_exported_model_needs_tensorflow_only(tmp_path, way):
     inputs = keras.Input((8, 8, 16))

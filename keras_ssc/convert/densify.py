@@ -3,6 +3,7 @@
 import keras
 
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.layers.keras_bias import check_bias
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import check_graph, graph_layers, held_layers, walk
 
@@ -22,7 +23,8 @@ def densify(model):
     Raises:
         TypeError: `model` is no Keras model.
         ValueError: the model is subclassed, not built, holds no SSCConv2D, or one inside a wrapper
-            or a layer of your own.
+            or a layer of your own; Keras would add the bias of a channels_first layer along its
+            columns.
 
     Example:
 
@@ -36,6 +38,7 @@ def densify(model):
     if not exchanged:
         raise ValueError(f"`model` must hold an SSCConv2D layer. Received: {model.name!r}")
     for old, new in exchanged:
+        check_bias(old)
         bias = [old.bias] if old.use_bias else []
         new.set_weights([keras.ops.convert_to_numpy(one) for one in (old.kernel, *bias)])
     return copy

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_ssc.layer_copy import copied, copy_state, copy_trainable, merged_lora
 from keras_ssc.layers import BatchNormalization, SSCConv2D
+from keras_ssc.layers.keras_bias import misplaces_bias
 from keras_ssc.model_class import overridden
 from keras_ssc.model_graph import call_graph, is_graph, is_input
 
@@ -54,7 +55,8 @@ class TwinBuilder:
         """Call a copy of `layer`: what `clone_model` does for each layer, in order."""
         if type(layer) in CONVOLUTIONS:
             y = self.convolution(layer, None, args[0])
-            if keras.activations.serialize(layer.activation) == "linear":
+            linear = keras.activations.serialize(layer.activation) == "linear"
+            if linear and (type(layer) is SSCConv2D or not misplaces_bias(layer, args[0].shape)):
                 self._sources[id(y)] = (y, layer, args[0])
             return y
         if type(layer) is BatchNormalization:

@@ -99,7 +99,7 @@ struct Pass {
   void set_tile(const std::vector<Reach>& column_kinds, int parts) {
     tile.columns = source_columns;
     tile.channels = source_channels;
-    tile.order = plan.source;
+    if (!plan.source.empty()) tile.order = Order(plan.source, source_channels, *plan.micro);
     tile.extra = forward ? plan.again : 8;  // off the power of two
     tile.images = 1;
     for (const Line& line : lines)

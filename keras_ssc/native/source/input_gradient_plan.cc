@@ -54,6 +54,51 @@ struct ClassTerm {
   int matrix, tap, residue, set;  // tap: which of the matrix's; -1: 1x1
 };
 
+// The weights of those blocks: for each channel the ones that the filters have which read it.
+void pack_classes(Plan& plan, const Pattern& p, const Classes& classes,
+                  const std::vector<ClassTerm>& all, int first_block,
+                  const std::vector<const float*>& weights) {
+  const int lanes = plan.micro->lanes, period = classes.period, M = p.in_channels;
+  std::vector<int> kxk_row(M), pointwise_row(M);
+  for (int k = 0; k < (int)p.kxk.size(); ++k) kxk_row[p.kxk[k] % M] = k;
+  for (int k = 0; k < (int)p.pointwise.size(); ++k) pointwise_row[p.pointwise[k] % M] = k;
+  // Of each matrix: the columns of every set, class by class, and their shifts; -1: none.
+  std::vector<std::vector<int>> columns, shifts;
+  for (std::size_t m = 0; m < p.filters.size(); ++m) {
+    columns.emplace_back(classes.sets[m] * period, -1);
+    shifts.emplace_back(classes.sets[m] * period);
+    for (int one = 0; one < period; ++one)
+      for (int set = 0; set < (int)classes.columns[m][one].size(); ++set) {
+        const int column = classes.columns[m][one][set];
+        columns[m][set * period + one] = column;
+        shifts[m][set * period + one] = p.shifts[p.filters[m][column]] % M;
+      }
+  }
+  for (int b = first_block; b < (int)plan.blocks.size(); ++b) {
+    const Block& block = plan.blocks[b];
+    float* to = plan.packed.data() + block.packed;
+    for (const ClassTerm& t : all) {
+      const std::vector<int>& row = t.tap < 0 ? pointwise_row : kxk_row;
+      const int first_row = row_of(p, t.tap < 0 ? (int)p.taps[t.matrix].size() : t.tap, 0);
+      const long pitch = (long)p.filters[t.matrix].size();
+      const float* from = weights[t.matrix] + first_row * pitch;
+      const int* column = columns[t.matrix].data() + t.set * period;
+      const int* shift = shifts[t.matrix].data() + t.set * period;
+      for (int f = 0; f < block.vectors; ++f, to += lanes) {
+        int one = (block.out[f] - t.residue + period) % period;
+        for (int l = 0; l < lanes; ++l, one = one + 1 == period ? 0 : one + 1) {
+          if (l >= block.live[f] || column[one] < 0) {
+            to[l] = 0;
+            continue;
+          }
+          const int r = block.out[f] + l - shift[one];
+          to[l] = from[row[r < 0 ? r + M : r] * pitch + column[one]];
+        }
+      }
+    }
+  }
+}
+
 // Sums for vectors of channels, without folding.
 void add_class_blocks(Plan& plan, const Pattern& p, const Classes& classes,
                       const std::vector<const float*>& weights) {
@@ -98,28 +143,8 @@ void add_class_blocks(Plan& plan, const Pattern& p, const Classes& classes,
     plan.accesses.push_back(key.second);
     plan.add_blocks(out, false, false, false);
   }
-  std::vector<int> kxk_row(M), pointwise_row(M);
-  for (int k = 0; k < (int)p.kxk.size(); ++k) kxk_row[p.kxk[k] % M] = k;
-  for (int k = 0; k < (int)p.pointwise.size(); ++k) pointwise_row[p.pointwise[k] % M] = k;
   plan.packed = Buffer(plan.floats);
-  std::fill(plan.packed.data(), plan.packed.data() + plan.floats, 0.f);
-  for (int b = first_block; b < (int)plan.blocks.size(); ++b) {
-    const Block& block = plan.blocks[b];
-    float* to = plan.packed.data() + block.packed;
-    for (const ClassTerm& t : all)
-      for (int f = 0; f < block.vectors; ++f, to += lanes)
-        for (int l = 0; l < block.live[f]; ++l) {
-          const int c = block.out[f] + l;
-          const int of_class = numbers[c] - t.residue;
-          const auto& column = classes.columns[t.matrix][of_class + (of_class < 0 ? period : 0)];
-          if (t.set >= (int)column.size()) continue;
-          const auto& filters = p.filters[t.matrix];
-          const int r = (c - p.shifts[filters[column[t.set]]] % M + M) % M;
-          const int row = t.tap < 0 ? row_of(p, (int)p.taps[t.matrix].size(), pointwise_row[r])
-                                    : row_of(p, t.tap, kxk_row[r]);
-          to[l] = weights[t.matrix][(long)row * filters.size() + column[t.set]];
-        }
-  }
+  pack_classes(plan, p, classes, all, first_block, weights);
 }
 
 // An order in which neighbours don't overlap: a vector that has just been stored in parts

@@ -106,6 +106,25 @@ void store_part(float* to, typename Lanes<V>::vec value, int count) {
 #endif
 }
 
+// `value`, but from[index[l]] in every lane l whose index is not negative.
+template <int V>
+typename Lanes<V>::vec pick(typename Lanes<V>::vec value, const float* from,
+                            typename Lanes<V>::whole index) {
+#if defined(__AVX512F__)
+  const __mmask16 mask = _mm512_cmpge_epi32_mask((__m512i)index, _mm512_setzero_si512());
+  return (typename Lanes<V>::vec)_mm512_mask_permutexvar_ps((__m512)value, mask, (__m512i)index,
+                                                            _mm512_loadu_ps(from));
+#elif defined(__AVX2__)
+  const __m256 picked = _mm256_permutevar8x32_ps(_mm256_loadu_ps(from), (__m256i)index);
+  return (typename Lanes<V>::vec)_mm256_blendv_ps(picked, (__m256)value,
+                                                  _mm256_castsi256_ps((__m256i)index));
+#else
+  for (int l = 0; l < V; ++l)
+    if (index[l] >= 0) value[l] = from[index[l]];
+  return value;
+#endif
+}
+
 // to[l % places] += value[l], where `places` is a power of two below V.
 template <int V>
 void add_folded(float* to, typename Lanes<V>::vec value, int places) {

@@ -18,28 +18,20 @@ namespace {
 #define HOLD(value)
 #endif
 
-// What follows the sum of one vector, of which not all lanes are stored where they are.
+// Adds the lanes of a vector to the places that they belong to.
 template <int V>
-void finish_in_parts(const Product& a, const float* sum, int p, int f) {
-  typedef typename Lanes<V>::vec vec;
-  const int live = a.live[f];
-  float* y = a.y + p * a.y_pixel + a.y_offsets[f];
-  if (a.fold < 0) {
+void fold(const Product& a, const float* sum, float* y, int live) {
+  if (a.fold < 0)
     for (int l = 0; l < live; ++l) y[a.index[l]] += sum[l];
-  } else if (a.fold) {
+  else
     add_folded<V>(y, load_part<V>(sum, live), a.fold);
-  } else {
-    vec value = *(const vec*)sum;
-    if (a.add) value += load_part<V>(y, live);
-    if (a.residual)
-      value += load_part<V>(a.residual + p * a.y_pixel + a.y_offsets[f], live);
-    if (a.relu) {
-      const vec ceiling = vec{} + a.ceiling;
-      value = value < 0 ? vec{} : value;
-      value = value > ceiling ? ceiling : value;
-    }
-    store_part<V>(y, value, live);
-  }
+}
+
+template <typename vec>
+inline vec cut(const Product& a, vec value) {
+  const vec ceiling = vec{} + a.ceiling;
+  value = value < 0 ? vec{} : value;
+  return value > ceiling ? ceiling : value;
 }
 
 template <int V, Load L, int P, int F>
@@ -74,12 +66,24 @@ void product(const Product& a) {
       for (int f = 0; f < F; ++f) sums[p][f] = sum[p][f];
     __asm__("" : : "r"(sums) : "memory");
 #pragma GCC unroll 1
-    for (int p = 0; p < P; ++p)
-#pragma GCC unroll 1
-      for (int f = 0; f < F; ++f) finish_in_parts<V>(a, (const float*)&sums[p][f], p, f);
+    for (int p = 0; p < P; ++p) {
+      float* y = a.y + p * a.y_pixel;
+      const float* residual = a.residual ? a.residual + p * a.y_pixel : nullptr;
+#pragma GCC unroll 8
+      for (int f = 0; f < F; ++f) {
+        const int at = a.y_offsets[f], live = a.live[f];
+        if (a.fold) {
+          fold<V>(a, (const float*)&sums[p][f], y + at, live);
+          continue;
+        }
+        vec value = sums[p][f];
+        if (a.add) value += load_part<V>(y + at, live);
+        if (residual) value += load_part<V>(residual + at, live);
+        store_part<V>(y + at, a.relu ? cut(a, value) : value, live);
+      }
+    }
     return;
   }
-  const vec ceiling = vec{} + a.ceiling;
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p)
 #pragma GCC unroll 8
@@ -87,11 +91,7 @@ void product(const Product& a) {
       vec* y = (vec*)(a.y + p * a.y_pixel + a.y_offsets[f]);
       vec value = a.add ? *y + sum[p][f] : sum[p][f];
       if (a.residual) value += *(const vec*)(a.residual + p * a.y_pixel + a.y_offsets[f]);
-      if (a.relu) {
-        value = value < 0 ? vec{} : value;
-        value = value > ceiling ? ceiling : value;
-      }
-      *y = value;
+      *y = a.relu ? cut(a, value) : value;
     }
 }
 
@@ -144,6 +144,30 @@ void wrap_channels(const ChannelWrap& a) {
 }
 
 template <int V>
+void in_order(const Reorder& a) {
+  typedef typename Lanes<V>::vec vec;
+  typedef typename Lanes<V>::whole whole;
+  const int* piece = a.pieces;
+  for (int first = 0; first < a.count; first += V) {
+    const int windows = *piece++;
+    const int live = a.count - first < V ? a.count - first : V;
+    const float* from = a.from;
+    float* to = a.to + first;
+    for (long i = 0; i < a.pixels; ++i, from += a.from_pixel, to += a.to_pixel) {
+      vec value = {};
+      const int* window = piece;
+      for (int w = 0; w < windows; ++w, window += V + 1)
+        value = pick<V>(value, from + window[0], *(const whole*)(window + 1));
+      if (live == V)
+        *(vec*)to = value;
+      else
+        store_part<V>(to, value, live);
+    }
+    piece += windows * (V + 1);
+  }
+}
+
+template <int V>
 void unwrap_channels(const ChannelWrap& a) {
   typedef typename Lanes<V>::vec vec;
   const float* from = a.from;
@@ -183,6 +207,7 @@ const Microkernels* table() {
     m.registers = kRegisters;
     m.wrap_channels = wrap_channels<V>;
     m.unwrap_channels = unwrap_channels<V>;
+    m.in_order = in_order<V>;
     fill<V, kOne, 1, 1>(m);
     fill<V, kTwo, 1, 1>(m);
     if constexpr (V > 4) fill<V, kFour, 1, 1>(m);

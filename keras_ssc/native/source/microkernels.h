@@ -61,11 +61,23 @@ struct ChannelWrap {
   int channels, extra;
 };
 
+// Pixels of which place c of the copy is one of the channels, or zero, in pieces of as many places
+// as there are lanes. Each piece: how many windows of consecutive channels it takes from, and for
+// each the first of those and, for every lane, which of them it is, or -1.
+struct Reorder {
+  const float* from;
+  float* to;
+  long from_pixel, to_pixel, pixels;
+  int count;
+  const int* pieces;
+};
+
 struct Microkernels {
   int lanes;
   int registers;  // accumulators that fit
   void (*wrap_channels)(const ChannelWrap&);  // pixels without the extra channels to pixels with them
   void (*unwrap_channels)(const ChannelWrap&);    // and back: the extra channels are added to the first ones
+  void (*in_order)(const Reorder&);
   // By rows and vectors; null where there are more of both than registers.
   void (*product[kLoads][kMaxRows + 1][kMaxVectors + 1])(const Product&);
   void (*sum[kLoads][kMaxRows + 1][kMaxVectors + 1])(const Sum&);

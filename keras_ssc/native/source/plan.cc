@@ -1,7 +1,6 @@
 #include "plan.h"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <tuple>
 
@@ -38,12 +37,6 @@ bool as_they_are(const std::vector<int>& order, int channels) {
   for (int i = 0; i < (int)order.size(); ++i)
     if (order[i] != i) return false;
   return (int)order.size() == channels;
-}
-
-float* put(float* to, const float* from, int live, int lanes) {
-  std::memcpy(to, from, live * sizeof(float));
-  std::fill(to + live, to + lanes, 0.f);
-  return to + lanes;
 }
 
 Plan forward_plan(const Problem& problem, const std::vector<const float*>& weights,

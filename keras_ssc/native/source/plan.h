@@ -1,6 +1,8 @@
 // What is multiplied with what: the pattern, written out for vectors of V lanes, with its weights.
 #pragma once
 
+#include <cstring>
+
 #include "buffer.h"
 #include "vectors.h"
 
@@ -58,7 +60,15 @@ struct Plan {
 bool as_they_are(const std::vector<int>& order, int channels);
 
 // Copies `live` floats and writes zeros behind them; returns where the next vector begins.
-float* put(float* to, const float* from, int live, int lanes);
+inline float* put(float* to, const float* from, int live, int lanes) {
+  if (live == 16 && lanes == 16)  // of a length that the compiler knows
+    std::memcpy(to, from, 16 * sizeof(float));
+  else if (live == 8 && lanes == 8)
+    std::memcpy(to, from, 8 * sizeof(float));
+  else
+    for (int l = 0; l < lanes; ++l) to[l] = l < live ? from[l] : 0.f;
+  return to + lanes;
+}
 
 Plan forward_plan(const Problem&, const std::vector<const float*>& weights, const float* bias);
 // In input_gradient_plan.cc.

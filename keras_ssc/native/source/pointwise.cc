@@ -31,11 +31,11 @@ class Source {
   // `again`: channels that are read beyond a pixel's last one: the first ones once more, where
   // `wraps`, or whatever is there.
   Source(const float* line, long pixels, int channels, int again, bool wraps,
-         const std::vector<int>& order, long chunk)
+         const Order& order, long chunk)
       : line_(line),
         pixels_(pixels),
         channels_(channels),
-        always_(wraps || !order.empty()),
+        always_(wraps || !order.channels.empty()),
         last_(again > 0),
         tile_{always_ || last_ ? 1 : 0, 1, (int)chunk, channels, 0, 0, again, order},
         copy_(tile_.floats()) {}
@@ -81,8 +81,9 @@ void contract(const Plan& plan, const Problem& problem, int source_channels, int
   const long units = chunks * parts;
   slices = (int)std::min<long>(slices, units);
   const int again = plan.source.empty() ? std::max(0, plan.reads() - source_channels) : 8;
+  const Order order = plan.source.empty() ? Order() : Order(plan.source, source_channels, *plan.micro);
   run(slices, [&](int slice) {
-    Source line(source, pixels, source_channels, again, plan.wraps, plan.source, chunk);
+    Source line(source, pixels, source_channels, again, plan.wraps, order, chunk);
     for (long unit = units * slice / slices; unit < units * (slice + 1) / slices; ++unit) {
       const long from = unit / parts * chunk, to = std::min(pixels, from + chunk);
       const int part = (int)(unit % parts), count = (int)plan.blocks.size();
@@ -130,9 +131,22 @@ bool pointwise_input_gradient(const Problem& problem, const float* dy,
 
 namespace {
 
-// All sums of some pixels: panels of dy, a few vectors wide, with all positions of x.
+// A few vectors of dy of all pixels side by side; lanes that are dead may hold anything.
+void fill_panel(const Layout& layout, const int* group, int vectors, const float* dy, int pixels,
+                bool to_the_end, float* panel) {
+  const int lanes = layout.micro->lanes, channels = layout.pattern.out_channels;
+  for (int i = 0; i < pixels; ++i, dy += channels)
+    for (int f = 0; f < vectors; ++f) {
+      const float* from = dy + layout.places[group[f]];
+      const bool whole = !to_the_end || from + lanes <= dy + (long)(pixels - i) * channels;
+      panel = put(panel, from, whole ? lanes : layout.vectors[group[f]].live, lanes);
+    }
+}
+
+// All sums of some pixels. Where dy is read often, it is laid into panels, a few vectors wide;
+// likewise where vectors reach beyond the pixels and those are the last, `to_the_end`.
 void sum_chunk(const Layout& layout, const float* x, long x_pixel, const float* dy, int pixels,
-               float* panel, float* sums) {
+               bool to_the_end, float* panel, float* sums) {
   const Pattern& p = layout.pattern;
   const int lanes = layout.micro->lanes;
   for (const auto& group : layout.groups) {
@@ -143,30 +157,28 @@ void sum_chunk(const Layout& layout, const float* x, long x_pixel, const float* 
     for (int r : p.pointwise) offsets.push_back((r + head.shift) % p.in_channels);
     int first = 0;
     for (int vectors : even_parts((int)group.size(), kMaxVectors)) {
-      int panel_offsets[kMaxVectors], columns[kMaxVectors], rows[kMaxRows];
+      int dy_offsets[kMaxVectors], columns[kMaxVectors], rows[kMaxRows];
+      const int most = std::min(kMaxRows, layout.micro->registers / vectors);
+      const bool panels = (int)offsets.size() > 3 * most || (to_the_end && layout.beyond);
       for (int f = 0; f < vectors; ++f) {
-        const int v = group[first + f];
-        panel_offsets[f] = f * lanes;
-        columns[f] = layout.columns[v];
-        for (int i = 0; i < pixels; ++i)
-          put(panel + (i * vectors + f) * lanes, dy + (long)i * p.out_channels + layout.places[v],
-              layout.vectors[v].live, lanes);
+        dy_offsets[f] = panels ? f * lanes : layout.places[group[first + f]];
+        columns[f] = layout.columns[group[first + f]];
       }
+      if (panels) fill_panel(layout, &group[first], vectors, dy, pixels, to_the_end, panel);
       first += vectors;
       Sum a = {};
       a.x = x;
       a.x_column = x_pixel;
-      a.dy = panel;
-      a.dy_column = vectors * lanes;
+      a.dy = panels ? panel : dy;
+      a.dy_column = panels ? vectors * lanes : p.out_channels;
       a.images = a.rows = 1;
       a.columns = pixels;
       a.index = head.access.index.data();
-      a.dy_offsets = panel_offsets;
+      a.dy_offsets = dy_offsets;
       a.out = sums;
       a.out_rows = rows;
       a.out_columns = columns;
       int row = 0;
-      const int most = std::min(kMaxRows, layout.micro->registers / vectors);
       for (int positions : even_parts((int)offsets.size(), most)) {
         for (int t = 0; t < positions; ++t)
           rows[t] = layout.starts[head.matrix] + (row + t) * layout.pitches[head.matrix];
@@ -199,7 +211,7 @@ bool pointwise_weight_gradient(const Problem& problem, const float* x, const flo
       const long from = i * chunk, to = std::min(pixels, from + chunk);
       const float* pixel = line.chunk(*layout.micro, from, to);
       sum_chunk(layout, pixel, line.pixel(), dy + from * p.out_channels, (int)(to - from),
-                panel.data(), own);
+                to == pixels, panel.data(), own);
     }
   });
   sums.add_up(gradients);

@@ -40,14 +40,24 @@ inline Reach backward_reach(const Axis& a, int kernel, int i, bool inside) {
   return reach;
 }
 
+// Which channel comes at each place of a copied pixel, -1: a zero; empty: as they are.
+struct Order {
+  std::vector<int> channels;
+  std::vector<int> pieces;  // as in Reorder
+
+  // Of pixels of `all` channels, for these microkernels.
+  Order(const std::vector<int>& channels, int all, const Microkernels&);
+  Order() = default;
+};
+
 // Some rows of some images, each pixel with its first channels once more behind its last or with
 // its channels in another order, each row with zero pixels on its left and right.
 struct Tile {
   int images, rows, columns, channels;  // of what is copied
   int left, right, extra;               // zero pixels; repeated channels, or room for them
-  std::vector<int> order;               // which channel comes where, -1: a zero; empty: as they are
+  Order order;
 
-  long pixel() const { return (order.empty() ? channels : (int)order.size()) + extra; }
+  long pixel() const { return (order.channels.empty() ? channels : (int)order.channels.size()) + extra; }
   long row() const { return (left + columns + right) * pixel(); }
   long image() const { return rows * row(); }
   std::size_t floats() const { return images * image(); }
@@ -58,9 +68,5 @@ struct Tile {
   void fill(const Microkernels&, float* buffer, const float* source, long source_row,
             long source_image, int copied_images, int copied_rows) const;
 };
-
-// Copies pixels: place c of the copy is channel order[c], or zero.
-void in_order(const float* from, long from_pixel, float* to, long to_pixel, long pixels,
-              const std::vector<int>& order);
 
 }  // namespace keras_ssc

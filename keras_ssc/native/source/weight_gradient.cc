@@ -112,7 +112,7 @@ class Worker {
     x += image * rows.in * x_row;
     dy += image * rows.out * dy_row;
     // A vector at the last pixels of all may reach beyond the array.
-    const bool in_place = !across_ && dy_tile_.order.empty() &&
+    const bool in_place = !across_ && dy_tile_.order.channels.empty() &&
                           (!layout_.beyond || image + images < problem_.batch);
     dy_pixel_ = in_place ? p.out_channels : dy_tile_.pixel();
     if (!in_place) {
@@ -200,7 +200,8 @@ void weight_gradient_by_vectors(const Problem& problem, const float* x, const fl
   }
   const bool copied = across || layout.beyond || !layout.order.empty();
   const Tile dy_tile = {copied ? images : 0, rows.out, columns.out, p.out_channels, 0, 0, 8,
-                        layout.order};
+                        layout.order.empty() ? Order()
+                                             : Order(layout.order, p.out_channels, *layout.micro)};
   const int groups = (problem.batch + images - 1) / images;
   slices = std::max(1, std::min(slices, groups));
   WeightSums sums(layout, slices);
