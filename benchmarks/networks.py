@@ -49,10 +49,10 @@ def prepare(arguments):
     if arguments.threads == "1":
         machine.use_one_core()
     if arguments.widest == "avx2":
-        from keras_ssc.native import library
+        from keras_ssc.native import build
 
         # What is chosen for AVX-512 is then compiled with AVX2's instructions, too.
-        library.FLAGS["avx512"] = library.FLAGS["avx2"]
+        build.FLAGS["avx512"] = build.FLAGS["avx2"]
 
 
 def compare(name, task, batch, arguments, exported):

@@ -1,33 +1,24 @@
 """The native kernels: every vector width, odd sizes, threads; and where they must not go."""
 
-import itertools
 import subprocess
 import sys
 
 import keras
 import numpy as np
 import pytest
-import reference
 from graphs import called_operations
+from native_cases import ON_JAX, case, skip_without_compiler, three_passes, ways
 
 import keras_ssc
 from keras_ssc import SSCConv2D, SSCPattern
 
 pytestmark = pytest.mark.jax
-ON_JAX = keras.backend.backend() == "jax"
 on_tensorflow = pytest.mark.skipif(ON_JAX, reason="about graphs and tapes of TensorFlow")
-TURN = itertools.count()
-WIDTHS, SLICES = (0, 4, 8, 16), (1, 2, 4)
 
 
 @pytest.fixture(autouse=True)
 def _compiler():
-    """Skip where there is no compiler; a compiler that fails is a failure."""
-    from keras_ssc.native.build import load
-
-    _, why_not = load()
-    if why_not and "no C++ compiler" in why_not:
-        pytest.skip(why_not)
+    skip_without_compiler()
 
 
 BLOCK, SET = {"shift": "block"}, {"set_offset": 5}
@@ -77,57 +68,6 @@ GEOMETRY = {
 }
 
 
-def three_passes(pattern, x, weights, dy, **settings):
-    """Return y and the gradients by x and by the weights, as arrays."""
-    from keras_ssc.native import native
-
-    if ON_JAX:
-        import jax
-
-        def passes(x, weights, dy):
-            y, backward = jax.vjp(lambda *a: native(*a, pattern, **settings), x, weights)
-            return y, *backward(dy)
-
-        y, dx, gradients = jax.jit(passes)(x, weights, dy)
-        return [np.asarray(array) for array in (y, dx, *gradients)]
-    import tensorflow as tf
-
-    x, weights = tf.constant(x), [tf.constant(matrix) for matrix in weights]
-    with tf.GradientTape() as tape:
-        tape.watch([x, *weights])
-        y = native(x, weights, pattern, **settings)
-    dx, *gradients = tape.gradient(y, [x, *weights], output_gradients=tf.constant(dy))
-    return [tensor.numpy() for tensor in (y, dx, *gradients)]
-
-
-def ways():
-    """(widest vector, parts of the work): all; on JAX one for each call, all of them in turn."""
-    pairs = list(itertools.product(WIDTHS, SLICES))
-    if ON_JAX:  # each is compiled anew there
-        return [pairs[next(TURN) % len(pairs)]]
-    return pairs
-
-
-def case(pattern, size, batch=3, strides=(1, 1), dilation=(1, 1), padding="same"):
-    """Return (pattern, arrays in, reference out, settings), or skip what can't be."""
-    pattern = SSCPattern(**pattern)
-    spans = [(k - 1) * d + 1 for k, d in zip(pattern.kernel_size, dilation, strict=True)]
-    if padding == "valid" and any(s > room for s, room in zip(spans, size, strict=True)):
-        pytest.skip("the kernel is larger than the image")
-    random = np.random.default_rng(0)
-    mask = pattern.mask()
-    kernel = random.normal(size=mask.shape) * mask
-    x = random.normal(size=(batch, *size, pattern.in_channels))
-    y = reference.convolution(x, kernel, 0, strides, padding, dilation)
-    dy = random.normal(size=y.shape)
-    dx, dkernel, _ = reference.convolution_gradients(x, kernel, dy, strides, padding, dilation)
-    places = [pattern.flat_indices(rows, filters) for _, rows, filters in pattern.matrices]
-    weights = [kernel.reshape(-1)[place].astype("float32") for place in places]
-    expected = [y, dx, *(dkernel.reshape(-1)[place] for place in places)]
-    settings = {"strides": strides, "padding": padding, "dilation_rate": dilation}
-    return pattern, (x.astype("float32"), weights, dy.astype("float32")), expected, settings
-
-
 @pytest.mark.parametrize("geometry", GEOMETRY)
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_equals_the_reference_at_every_width(pattern, geometry):
@@ -137,46 +77,6 @@ def test_equals_the_reference_at_every_width(pattern, geometry):
         for actual, wanted in zip(results, expected, strict=True):
             scale = max(np.abs(wanted).max(), 1e-3)
             np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-5)
-
-
-# (M, N, g, p): sets of 4, 8 and more filters; one or two vectors of a shift; with and without 1x1.
-ROWS = [
-    (32, 32, 8, 3),
-    (32, 64, 8, 2),
-    (48, 32, 8, 1),
-    (64, 96, 16, 15),
-    (32, 32, 16, 0),
-    (64, 64, 32, 3),
-    (64, 128, 64, 9),
-    (32, 32, 4, 1),
-    (32, 64, 8, 16),
-]
-
-
-@pytest.mark.parametrize("numbers", ROWS, ids=str)
-@pytest.mark.parametrize(("size", "batch"), [((8, 8), 3), ((5, 13), 1), ((2, 33), 1)])
-def test_row_by_row_equals_the_reference(numbers, size, batch):
-    layer = dict(zip(("in_channels", "filters", "g", "p"), numbers, strict=True))
-    pattern, (x, weights, dy), expected, settings = case(layer, size, batch)
-    for widest, slices in ways():
-        results = three_passes(pattern, x, weights, dy, **settings, widest=widest, slices=slices)
-        for actual, wanted in zip(results, expected, strict=True):
-            scale = np.abs(wanted).max()
-            np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-5)
-
-
-@pytest.mark.parametrize("numbers", ROWS[:4], ids=str)
-def test_what_is_no_number_stays_in_its_image(numbers):
-    layer = dict(zip(("in_channels", "filters", "g", "p"), numbers, strict=True))
-    pattern, (x, weights, dy), _, settings = case(layer, (9, 11), batch=5)
-    clean = three_passes(pattern, x, weights, dy, **settings)
-    x[2], dy[2] = np.nan, np.nan
-    y, dx, *_ = three_passes(pattern, x, weights, dy, **settings, slices=1)
-    others = [0, 1, 3, 4]
-    np.testing.assert_array_equal(y[others], clean[0][others])
-    np.testing.assert_array_equal(dx[others], clean[1][others])
-    assert np.isnan(y[2]).all()
-    assert np.isnan(dx[2]).all()
 
 
 @on_tensorflow

@@ -1,5 +1,7 @@
 """Dead weights stay exactly zero: every optimizer, regularizer, constraint and way to train."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -257,7 +259,10 @@ def test_what_was_compiled_with_a_refused_optimizer_can_be_masked_and_loaded(tmp
     dense.optimizer.build(dense.trainable_variables)
     sparse = pruning.apply_masks(dense, pruning.magnitude(dense, 0.5))
     sparse.save(tmp_path / "sparse.keras")
-    again = keras.models.load_model(tmp_path / "sparse.keras")
+    # What Keras says of each compiled model that was saved before its first step.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+        again = keras.models.load_model(tmp_path / "sparse.keras")
     assert pruning.live_weights(again) == pruning.live_weights(sparse)
 
 
@@ -288,5 +293,5 @@ def test_lora_is_refused():
     dense = pruning.remove_masks(network())
     masks = pruning.magnitude(dense, 0.5)
     dense.get_layer("hidden").enable_lora(2)
-    with pytest.raises(ValueError, match=r"`masks` must not name layers with LoRA.*'hidden'"):
+    with pytest.raises(ValueError, match=r"LoRA in a layer that is pruned.*'hidden'"):
         pruning.apply_masks(dense, masks)

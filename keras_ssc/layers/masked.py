@@ -24,6 +24,8 @@ class _Masked:
     def build(self, input_shape):
         """Create the layer's variables, and the mask, which lets all weights live."""
         super().build(input_shape)
+        if not self.trainable:  # as Keras does with the weights that it makes itself
+            self.kernel.trainable = False
         self.kernel_mask = self.add_weight(
             name="kernel_mask",
             shape=self.kernel.shape,

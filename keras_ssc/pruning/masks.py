@@ -162,11 +162,6 @@ def _check(layers, masks):
             f"Prunable are: {list(layers)}"
         )
     for name, mask in masks.items():
-        if getattr(layers[name], "lora_enabled", False):
-            raise ValueError(
-                "`masks` must not name layers with LoRA, whose update is dense: give their "
-                f"`kernel` to a layer without it. Received: {name!r}"
-            )
         if np.asarray(mask).dtype != bool:
             raise TypeError(f"`masks[{name!r}]` must be bool. Received: {np.asarray(mask).dtype}")
         shape = tuple(layers[name].kernel.shape)
