@@ -9,7 +9,7 @@
 namespace keras_ssc {
 namespace {
 
-constexpr long kChunkFloats = 32 * 1024;  // of the source: stays in the second cache
+constexpr long kChunkFloats = 32 * 1024;  // of source and destination: stays in the second cache
 constexpr long kSumFloats = 96 * 1024;    // of x and dy, where each is read again and again
 
 bool reads_its_own_pixel(const Problem& problem) {
@@ -64,7 +64,7 @@ void contract(const Plan& plan, const Problem& problem, int source_channels, int
               const float* source, const Epilogue& epilogue, float* destination, int slices,
               const Runner& run) {
   const long pixels = pixels_of(problem);
-  const long fit = std::max(24L, kChunkFloats / source_channels / 24 * 24);
+  const long fit = std::max(24L, kChunkFloats / (source_channels + channels) / 24 * 24);
   const long chunk = std::min(fit, std::max(24L, (pixels + slices - 1) / slices));
   const long chunks = (pixels + chunk - 1) / chunk;
   // Few pixels: the threads share out the blocks too.

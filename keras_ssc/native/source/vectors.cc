@@ -58,15 +58,21 @@ Access access_of(const std::vector<int>& index, int lanes) {
 }
 
 int fitting(const std::vector<int>& numbers, int first, int lanes) {
-  int least = numbers[first], most = least, count = 1;
-  for (; count < lanes && first + count < (int)numbers.size(); ++count) {
+  const int all = (int)numbers.size(), number = numbers[first];
+  // A run of one number, which a single load serves, is not mixed with what comes behind it.
+  int begin = first, end = first;
+  while (begin && numbers[begin - 1] == number) --begin;
+  while (end < all && numbers[end] == number) ++end;
+  if (2 * (end - begin) >= lanes) return std::min(lanes, end - first);
+  int least = number, most = number, count = 1;
+  for (; count < lanes && first + count < all; ++count) {
     least = std::min(least, numbers[first + count]);
     most = std::max(most, numbers[first + count]);
     if (most - least >= lanes) break;
   }
-  if (first + count == (int)numbers.size()) return count;
+  if (first + count == all) return count;
   for (int fewer = count; 4 * fewer >= 3 * count; --fewer)
-    if (numbers[first + fewer] == numbers[first]) return fewer;
+    if (numbers[first + fewer] == number && numbers[first + fewer - 1] != number) return fewer;
   return count;
 }
 
