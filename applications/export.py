@@ -5,7 +5,8 @@ python applications/export.py --model runs/digits/best.keras --format onnx --pat
 
 import argparse
 import os
-import sys
+
+from _program import run, stop
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -40,7 +41,7 @@ def main():
             tolerance=arguments.tolerance,
         )
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        sys.exit(f"export: {error}")
+        stop(error)
     print(
         f"{report.path}: {report.bytes:,} bytes, outputs within "
         f"{report.largest_difference:.1e} of the model's"
@@ -48,4 +49,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -6,6 +6,8 @@ python applications/paper_settings.py --distribution uniform
 import argparse
 import os
 
+from _program import run
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
@@ -26,4 +28,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -6,11 +6,16 @@ FOLDER of images: sheets `train_00.webp` ... of 25 x 40 tiles with `train_labels
 `train/<class>/*.png`; the same for `test`. Of tiny_imagenet: the folder tiny-imagenet-200 as it is
 unpacked; of imagenet2012, or a part of it: `train/<WordNet id>/*.JPEG` and `val/<WordNet id>/...`;
 or of both a folder with one .npz file.
+
+    python applications/prepare_dataset.py --dataset cifar10 --download --data-dir FOLDER
+
+fetches CIFAR-10 or CIFAR-100 from the internet.
 """
 
 import argparse
 import os
-import sys
+
+from _program import run, stop
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -20,21 +25,33 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     names = ["cifar10", "cifar100", "tiny_imagenet", "imagenet2012"]
     parser.add_argument("--dataset", required=True, choices=names)
-    parser.add_argument("--images", required=True, help="folder with the images")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--images", help="folder with the images")
+    source.add_argument("--download", action="store_true", help="CIFAR, from the internet")
     parser.add_argument("--data-dir", required=True, help="folder for tensorflow-datasets")
     parser.add_argument("--limit", type=int, help="at most so many images a split")
     parser.add_argument("--overwrite", action="store_true", help="replace a prepared set")
     arguments = parser.parse_args()
+    chosen = vars(arguments)
+    download = chosen.pop("download")
+    if download and not arguments.dataset.startswith("cifar"):
+        parser.error("--download is for cifar10 and cifar100")
+    if download and (arguments.limit is not None or arguments.overwrite):
+        parser.error("--limit and --overwrite go with --images")
     try:
+        from keras_ssc.datasets.cifar import download_cifar
         from keras_ssc.datasets.local_images import prepare
 
-        place = prepare(**vars(arguments))
+        if download:
+            place = download_cifar(arguments.dataset, arguments.data_dir)
+        else:
+            place = prepare(**chosen)
     except (ImportError, OSError, ValueError) as error:
-        sys.exit(f"prepare_dataset: {error}")
+        stop(error)
     print(
         f"{arguments.dataset} is ready: tfds.load({arguments.dataset!r}, data_dir=...) in {place}"
     )
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

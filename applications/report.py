@@ -5,8 +5,9 @@ python applications/report.py --records docs/evidence/records --output docs/evid
 
 import argparse
 import os
-import sys
 from pathlib import Path
+
+from _program import run, stop
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -17,16 +18,22 @@ def main():
     parser.add_argument("--records", default="docs/evidence/records")
     parser.add_argument("--output", default="docs/evidence", help="folder of the page")
     parser.add_argument("--protocol", choices=["paper", "small"], default="small")
+    parser.add_argument("--empty", action="store_true", help="write the page though nothing ran")
     arguments = parser.parse_args()
     from keras_ssc.experiments import Records
     from keras_ssc.experiments.page import write_page
 
     try:
-        path = write_page(Records(arguments.records), Path(arguments.output), arguments.protocol)
+        path = write_page(
+            Records(arguments.records),
+            Path(arguments.output),
+            arguments.protocol,
+            empty=arguments.empty,
+        )
     except (OSError, ValueError) as error:
-        sys.exit(f"report: {error}")
+        stop(error)
     print(f"written: {path}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

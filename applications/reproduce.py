@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 
+from _program import run, stop
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # TensorFlow leaves oneDNN off on CPUs without AVX-512, where it would be two to three times faster.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -59,7 +61,9 @@ def main():
     records = Records(folder)
     todo = open_runs(cells, records)
     every = len(open_runs(cells, Records(os.devnull)))
+    there = "" if os.path.isdir(folder) else ", a new folder"
     print(f"{arguments.name}, {arguments.protocol}: {len(todo)} of {every} runs are open")
+    print(f"Records: {folder}{there}")
     if arguments.list:
         print("\n".join(map(str, todo)))
         return
@@ -72,9 +76,9 @@ def main():
         print(f"Ended by SIGTERM {end.where}. The same command goes on there.", flush=True)
         raise
     except (FloatingPointError, ImportError, OSError, RunFolderError, ValueError) as error:
-        sys.exit(f"reproduce: {error}")
+        stop(error)
     print(f"{left} runs are open. The records are in {folder}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -5,7 +5,8 @@ python applications/sparsify.py --model dense.keras --output sparse.keras --spar
 
 import argparse
 import os
-import sys
+
+from _program import run, stop
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -52,10 +53,10 @@ def main():
         with new_file(arguments.output, ".keras", arguments.overwrite) as temporary:
             sparse.save(temporary)
     except (OSError, TypeError, ValueError) as error:
-        sys.exit(f"sparsify: {error}")
+        stop(error)
     sizes = [f"{os.path.getsize(path):,}" for path in (arguments.output, arguments.model)]
     print(f"\n{arguments.output}: {sizes[0]} bytes; {arguments.model}: {sizes[1]} bytes")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -6,7 +6,8 @@ python applications/summarize.py --model sparse.keras --csv layers.csv --picture
 import argparse
 import csv
 import os
-import sys
+
+from _program import run, stop
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -50,8 +51,8 @@ def main():
             with new_file(arguments.picture, ".png", arguments.overwrite) as temporary:
                 keras_ssc.plot_model_sparsity(model, temporary)
     except (ImportError, OSError, TypeError, ValueError) as error:
-        sys.exit(f"summarize: {error}")
+        stop(error)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

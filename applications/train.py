@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 
+from _program import run, stop
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # TensorFlow leaves oneDNN off on CPUs without AVX-512, where it would be two to three times faster.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -61,9 +63,9 @@ def main():
         print(f"Ended by SIGTERM {end.where}. The same command with --resume goes on.", flush=True)
         raise
     except (RunFolderError, FloatingPointError, ImportError, OSError, ValueError) as error:
-        sys.exit(f"train: {error}")
+        stop(error)
     print(f"\n{closing_table(results)}\n\nEverything is in {run_dir}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

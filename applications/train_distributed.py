@@ -7,6 +7,8 @@ import argparse
 import os
 import sys
 
+from _program import run, stop
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
@@ -61,10 +63,10 @@ def main():
         print(f"train_distributed: {error}", file=sys.stderr, flush=True)
         os._exit(1)  # an ordinary exit would wait for the lost process
     except (ImportError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"train_distributed: {error}")
+        stop(error)
     if dry_run:
         print(f"Dry run: {model.count_params():,} parameters, updates done, nothing written")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

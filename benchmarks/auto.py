@@ -1,104 +1,177 @@
-"""Is `execution="auto"` ever slower than "dense"? Every sparse layer of the six networks.
+"""Is SSC ever slower than a plain Conv2D? Every distinct sparse layer of the six networks.
 
-python benchmarks/auto.py --network ResNet32 VGG19
+python benchmarks/auto.py --networks ResNet32 VGG19
+KERAS_BACKEND=jax python benchmarks/auto.py --quick
 """
 
 import argparse
-import os
+import gc
+import math
+from pathlib import Path
 
-# Before TensorFlow is imported: every competitor gets oneDNN.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+import networks
 
-import keras
-import layers
-import machine
-import numpy as np
-import results
-import rivals
-from timing import interleaved, statistics
-
-import keras_ssc
-
-NETWORKS = {
-    "ResNet18": {"sparsity": 0.75},
-    "ResNet32": {"sparsity": 0.9},
-    "ResNet50": {"sparsity": 0.8},
-    "VGG19": {"sparsity": 0.9},
-    "MobileNetV2": {},
-    "ShuffleNetV2": {},
-}
+PASSES = ("forward", "forward and both gradients")
 
 
-def distinct_layers(network):
-    """Return {(shape in, pattern, strides): layer} of a network's sparse layers."""
-    model = getattr(keras_ssc.applications, network)(**NETWORKS[network])
-    found = {}
-    for layer in model.layers:
-        if isinstance(layer, keras_ssc.SSCConv2D):
-            found.setdefault((tuple(layer.input.shape[1:]), layer.pattern, layer.strides), layer)
+def distinct_layers(subject):
+    """Return {(setting, shape in, pattern, strides): layer} of the sparse layers."""
+    import keras_ssc
+
+    found, seen = {}, set()
+    for setting, arguments in subject.sparse.items():
+        for layer in subject.build(**arguments).layers:
+            if isinstance(layer, keras_ssc.SSCConv2D):
+                shape = tuple(layer.input.shape[1:])
+                key = (shape, layer.pattern, layer.strides, layer.padding)
+                if key not in seen:
+                    seen.add(key)
+                    found[(setting, *key)] = layer
     return found
 
 
-def run(network, rounds, most_pixels):
-    """Time a step (forward and both gradients) of every layer, dense and auto, in turns."""
+def steps_of(layer, x, dy):
+    """Return {pass: callable that waits} of a Keras layer, on TensorFlow or JAX."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        return _jax_steps(layer, x, dy)
     import tensorflow as tf
 
+    x, dy = tf.constant(x), tf.constant(dy)
+
+    @tf.function(autograph=False)
+    def forward():
+        return layer(x)
+
+    @tf.function(autograph=False)
+    def both():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        sources = [x, *(variable.value for variable in layer.trainable_variables)]
+        return tape.gradient(y, sources, output_gradients=dy)
+
+    return dict(zip(PASSES, (forward, both), strict=True))
+
+
+def _jax_steps(layer, x, dy):
+    import jax
+
+    x, dy = jax.numpy.asarray(x), jax.numpy.asarray(dy)
+    weights = [variable.value for variable in layer.trainable_variables]
+    forward = jax.jit(lambda w, x: layer.stateless_call(w, [], x)[0])
+
+    @jax.jit
+    def both(w, x):
+        _, pull_back = jax.vjp(forward, w, x)
+        return pull_back(dy)
+
+    steps = (
+        lambda: jax.block_until_ready(forward(weights, x)),
+        lambda: jax.block_until_ready(both(weights, x)),
+    )
+    return dict(zip(PASSES, steps, strict=True))
+
+
+def compare(name, arguments):
+    """Time every distinct layer of a network: Conv2D, SSC as "dense", SSC as "auto", in turns."""
+    import alternatives
+    import keras
+    import numpy as np
+    import subjects
+    from timing import interleaved, statistics
+
     random = np.random.default_rng(0)
+    rounds, seconds = arguments.repeats, arguments.seconds
+    if arguments.quick:
+        rounds, seconds = min(rounds, 5), min(seconds, 1)
     rows = []
-    for (shape, pattern, strides), layer in distinct_layers(network).items():
-        batch = max(1, min(128, most_pixels // (shape[0] * shape[1] * shape[2])))
-        x = tf.constant(random.normal(size=(batch, *shape)).astype("float32"))
-        dy = tf.constant(random.normal(size=layer(x).shape).astype("float32"))
+    for (setting, shape, pattern, strides, _), layer in distinct_layers(
+        subjects.SUBJECTS[name]
+    ).items():
+        batch = max(1, min(128, arguments.floats // math.prod(shape)))
+        x = random.normal(size=(batch, *shape)).astype("float32")
+        forms = {
+            "conv2d": alternatives.dense(layer),
+            "dense": alternatives.executed("dense")(layer),
+            "auto": alternatives.executed("auto")(layer),
+        }
+        for own in forms.values():
+            own.build((None, *shape))
+        shape_out = forms["conv2d"].compute_output_shape(x.shape)
+        dy = random.normal(size=shape_out).astype("float32")
         steps = {}
-        for name in ("dense", "auto"):
-            own = rivals.executed(name)(layer)
-            passes = layers.passes(own, x, dy)
-            steps[name] = lambda passes=passes: [step() for step in passes.values()]
-        seconds = interleaved(steps, rounds)
-        medians = {name: statistics(taken)["median_ms"] for name, taken in seconds.items()}
+        for form, own in forms.items():
+            for task, step in steps_of(own, x, dy).items():
+                steps[task, form] = step
+        taken = interleaved(steps, rounds, seconds=seconds, burst=0.02, pause=0.01)
         sizes = "x".join(map(str, pattern.kernel_size))
-        rows.append(
-            machine.describe()
-            | {
-                "network": network,
-                "layer": f"{sizes} {pattern.in_channels}->{pattern.filters} @{shape[0]}",
-                "strides": strides[0],
-                "g": pattern.g,
-                "p": pattern.p,
-                "batch": batch,
-                "used": own.execution_report(shape[:2])["used"],
-                "dense_ms": medians["dense"],
-                "auto_ms": medians["auto"],
-                "ratio": round(medians["dense"] / medians["auto"], 2),
-            }
-        )
-        last = rows[-1]
-        print(
-            f"{network:13}{last['layer']:24} /{last['strides']} ({pattern.g}, {pattern.p})"
-            f" {last['used']:8}{last['dense_ms']:9.2f} -> {last['auto_ms']:8.2f} ms"
-            f"  {last['ratio']}x",
-            flush=True,
-        )
+        facts = {
+            "network": name,
+            "setting": setting,
+            "layer": f"{sizes} {pattern.in_channels}->{pattern.filters} @{shape[0]}",
+            "strides": strides[0],
+            "g": pattern.g,
+            "p": pattern.p,
+            "batch": batch,
+            "used": forms["auto"].execution_report(shape[:2])["used"],
+        }
+        for task in PASSES:
+            times = {form: statistics(taken[task, form]) for form in forms}
+            row = networks.about(arguments) | facts | {"pass": task}
+            for form, found in times.items():
+                row |= {f"{form}_ms": found["median_ms"]}
+                row |= {f"{form}_{n}": found[f"{n}_ms"] for n in ("quartile_1", "quartile_3")}
+            against = {form: row[f"{form}_ms"] / row["auto_ms"] for form in ("conv2d", "dense")}
+            row |= {"rounds": times["auto"]["rounds"]}
+            row |= {f"times_as_fast_as_{form}": round(one, 3) for form, one in against.items()}
+            rows.append(row)
+            print(
+                f"{name:17}{setting:8}{facts['layer']:24}/{strides[0]} ({pattern.g}, {pattern.p})"
+                f" {facts['used']:8}{task:28}Conv2D {row['conv2d_ms']:8.2f}  auto"
+                f" {row['auto_ms']:8.2f} ms  {against['conv2d']:6.2f}x",
+                flush=True,
+            )
+        keras.backend.clear_session()
+        gc.collect()
     return rows
 
 
 def main():
     """Parse the command line, run, print and save."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--floats", type=int, default=4_000_000, help="of x, at most")
-    parser.add_argument("--csv", help="file to write; default: named by the hardware")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--networks", nargs="+", help="names; default: all")
+    add("--repeats", type=int, default=9, help="rounds, in each of which everyone has a turn")
+    add("--seconds", type=float, default=math.inf, help="of a layer's rounds, at most")
+    add("--quick", action="store_true", help="at most 5 rounds and 1 second of them")
+    add("--floats", type=int, default=4_000_000, help="of x, at most: limits the batch of 128")
+    add("--threads", choices=["1", "all"], default="all")
+    add("--widest", choices=["avx512", "avx2"], help="vectors of our kernels, at most")
+    add("--output", type=Path, help="CSV file; default: named by the hardware")
     arguments = parser.parse_args()
+    networks.prepare(arguments)
+    import keras
+    import results
+    import subjects
+
     keras.utils.set_random_seed(0)
-    rows = [
-        row
-        for network in arguments.network
-        for row in run(network, arguments.rounds, arguments.floats)
-    ]
-    worst = min(rows, key=lambda row: row["ratio"])
-    print(f"worst: {worst['network']} {worst['layer']}: {worst['ratio']}x of dense")
-    results.save(rows, arguments.csv, "auto")
+    path, common = networks.output(arguments, "auto"), networks.about(arguments)
+    for name in networks.known(arguments.networks or list(subjects.SUBJECTS)):
+        rows = results.read(path)
+        key = {"network": name}
+        if any(networks.same_run(row, common | key) for row in rows):
+            print(f"{name}: in the file already")
+            continue
+        new = compare(name, arguments)
+        results.save([r for r in rows if not networks.same_run(r, key)] + new, path, "auto")
+    rows = results.read(path)
+    worst = min(rows, key=lambda row: float(row["times_as_fast_as_conv2d"]))
+    print(
+        f"worst: {worst['network']} {worst['layer']}, {worst['pass']}: "
+        f"{worst['times_as_fast_as_conv2d']}x of Conv2D"
+    )
 
 
 if __name__ == "__main__":

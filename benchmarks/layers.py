@@ -9,11 +9,11 @@ import os
 # Before TensorFlow is imported: every competitor gets oneDNN.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import alternatives
 import keras
 import machine
 import numpy as np
 import results
-import rivals
 from timing import interleaved, statistics
 
 from keras_ssc import SSCConv2D
@@ -47,15 +47,15 @@ def competitors(channels, sparsities):
         layer.build((None, None, None, channels))
         layers.append((sparsity, layer))
     first = layers[0][1]
-    yield "dense, graph", rivals.dense(first), False
-    yield "dense, XLA", rivals.dense(first), True
-    yield "masked dense", rivals.masked(first), False
-    yield "separable", rivals.separable(first), False
+    yield "dense, graph", alternatives.dense(first), False
+    yield "dense, XLA", alternatives.dense(first), True
+    yield "masked dense", alternatives.masked(first), False
+    yield "separable", alternatives.separable(first), False
     for sparsity, layer in layers:
         setting = f"SSC {sparsity} ({layer.pattern.g}, {layer.pattern.p})"
-        yield f"{setting}, native", rivals.executed("native")(layer), False
+        yield f"{setting}, native", alternatives.executed("native")(layer), False
         if sparsity == sparsities[0]:
-            yield f"{setting}, grouped", rivals.executed("grouped")(layer), False
+            yield f"{setting}, grouped", alternatives.executed("grouped")(layer), False
 
 
 def roofline(layer, shape, rates):
@@ -85,21 +85,33 @@ def run(name, sparsities, rounds, batch, rates):
             steps[task, competitor] = step
             limits[task, competitor] = roofline(layer, shape, rates)
     try:
-        import torch_rivals
+        import torch_layers
 
         kernel = random.normal(size=(3, 3, channels, channels)).astype("float32")
-        for task, step in torch_rivals.layer_passes(x, kernel, dy).items():
+        for task, step in torch_layers.layer_passes(x, kernel, dy).items():
             steps[task, "PyTorch dense, channels_last"] = step
     except ImportError:
         print("PyTorch: not run (not installed)")
     seconds = interleaved(steps, rounds)
     common = machine.describe() | {"layer": name, "batch": batch} | rates
-    return [
-        common
-        | {"task": task, "competitor": competitor, "roofline_ms": limits.get((task, competitor))}
-        | statistics(taken)
-        for (task, competitor), taken in sorted(seconds.items(), key=lambda i: TASKS.index(i[0][0]))
-    ]
+    rows = []
+    for task in TASKS:
+        own = {who: statistics(taken) for (of, who), taken in seconds.items() if of == task}
+        rows += results.against_fastest_dense(
+            [
+                common
+                | {"task": task, "competitor": who, "kind": kind(who)}
+                | {"roofline_ms": limits.get((task, who))}
+                | found
+                for who, found in own.items()
+            ]
+        )
+    return rows
+
+
+def kind(competitor):
+    """ "dense" for all that compute the same dense layer."""
+    return "dense" if competitor.startswith(("dense", "PyTorch")) else "other"
 
 
 def main():
@@ -115,7 +127,9 @@ def main():
     rates, rows = machine.rates(), []
     for name in arguments.layer:
         own = run(name, arguments.sparsity, arguments.rounds, arguments.batch, rates)
-        results.print_table(own)
+        for task in TASKS:
+            print(f"\n{name}, {task}")
+            results.print_table([row for row in own if row["task"] == task])
         rows += own
     results.save(rows, arguments.csv, "layers")
 

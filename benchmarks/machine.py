@@ -1,5 +1,7 @@
 """What the figures were measured on: CPU, threads, versions, and its own measured rates."""
 
+import functools
+import hashlib
 import os
 import platform
 import time
@@ -7,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+import vectors
 
 PACKAGES = ("tensorflow", "keras", "jax", "torch", "onnxruntime", "numpy")
 
@@ -34,17 +37,43 @@ def cpu():
     return name, flags
 
 
-def onednn_is_on():
-    """Whether TensorFlow computes with oneDNN: asked for by name, or by itself on AVX-512."""
+def onednn():
+    """Whether TensorFlow computes with oneDNN, asked for by name or by itself on AVX-512."""
     asked = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
-    return asked == "1" if asked is not None else "avx512f" in cpu()[1]
+    on = asked == "1" if asked is not None else "avx512f" in cpu()[1]
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    return ("on" if on else "off") + (f", at most {limit}" if limit else "")
+
+
+def threads():
+    """How many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count()
+
+
+def use_one_core():
+    """Keep this process and those it starts on one core: before anything makes threads."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise SystemExit("--threads 1 needs a system that binds processes to cores, such as Linux.")
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+@functools.cache
+def code():
+    """Eight letters that change with every source file of the package."""
+    import keras_ssc
+
+    folder = Path(keras_ssc.__file__).parent
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cc", ".h"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
 def describe():
     """The columns that every row of a result carries."""
     name, flags = cpu()
-    row = {"cpu": name, "cores": os.cpu_count(), "flags": " ".join(flags)}
-    row |= {"onednn": "on" if onednn_is_on() else "off"}
+    flags = " ".join(flags)
+    row = {"cpu": name, "cores": os.cpu_count(), "threads": threads(), "flags": flags}
+    row |= {"avx512": vectors.avx512(flags), "onednn": onednn(), "code": code()}
     return row | {package: version(package) for package in PACKAGES}
 
 
@@ -52,7 +81,9 @@ def hardware_name():
     """A short name for files: cpu, cores, widest vectors."""
     name, flags = cpu()
     words = "".join(c if c.isalnum() else " " for c in name).lower().split()
-    widest = "avx512" if "avx512f" in flags else "avx2" if "avx2" in flags else "plain"
+    widest = "avx2" if "avx2" in flags else "plain"
+    if "avx512f" in flags:
+        widest = f"avx512-{vectors.avx512(' '.join(flags))}"
     return "-".join([*words[:3], f"{os.cpu_count()}cores", widest])
 
 

@@ -1,168 +1,185 @@
 """Whole networks: a training step and inference, SSC against what a user would pick instead.
 
-python benchmarks/networks.py --network ResNet32 --task train
-python benchmarks/networks.py --network VGG19 --task infer --rounds 20
+python benchmarks/networks.py --quick
+python benchmarks/networks.py --networks ResNet32 VGG19 --batches 128 --passes infer
+KERAS_BACKEND=jax python benchmarks/networks.py --networks ResNet32
+
+All competitors at one network, pass and batch take turns in one run, and each ratio is against
+the fastest dense one of that run, whoever made it. A comparison that is in the file already, by the
+same code and versions, is not run again; rows of other code are replaced.
 """
 
 import argparse
+import gc
+import math
 import os
+import sys
 import tempfile
 from pathlib import Path
 
-# Before TensorFlow is imported: every competitor gets oneDNN.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
-import deepsparse_rival
-import keras
 import machine
-import numpy as np
-import results
-import rivals
-from timing import interleaved, statistics
 
-import keras_ssc
-
-GRAPH, XLA = False, True
+TASKS = ("infer", "train")
 
 
-def competitors(network, task, sparsities, classes):
-    """Yield (name, keras model, jit_compile)."""
-    build = getattr(keras_ssc.applications, network)
-    first = build(sparsity=sparsities[0], distribution="uniform", classes=classes)
-    dense = rivals.in_keras(first, rivals.dense)
-    yield "dense, graph", dense, GRAPH
-    if task == "infer":
-        yield "dense, folded", keras_ssc.fold(dense), GRAPH
-    yield "dense, XLA", rivals.in_keras(first, rivals.dense), XLA
-    yield "masked dense", rivals.in_keras(first, rivals.masked), GRAPH
-    yield "separable", rivals.in_keras(first, rivals.separable), GRAPH
-    yield "thinner dense", rivals.thinner(first, first.count_params()), GRAPH
-    yield "Conv2D(groups=g)", rivals.in_keras(first, rivals.groups), GRAPH
-    for sparsity in sparsities:
-        model = build(sparsity=sparsity, distribution="uniform", classes=classes)
-        for execution in ("native", "grouped", "auto"):
-            if execution == "native" or sparsity == sparsities[0]:
-                name = f"SSC {sparsity}, {execution}"
-                yield name, rivals.with_layers(model, rivals.executed(execution)), GRAPH
-        if task == "infer":
-            yield f"SSC {sparsity}, folded", keras_ssc.fold(model), GRAPH
+def parser():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--networks", nargs="+", help="names; default: all")
+    add("--batches", nargs="+", type=int, help="of those that a network is measured at")
+    add("--passes", nargs="+", choices=TASKS, default=list(TASKS))
+    add("--repeats", type=int, default=15, help="rounds, in each of which everyone has a turn")
+    add("--seconds", type=float, default=math.inf, help="of a comparison's rounds, at most")
+    add("--quick", action="store_true", help="at most 5 rounds and 6 seconds of them")
+    add("--threads", choices=["1", "all"], default="all")
+    add("--widest", choices=["avx512", "avx2"], help="vectors of our kernels, at most")
+    add("--more", nargs="+", default=[], choices=["masked", "separable", "groups", "XLA"])
+    add("--torch-python", default=sys.executable, help="interpreter that has PyTorch")
+    add("--deepsparse-python", help="interpreter that has DeepSparse")
+    add("--output", type=Path, help="CSV file; default: named by the hardware")
+    return parser
 
 
-def make_step(model, jit_compile, task, x, y):
-    """Return a callable that does one training step or one inference and waits for it."""
-    model.compile(
-        keras.optimizers.SGD(0.01, momentum=0.9),
-        "sparse_categorical_crossentropy",
-        jit_compile=jit_compile,
+def prepare(arguments):
+    """What must be settled before the backend is imported."""
+    # Every competitor gets oneDNN, also where TensorFlow would leave it off.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if arguments.threads == "1":
+        machine.use_one_core()
+    if arguments.widest == "avx2":
+        from keras_ssc.native import library
+
+        # What is chosen for AVX-512 is then compiled with AVX2's instructions, too.
+        library.FLAGS["avx512"] = library.FLAGS["avx2"]
+
+
+def compare(name, task, batch, arguments, exported):
+    """Time all competitors at one network, pass and batch; return the rows."""
+    import competitors
+    import keras
+    import results
+    import subjects
+    from timing import interleaved, statistics
+
+    keras.utils.set_random_seed(0)
+    comparison = competitors.Comparison(
+        subjects.SUBJECTS[name],
+        task,
+        batch,
+        exported,
+        arguments.torch_python,
+        arguments.deepsparse_python,
+        arguments.more,
     )
-    if task == "train":
-        return lambda: float(np.asarray(model.train_on_batch(x, y)))
-    return lambda: model.predict_on_batch(x)
+    with comparison:
+        rows, steps = {}, {}
+        for competitor, kind, step, facts in comparison:
+            _show(f"made: {competitor}")
+            rows[competitor] = {"competitor": competitor, "kind": kind, **facts}
+            if callable(step):
+                steps[competitor] = step
+            else:
+                rows[competitor] |= {"median_ms": "", "note": step}
+        rounds, seconds = arguments.repeats, arguments.seconds
+        if arguments.quick:
+            rounds, seconds = min(rounds, 5), min(seconds, 6)
+        taken = interleaved(steps, rounds, seconds=seconds, progress=_show)
+    common = {**about(arguments), "network": name, "pass": task, "batch": batch}
+    every = dict.fromkeys(
+        ("parameters", "kernel_sparsity", "version", *statistics([0]), "note"), ""
+    )
+    for competitor, row in rows.items():
+        rows[competitor] = common | every | row | statistics_of(taken.get(competitor), statistics)
+    keras.backend.clear_session()
+    del comparison, steps
+    gc.collect()
+    return results.against_fastest_dense(list(rows.values()))
 
 
-def torch_step(network, task, x, y):
-    """The same for PyTorch's dense network in channels_last, or None where there is no torch."""
-    try:
-        import torch_rivals
-    except ImportError:
-        return None
-    return torch_rivals.make_step(network, task, x, y)
+def statistics_of(seconds, statistics):
+    """The row entries of what was timed, {} of what was not."""
+    return statistics(seconds) if seconds else {}
 
 
-def onnx_steps(network, sparsities, x):
-    """Inference in ONNX Runtime of the dense network and of exported SSC; {} without it."""
-    try:
-        import onnxruntime
-        import tf2onnx  # noqa: F401
-    except ImportError:
-        print("ONNX Runtime: not run (not installed)")
-        return {}
-    build, steps = getattr(keras_ssc.applications, network), {}
-    for sparsity in (0, *sparsities):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.onnx"
-            keras_ssc.export(build(sparsity=sparsity, distribution="uniform"), path, "onnx")
-            options = onnxruntime.SessionOptions()
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-        name = f"SSC {sparsity}" if sparsity else "dense"
-        feed = {session.get_inputs()[0].name: x}
-        steps[f"ONNX Runtime, {name}"] = lambda s=session, feed=feed: s.run(None, feed)
-    return steps
+def about(arguments):
+    """The columns that say on what and how."""
+    import keras
+
+    widest = arguments.widest or "as the CPU has"
+    return machine.describe() | {"backend": keras.backend.backend(), "widest": widest}
 
 
-def deepsparse_steps(python, network, sparsities, batch):
-    """Inference in DeepSparse of SSC networks as masked dense ones; {} without `python`."""
-    if python is None:
-        print("DeepSparse: not run (no --deepsparse-python)")
-        return {}
-    build, steps = getattr(keras_ssc.applications, network), {}
-    for sparsity in sparsities:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.onnx"
-            masked = keras_ssc.densify(build(sparsity=sparsity, distribution="uniform"))
-            keras_ssc.export(masked, path, "onnx")
-            step = deepsparse_rival.start(python, path, batch)
-        steps[f"DeepSparse, masked {sparsity}"] = step
-    return steps
+def _show(line):
+    print(f"  {line}", file=sys.stderr, flush=True)
 
 
-def run(network, task, sparsities, rounds, batch, only=None, deepsparse_python=None):
-    """Time all competitors; return the rows of the result."""
-    random = np.random.default_rng(0)
-    x = random.normal(size=(batch, 32, 32, 3)).astype("float32")
-    y = random.integers(0, 10, batch)
-    steps, rows = {}, {}
-    for name, model, jit_compile in competitors(network, task, sparsities, classes=10):
-        if only and not any(word in name for word in only):
-            continue
-        steps[name] = make_step(model, jit_compile, task, x, y)
-        summary = keras_ssc.summary(model)
-        rows[name] = {
-            "parameters": model.count_params(),
-            "kernel_sparsity": round(summary.network_sparsity, 4),
-            "training_bytes": 3 * 4 * sum(int(np.prod(v.shape)) for v in model.trainable_weights),
-        }
-    step = torch_step(network, task, x, y)
-    if step and (not only or "PyTorch" in only):
-        steps["PyTorch dense, channels_last"] = step
-        rows["PyTorch dense, channels_last"] = {}
-    if task == "infer" and (not only or "ONNX" in only):
-        others = onnx_steps(network, sparsities, x)
-        others |= deepsparse_steps(deepsparse_python, network, sparsities, batch)
-        steps |= others
-        rows |= {name: {} for name in others}
-    seconds = interleaved(steps, rounds, progress=print, pause=0.3)
-    common = machine.describe() | {"network": network, "task": task, "batch": batch}
-    return [
-        common | {"competitor": name} | rows[name] | statistics(taken)
-        for name, taken in seconds.items()
-    ]
+def same_run(row, common):
+    """Whether a row of the file is of this machine, these versions and this code."""
+    return all(str(row.get(key)) == str(value) for key, value in common.items())
+
+
+def known(names):
+    """Return `names`, or end the program where one is unknown."""
+    import subjects
+
+    unknown = [name for name in names if name not in subjects.SUBJECTS]
+    if unknown:
+        every = ", ".join(subjects.SUBJECTS)
+        raise SystemExit(f"--networks: one of {every}. Received: {', '.join(unknown)}")
+    return names
+
+
+def output(arguments, what="networks"):
+    """The file to write."""
+    import keras
+    import results
+
+    if arguments.output:
+        return arguments.output
+    words = [what, machine.hardware_name(), keras.backend.backend()]
+    words += [f"{machine.threads()}threads"]
+    if arguments.widest == "avx2":
+        words.append("ours-avx2")
+    return results.FOLDER / f"{'-'.join(words)}.csv"
 
 
 def main():
-    """Parse the command line, run, print and save."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", default="ResNet32", choices=["ResNet32", "VGG19"])
-    parser.add_argument("--task", default="train", choices=["train", "infer"])
-    parser.add_argument("--sparsity", type=float, nargs="+", default=[0.9, 0.95, 0.98])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--only", nargs="+", help="words of the competitors to run")
-    parser.add_argument("--deepsparse-python", help="interpreter of DeepSparse's environment")
-    parser.add_argument("--csv", help="file to write; default: named by the hardware")
-    arguments = parser.parse_args()
-    rows = run(
-        arguments.network,
-        arguments.task,
-        arguments.sparsity,
-        arguments.rounds,
-        arguments.batch,
-        arguments.only,
-        arguments.deepsparse_python,
-    )
-    results.print_table(rows)
-    results.save(rows, arguments.csv, f"{arguments.network.lower()}-{arguments.task}")
+    """Compare, print and save, one comparison after another."""
+    arguments = parser().parse_args()
+    prepare(arguments)
+    import subjects
+
+    names = known(arguments.networks or list(subjects.SUBJECTS))
+    wanted = [
+        (name, task, batch)
+        for name in names
+        for batch in subjects.SUBJECTS[name].batches
+        if not arguments.batches or batch in arguments.batches
+        for task in arguments.passes
+    ]
+    if not wanted:
+        raise SystemExit("--batches: none of these networks is measured at them.")
+    path, common = output(arguments), about(arguments)
+    with tempfile.TemporaryDirectory() as exported:
+        run(wanted, path, common, arguments, Path(exported))
+
+
+def run(wanted, path, common, arguments, exported):
+    """Compare what the file has not yet, and write it after each comparison."""
+    import results
+
+    for number, (name, task, batch) in enumerate(wanted, start=1):
+        print(f"\n[{number}/{len(wanted)}] {name}, {task}, batch {batch}", flush=True)
+        rows = results.read(path)
+        key = {"network": name, "pass": task, "batch": batch}
+        if any(same_run(row, common | key) for row in rows):
+            print("in the file already")
+            continue
+        new = compare(name, task, batch, arguments, exported)
+        results.print_table(new)
+        results.save([row for row in rows if not same_run(row, key)] + new, path, "networks")
 
 
 if __name__ == "__main__":

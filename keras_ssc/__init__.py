@@ -14,6 +14,7 @@ from keras_ssc.convert import conversion_plan, densify, sparsify
 from keras_ssc.export import export, fold
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_plots import plot_correlation, plot_model_sparsity
+from keras_ssc.native import portable
 from keras_ssc.network_sparsity import choose_network
 from keras_ssc.patterns import SSCPattern
 from keras_ssc.plots import plot_pattern
@@ -41,6 +42,7 @@ __all__ = [
     "plot_correlation",
     "plot_model_sparsity",
     "plot_pattern",
+    "portable",
     "pruning",
     "regularizers",
     "sparsify",

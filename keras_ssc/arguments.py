@@ -72,8 +72,16 @@ def pair(name, value):
     return (integer(name, value, 1),) * 2
 
 
+def known(name, value, names):
+    """Return `value` if it is one of `names`, such as those of networks, which keep their case."""
+    names = tuple(names)
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"`{name}` must be one of {names}. Received: {name}={value!r}")
+    return value
+
+
 def one_of(name, value, choices):
-    """Return `value`, in lower case, if it is one of `choices`."""
+    """Return `value`, in lower case as Keras takes its words, if it is one of `choices`."""
     if not isinstance(value, str) or value.lower() not in choices:
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
     return value.lower()

@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_ssc.arguments import names
 from keras_ssc.layers import SSCConv2D
-from keras_ssc.summary import flat_layers
+from keras_ssc.model_graph import flat_layers
 
 
 def filter_correlation(kernel):

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from keras_ssc.arguments import one_of
 from keras_ssc.distributions import (
     DISTRIBUTIONS,
     distribution_at,
     per_filter_candidates,
     uniform_candidates,
 )
-from keras_ssc.patterns import PARITIES, one_of
+from keras_ssc.patterns import PARITIES
 from keras_ssc.sparsity import (
     NETWORK_TOLERANCE,
     LayerShape,
@@ -74,8 +75,8 @@ def choose_network(layers, *, sparsity=None, mac_share=None, parity="halves", di
         raise TypeError(f"`layers` must be a list of LayerShape. Received: layers={layers!r}")
     if not any(layer.sparse for layer in layers):
         raise ValueError(f"`layers` must hold a sparse layer. Received: {len(layers)} dense ones")
-    one_of("parity", parity, PARITIES)
-    one_of("distribution", distribution, DISTRIBUTIONS)
+    parity = one_of("parity", parity, PARITIES)
+    distribution = one_of("distribution", distribution, DISTRIBUTIONS)
     pixels = np.array([layer.pixels if name == "mac_share" else 1 for layer in layers], float)
     nearest = []
     sparse = [layer for layer in layers if layer.sparse]

@@ -5,20 +5,13 @@ from functools import cached_property
 
 import numpy as np
 
-from keras_ssc.arguments import integer, pair
+from keras_ssc.arguments import boolean, integer, one_of, pair
 
 SHIFTS = ("cyclic", "block")
 PARITIES = ("halves", "alternate")
 EVEN, ODD = 0, 1
 # Places in the dense kernel are computed in int32.
 MOST_ENTRIES = 2**31 - 1
-
-
-def one_of(name, value, choices):
-    """Return `value` if it is one of the words `choices`."""
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
-    return value
 
 
 def _frozen(array):
@@ -91,12 +84,9 @@ class SSCPattern:
         put("g", integer("g", self.g, 0))
         put("p", integer("p", self.p, 0))
         put("set_offset", integer("set_offset", self.set_offset, 0))
-        one_of("shift", self.shift, SHIFTS)
-        one_of("parity", self.parity, PARITIES)
-        if not isinstance(self.dense_taps, bool):
-            raise TypeError(
-                f"`dense_taps` must be True or False. Received: dense_taps={self.dense_taps!r}"
-            )
+        put("shift", one_of("shift", self.shift, SHIFTS))
+        put("parity", one_of("parity", self.parity, PARITIES))
+        put("dense_taps", boolean("dense_taps", self.dense_taps))
         self._check_ranges()
 
     def _check_ranges(self):

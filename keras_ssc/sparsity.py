@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ssc.patterns import SSCPattern
+from keras_ssc.arguments import one_of
+from keras_ssc.patterns import PARITIES, SSCPattern
 
 # A layer's density may miss its target by this share of it (at 0.9: by one point).
 LAYER_TOLERANCE = 0.1
@@ -43,6 +44,7 @@ def live_weights(in_channels, filters, kernel_size, g, p, parity="halves", dense
     Returns:
         Int array, of the shape of `g` and `p` broadcast; equals `SSCPattern.weight_count`.
     """
+    parity = one_of("parity", parity, PARITIES)
     g, p = np.asarray(g), np.asarray(p)
     taps = kernel_size[0] * kernel_size[1]
     even_filters = filters // 2 if parity == "halves" else filters - filters // 2

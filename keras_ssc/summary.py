@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import keras
 
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.model_graph import flat_layers
 from keras_ssc.tables import text_table
 
 _CONVOLUTIONS = (
@@ -17,23 +18,6 @@ _SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 _TRANSPOSED = (
     keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose,
 )  # fmt: skip
-
-
-def flat_layers(model):
-    """Return the layers of a model, those of nested models in their place, each once.
-
-    Example:
-
-    >>> inner = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="inside")])
-    >>> model = keras.Sequential([keras.Input((2,)), inner])
-    >>> [layer.name for layer in flat_layers(model)]
-    ['inside']
-    """
-    found = {}
-    for layer in model.layers:
-        inner = flat_layers(layer) if isinstance(layer, keras.Model) else [layer]
-        found.update((id(one), one) for one in inner)
-    return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -150,9 +134,10 @@ def summary(model):
     """Return weights, bytes and multiply-adds of every convolution and Dense layer of a model.
 
     Counted are the kernels of SSCConv2D, Dense and Keras's convolutions (grouped, depthwise,
-    separable and transposed ones too), nested models included; of a masked layer what its mask
-    lets live (in memory and in the file its zeros remain). A shared layer counts once, also
-    its multiply-adds; biases and BatchNormalization count as parameters only.
+    separable and transposed ones too), also those inside models, wrappers such as TimeDistributed
+    and layers of your own; of a masked layer what its mask lets live (in memory and in the file
+    its zeros remain). A shared layer counts once, also its multiply-adds, and one in
+    TimeDistributed as for one step; biases and BatchNormalization count as parameters only.
 
     Args:
         model: a built `keras.Model`.

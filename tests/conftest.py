@@ -77,6 +77,7 @@ def call(monkeypatch, capsys, tmp_path):
     def run(program, arguments):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [program.name, *arguments])
+        monkeypatch.syspath_prepend(program.parent)  # as Python does for a program
         with pytest.raises(SystemExit) as stop:
             runpy.run_path(str(program), run_name="__main__")
         code, errors = stop.value.code, capsys.readouterr().err

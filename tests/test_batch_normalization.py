@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from graphs import called_operations
 
 import keras_ssc
 from keras_ssc.layers import BatchNormalization
@@ -118,8 +119,8 @@ def test_native_where_it_serves(settings, shape, native):
         pytest.skip(why_not)
     layer = BatchNormalization(activation="relu", **settings)
     layer.build(shape)
-    graph = tf.function(layer).get_concrete_function(tf.zeros(shape), training=True).graph
-    assert ("KerasSscBatchNorm" in {op.type for op in graph.get_operations()}) == native
+    operations = called_operations(tf.function(layer), tf.zeros(shape), training=True)
+    assert ("KerasSscBatchNorm" in operations) == native
 
 
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="the native operations are TensorFlow's")
@@ -156,8 +157,7 @@ def test_inference_is_part_of_the_convolution_before_it(use_bias, trainable, wit
         function = tf.function(lambda x, r, together=together: run(x, r, together))
         results.append([tensor.numpy() for tensor in function(x, residual)])
         forward = tf.function(lambda x, r, together=together: run(x, r, together)[0])
-        graph = forward.get_concrete_function(x, residual).graph
-        operations.append({operation.type for operation in graph.get_operations()})
+        operations.append(called_operations(forward, x, residual))
     assert "KerasSscScaleShift" not in operations[0]
     assert "KerasSscScaleShift" in operations[1]
     for actual, expected in zip(*results, strict=True):

@@ -189,3 +189,48 @@ def test_gather_gives_way_to_dense_and_says_why():
     form, why = choose("gather", SSCPattern(16, 12, 3, 4, 3), **settings)
     assert form == "dense"
     assert "unequally many filters" in why
+
+
+@pytest.mark.skipif(ON_JAX, reason="the native operations are TensorFlow's")
+@pytest.mark.parametrize(
+    ("pattern", "dtype", "words"),
+    [
+        ({"g": 8, "p": 3}, "bfloat16", ["float32, not bfloat16", "dense: faster below 128"]),
+        ({"g": 8, "p": 3}, "float64", ["float32, not float64", "dense: faster below 128"]),
+        ({"g": 4, "p": 3}, "float32", ["q = 4", "dense: faster below 128 channels"]),
+        ({"g": 8, "p": 3, "parity": "alternate"}, "float32", ["alternate", "dense: faster below"]),
+        ({"g": 5, "p": 2}, "float32", ["q = 5", "dense: g = 5 does not divide the 16"]),
+        ({"g": 4, "p": 3}, "float16", ["float32, not float16", "dense: faster below 128 channels"]),
+    ],
+)
+def test_auto_says_what_kept_the_native_form_away(pattern, dtype, words):
+    settings = {"strides": (1, 1), "padding": "same", "sizes": (8, 8), "dtype": dtype}
+    form, why = choose("auto", SSCPattern(16, 16, 3, **pattern), **settings)
+    assert form == "dense"
+    assert all(word in why for word in words), why
+
+
+@pytest.mark.skipif(ON_JAX, reason="TensorFlow's contexts")
+def test_auto_says_where_it_was_traced():
+    import tensorflow as tf
+
+    from keras_ssc.native.library import load
+
+    _, why_not = load()
+    if why_not and "no C++ compiler" in why_not:
+        pytest.skip(why_not)
+    layer, found = SSCConv2D(16, 3, g=8, p=3), {}
+    layer.build((None, 8, 8, 16))
+
+    def traced(x, name):
+        found[name] = layer.execution_report((8, 8))
+        return layer(x)
+
+    x = tf.zeros((1, 8, 8, 16))
+    tf.function(lambda x: traced(x, "called"))(x)
+    tf.function(lambda x: traced(x, "XLA"), jit_compile=True)(x)
+    tf.function(lambda x: traced(x, "exported")).get_concrete_function(x)
+    assert found["called"]["used"] == "native"
+    for name in ("XLA", "exported"):
+        assert found[name]["used"] == "dense"
+        assert name in found[name]["why"]

@@ -129,7 +129,9 @@ def test_cells_carry_the_printed_figures():
     assert cells["ResNet32", "cifar100", "SSC", "0.98"].printed == "63.01 ± 0.31"
     assert all(cells["ResNet32", "cifar100", row, "0.98"].printed for row in tables.OURS)
     assert cells["VGG19", "cifar10", "dense", "0.9"].printed == "94.23"
-    assert cells["VGG19", "cifar10", "MLPrune", "0.9"].settings == ()
+    assert cells["VGG19", "cifar10", "MLPrune", "0.9"].settings[0].method == "MLPrune"
+    without_method = [cell for cell in tables.table5("paper") if cell.row == "AutoSlim"]
+    assert [cell.settings for cell in without_method] == [()] * len(without_method) != []
 
 
 def test_rivals_keep_what_the_ssc_network_reaches():

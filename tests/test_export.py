@@ -199,7 +199,7 @@ def test_refuses_what_is_no_functional_model(tmp_path):
 def test_a_lambda_is_named(tmp_path):
     inputs = keras.Input((3,))
     model = keras.Model(inputs, L.Lambda(lambda x: 2 * x, name="twice")(inputs))
-    with pytest.raises(ValueError, match=r"`twice` \(Lambda\) can't be copied"):
+    with pytest.raises(ValueError, match=r"'twice' \(Lambda\) can't be copied"):
         keras_ssc.export(model, tmp_path / "model.keras", "keras")
     assert not list(tmp_path.iterdir())
 

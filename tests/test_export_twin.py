@@ -165,5 +165,5 @@ def test_a_layer_that_can_not_be_copied_is_named():
 
     inputs = keras.Input((8,))
     model = keras.Model(inputs, Strange(name="strange")(inputs))
-    with pytest.raises(ValueError, match=r"`strange` \(Strange\) can't be copied"):
+    with pytest.raises(ValueError, match=r"'strange' \(Strange\) can't be copied"):
         TwinBuilder().build(model)

@@ -14,7 +14,7 @@ FLOORS = (
     {"patterns", "sparsity", "distributions", "network_sparsity", "initializers"}
     | {"arguments", "tables", "new_file", "model_file"},
     {"execution", "native"},
-    {"layers"},
+    {"layers", "model_graph", "layer_copy", "model_class", "model_copy"},
     {"regularizers", "correlation", "pruning", "summary", "export", "convert", "plots"}
     | {"model_plots"},
     {"applications", "datasets", "callbacks"},

@@ -10,7 +10,7 @@ from keras_ssc.experiments import EXPERIMENTS
 pytestmark = [pytest.mark.fuzz, pytest.mark.filterwarnings("default")]
 pytest.importorskip("tensorflow")
 
-PROGRAMS = sorted((ROOT / "applications").glob("*.py"))
+PROGRAMS = sorted((ROOT / "applications").glob("[!_]*.py"))
 # Besides flags that none has. {name} is a file or folder of `places`.
 MODEL = [
     (["--model", "{missing}.keras"], 1),

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import reference
+from graphs import called_operations
 
 import keras_ssc
 from keras_ssc import SSCConv2D, SSCPattern
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.jax
 ON_JAX = keras.backend.backend() == "jax"
 on_tensorflow = pytest.mark.skipif(ON_JAX, reason="about graphs and tapes of TensorFlow")
 TURN = itertools.count()
-WIDTHS, SLICES = (1, 4, 8, 16), (1, 2, 4)
+WIDTHS, SLICES = (0, 4, 8, 16), (1, 2, 4)
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +30,8 @@ def _compiler():
         pytest.skip(why_not)
 
 
+BLOCK, SET = {"shift": "block"}, {"set_offset": 5}
+ALTERNATE, FULL = {"parity": "alternate"}, {"dense_taps": True}
 PATTERNS = {
     "q = 8": {"in_channels": 32, "filters": 32, "g": 8, "p": 3},
     "q = 16": {"in_channels": 64, "filters": 64, "g": 16, "p": 5},
@@ -43,6 +46,21 @@ PATTERNS = {
     "1x1 only": {"in_channels": 32, "filters": 16, "kernel_size": 1, "g": 0, "p": 2},
     "7x7": {"in_channels": 16, "filters": 16, "kernel_size": 7, "g": 8, "p": 4},
     "rectangle": {"in_channels": 16, "filters": 16, "kernel_size": (2, 5), "g": 8, "p": 3},
+    "q = 4": {"in_channels": 16, "filters": 24, "g": 4, "p": 1},
+    "q = 2, straddled": {"in_channels": 12, "filters": 18, "g": 2, "p": 1},
+    "q = 52": {"in_channels": 104, "filters": 104, "g": 2, "p": 52},
+    "q = 3": {"in_channels": 27, "filters": 34, "g": 3, "p": 2},
+    "q = 12": {"in_channels": 36, "filters": 48, "g": 12, "p": 11},
+    "all channels": {"in_channels": 9, "filters": 20, "g": 1, "p": 0, "dense_taps": True},
+    "one channel": {"in_channels": 16, "filters": 16, "g": 16, "p": 0},
+    "1x1, block": {"in_channels": 24, "filters": 58, "kernel_size": 1, "g": 0, "p": 2, **BLOCK},
+    "1x1, p = 4": {"in_channels": 32, "filters": 36, "kernel_size": 1, "g": 0, "p": 4},
+    "1x1, p = 8": {"in_channels": 64, "filters": 80, "kernel_size": 1, "g": 0, "p": 8},
+    "1x1, p = 3": {"in_channels": 27, "filters": 33, "kernel_size": 1, "g": 0, "p": 3, **BLOCK},
+    "1x1, set offset": {"in_channels": 32, "filters": 40, "kernel_size": 1, "g": 0, "p": 4, **SET},
+    "block, q = 6": {"in_channels": 24, "filters": 45, "g": 6, "p": 5, **BLOCK},
+    "alternate, block": {"in_channels": 18, "filters": 25, "g": 9, "p": 2, **BLOCK, **ALTERNATE},
+    "alternate, full taps": {"in_channels": 20, "filters": 22, "g": 5, "p": 1, **ALTERNATE, **FULL},
 }
 GEOMETRY = {
     "1 x 1": {"size": (1, 1)},
@@ -55,6 +73,7 @@ GEOMETRY = {
     "dilation 2": {"size": (9, 12), "dilation": (2, 2)},
     "dilation (1, 3), valid": {"size": (9, 17), "dilation": (1, 3), "padding": "valid"},
     "nine small images": {"size": (4, 4), "batch": 9},
+    "many pixels": {"size": (9, 11), "batch": 7},
 }
 
 
@@ -81,6 +100,14 @@ def three_passes(pattern, x, weights, dy, **settings):
     return [tensor.numpy() for tensor in (y, dx, *gradients)]
 
 
+def ways():
+    """(widest vector, parts of the work): all; on JAX one for each call, all of them in turn."""
+    pairs = list(itertools.product(WIDTHS, SLICES))
+    if ON_JAX:  # each is compiled anew there
+        return [pairs[next(TURN) % len(pairs)]]
+    return pairs
+
+
 def case(pattern, size, batch=3, strides=(1, 1), dilation=(1, 1), padding="same"):
     """Return (pattern, arrays in, reference out, settings), or skip what can't be."""
     pattern = SSCPattern(**pattern)
@@ -105,14 +132,51 @@ def case(pattern, size, batch=3, strides=(1, 1), dilation=(1, 1), padding="same"
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_equals_the_reference_at_every_width(pattern, geometry):
     pattern, (x, weights, dy), expected, settings = case(PATTERNS[pattern], **GEOMETRY[geometry])
-    ways = list(itertools.product(WIDTHS, SLICES))
-    if ON_JAX:  # each is compiled anew there: one for each case, all of them in turn
-        ways = [ways[next(TURN) % len(ways)]]
-    for widest, slices in ways:
+    for widest, slices in ways():
         results = three_passes(pattern, x, weights, dy, **settings, widest=widest, slices=slices)
         for actual, wanted in zip(results, expected, strict=True):
             scale = max(np.abs(wanted).max(), 1e-3)
             np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-5)
+
+
+# (M, N, g, p): sets of 4, 8 and more filters; one or two vectors of a shift; with and without 1x1.
+ROWS = [
+    (32, 32, 8, 3),
+    (32, 64, 8, 2),
+    (48, 32, 8, 1),
+    (64, 96, 16, 15),
+    (32, 32, 16, 0),
+    (64, 64, 32, 3),
+    (64, 128, 64, 9),
+    (32, 32, 4, 1),
+    (32, 64, 8, 16),
+]
+
+
+@pytest.mark.parametrize("numbers", ROWS, ids=str)
+@pytest.mark.parametrize(("size", "batch"), [((8, 8), 3), ((5, 13), 1), ((2, 33), 1)])
+def test_row_by_row_equals_the_reference(numbers, size, batch):
+    layer = dict(zip(("in_channels", "filters", "g", "p"), numbers, strict=True))
+    pattern, (x, weights, dy), expected, settings = case(layer, size, batch)
+    for widest, slices in ways():
+        results = three_passes(pattern, x, weights, dy, **settings, widest=widest, slices=slices)
+        for actual, wanted in zip(results, expected, strict=True):
+            scale = np.abs(wanted).max()
+            np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-5)
+
+
+@pytest.mark.parametrize("numbers", ROWS[:4], ids=str)
+def test_what_is_no_number_stays_in_its_image(numbers):
+    layer = dict(zip(("in_channels", "filters", "g", "p"), numbers, strict=True))
+    pattern, (x, weights, dy), _, settings = case(layer, (9, 11), batch=5)
+    clean = three_passes(pattern, x, weights, dy, **settings)
+    x[2], dy[2] = np.nan, np.nan
+    y, dx, *_ = three_passes(pattern, x, weights, dy, **settings, slices=1)
+    others = [0, 1, 3, 4]
+    np.testing.assert_array_equal(y[others], clean[0][others])
+    np.testing.assert_array_equal(dx[others], clean[1][others])
+    assert np.isnan(y[2]).all()
+    assert np.isnan(dx[2]).all()
 
 
 @on_tensorflow
@@ -143,8 +207,9 @@ def test_bias_and_activation(execution, activation):
         np.testing.assert_allclose(actual, expected, atol=2e-5, rtol=1e-4)
 
 
-def test_repeated_runs_are_bit_equal():
-    pattern, arrays, _, settings = case(PATTERNS["q = 8"], size=(16, 16), batch=16)
+@pytest.mark.parametrize("pattern", ["q = 8", "1x1, block", "alternate"])
+def test_repeated_runs_are_bit_equal(pattern):
+    pattern, arrays, _, settings = case(PATTERNS[pattern], size=(16, 16), batch=16)
     first = three_passes(pattern, *arrays, **settings)
     for _ in range(50):
         for again, before in zip(three_passes(pattern, *arrays, **settings), first, strict=True):
@@ -177,11 +242,6 @@ def test_an_empty_batch():
     assert all((gradient == 0).all() for gradient in gradients)
 
 
-def used_operations(function, *arguments):
-    graph = function.get_concrete_function(*arguments).graph
-    return {operation.type for operation in graph.get_operations()}
-
-
 @on_tensorflow
 def test_auto_goes_native_in_a_users_function_but_not_under_xla():
     import tensorflow as tf
@@ -190,8 +250,8 @@ def test_auto_goes_native_in_a_users_function_but_not_under_xla():
     x = tf.random.normal((2, 8, 8, 16))
     expected = layer(x)
     plain, compiled = tf.function(layer), tf.function(layer, jit_compile=True)
-    assert "KerasSscConv2D" in used_operations(plain, x)
-    assert "KerasSscConv2D" not in used_operations(compiled, x)
+    assert "KerasSscConv2D" in called_operations(plain, x)
+    assert "KerasSscConv2D" not in called_operations(compiled, x)
 
     @tf.function(jit_compile=True)
     def around(x):

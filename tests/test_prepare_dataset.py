@@ -1,5 +1,6 @@
 """Local images into a set that tensorflow-datasets reads, and CIFAR out of it."""
 
+import shutil
 import subprocess
 import sys
 
@@ -148,13 +149,61 @@ def test_a_truncated_set_is_a_clear_error(tmp_path):
         datasets.load("cifar10", tmp_path / "tfds")
 
 
-def test_a_missing_set_says_how_to_make_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "tiny_imagenet"])
+def test_a_missing_set_says_what_is_missing_and_how_to_make_it(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", None)  # not called
+    words = rf"{name} is not prepared in `data_dir`.*no '.*{name}.*prepare_dataset\.py.*{name}"
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(FileNotFoundError, match=words):
+            datasets.load(name, folder)
+    assert not list(tmp_path.iterdir())
+
+
+def test_imagenet_that_is_missing(tmp_path):
+    from keras_ssc.datasets.imagenet import ImageNet
+
+    with pytest.raises(FileNotFoundError, match="imagenet2012 is not prepared in `data_dir`"):
+        ImageNet(tmp_path)
+
+
+def test_download_is_asked_for(tmp_path, monkeypatch, root):
+    calls = []
+
+    def fetch(builder, **options):
+        calls.append((builder.name, builder.data_dir))
+        shutil.copytree(place, builder.data_dir)
+
+    write_folders(tmp_path / "images", CIFAR10)
+    place = prepare("cifar10", tmp_path / "images", tmp_path / "elsewhere")
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fetch)
+    loaded = datasets.load("cifar10", tmp_path / "tfds", download=True)
+    assert loaded.x_train.shape == (20, 32, 32, 3)
+    assert calls == [("cifar10", str(tmp_path / "tfds" / "cifar10" / "3.0.2"))]
+    with pytest.raises(ValueError, match=r"`download` is for CIFAR-10 and CIFAR-100.*tiny"):
+        datasets.load("tiny_imagenet", tmp_path, download=True)
+    with pytest.raises(TypeError, match="`download` must be True or False"):
+        datasets.load("cifar10", tmp_path, download="yes")
+
+
+def test_a_failed_download_says_why_and_what_else(tmp_path, monkeypatch, call, root):
     def no_network(*arguments, **settings):
         raise ConnectionError("no network")
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", no_network)
-    with pytest.raises(FileNotFoundError, match=r"prepare_dataset\.py --dataset cifar10"):
-        datasets.load("cifar10", tmp_path)
+    words = r"could not be downloaded \(ConnectionError: no network\).*prepare_dataset\.py"
+    with pytest.raises(FileNotFoundError, match=words):
+        datasets.load("cifar10", tmp_path, download=True)
+    program = root / "applications" / "prepare_dataset.py"
+    flags = ["--dataset", "cifar10", "--data-dir", str(tmp_path)]
+    code, errors = call(program, [*flags, "--download"])
+    assert code == 1
+    assert errors.startswith("prepare_dataset: cifar10 could not be downloaded")
+    for more in (["--limit", "3"], ["--overwrite"], ["--images", str(tmp_path)]):
+        code, errors = call(program, [*flags, "--download", *more])
+        assert code == 2
+        assert more[0] in errors
+    code, errors = call(program, ["--dataset", "imagenet2012", *flags[2:], "--download"])
+    assert (code, "--download is for cifar10 and cifar100" in errors) == (2, True)
 
 
 def test_real_images(real_images, tmp_path):

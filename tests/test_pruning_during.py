@@ -170,7 +170,9 @@ def test_only_the_slots_of_the_named_layer_are_cleared(optimizer):
     assert len(slots) % 3 == 0
     for slot in slots:
         slot.assign(np.ones((3, 3)))
-    clear_slots(model, {"a": np.eye(3, dtype=bool), "a_kernel_a": np.zeros((3, 3), bool)})
+    path = {layer.name: layer.kernel.path for layer in model.layers}
+    none = np.zeros((3, 3), bool)
+    clear_slots(model, {path["a"]: np.eye(3, dtype=bool), path["a_kernel_a"]: none})
     found = [np.array(slot) for slot in slots]
     cleared = [slot for slot in found if (slot == 0).any()]
     assert len(cleared) == len(slots) // 3

@@ -138,10 +138,12 @@ class Mine(layers.Layer):
         return super().get_config()
 
 
-def nested():
-    return keras.Sequential(
-        [keras.Input((8, 8, 8)), layers.Conv2D(4, 1, name="conv")], name="inner"
-    )
+class Subclassed(keras.Model):
+    def build(self, shape):
+        self.built = True
+
+    def call(self, x):
+        return x * 2
 
 
 OBSTACLES = {
@@ -150,7 +152,7 @@ OBSTACLES = {
     "SSCConv2D": lambda: keras_ssc.SSCConv2D(8, 3, padding="same", g=4, p=3),
     "Mine": Mine,
     "Softmax": layers.Softmax,
-    "Sequential": nested,
+    "Subclassed": Subclassed,
 }
 
 
@@ -172,6 +174,53 @@ def test_what_cannot_be_followed_keeps_its_channels(kind):
     inside = model.layers[3].get_weights()
     for old, new in zip(inside, small.layers[3].get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def nested_and_plain(inner):
+    """A network whose middle is a nested model, called twice, or the same layers without it."""
+
+    def middle(x):
+        y = layers.Conv2D(8, 3, padding="same", name="first_inside")(x)
+        y = layers.BatchNormalization(name="norm_inside")(y)
+        return layers.Add(name="sum_inside")([x, layers.Conv2D(8, 1, name="last_inside")(y)])
+
+    x = keras.Input((8, 8, 3))
+    y = layers.Conv2D(8, 3, name="before", activation="relu")(x)
+    if inner:
+        entry = keras.Input((6, 6, 8))
+        y = keras.Model(entry, middle(entry), name="inner")(y)
+    else:
+        y = middle(y)
+    y = layers.Conv2D(6, 1, name="after")(layers.ReLU()(y))
+    return keras.Model(x, layers.Dense(2, name="last")(layers.GlobalAveragePooling2D()(y)))
+
+
+def test_a_nested_model_loses_the_filters_that_it_would_lose_outside():
+    nested, plain = nested_and_plain(True), nested_and_plain(False)
+    with_random_weights(plain)
+    nested.set_weights(plain.get_weights())
+    kept = l1_filters(nested, 0.5)
+    assert {name: len(stay) for name, stay in kept.items()} == {
+        "before": 4, "first_inside": 4, "last_inside": 4, "after": 3,
+    }  # fmt: skip
+    for name, stay in l1_filters(plain, 0.5).items():
+        np.testing.assert_array_equal(kept[name], stay)
+    small, same = remove_filters(nested, kept), remove_filters(plain, kept)
+    assert small.get_layer("inner").inputs[0].shape == (None, 6, 6, 4)
+    x = images(3, 8, 8, 3)
+    np.testing.assert_allclose(outputs(small, x), outputs(same, x), atol=1e-5)
+    slim = keras_ssc.pruning.slim_filters(nested, 0.5)
+    for name, stay in keras_ssc.pruning.slim_filters(plain, 0.5).items():
+        np.testing.assert_array_equal(slim[name], stay)
+
+
+def test_where_nothing_can_be_removed_the_message_says_why():
+    x = keras.Input((8, 8, 3))
+    y = layers.Reshape((64, 8))(layers.Conv2D(8, 1, name="conv")(x))
+    model = keras.Model(x, layers.Dense(2, name="last")(layers.Flatten()(y)))
+    with pytest.raises(ValueError, match=r"'conv': 'reshape\w*' \(Reshape\) reads them, .*'last'"):
+        l1_filters(model, 0.5)
+    assert l1_filters(small_net(), 0.5, dense=["free"]) == {}
 
 
 def small_net():

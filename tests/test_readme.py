@@ -7,17 +7,18 @@ import pytest
 from conftest import ROOT
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+SPEED = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+def blocks(language, text=TEXT):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def programs_called():
+def programs_called(text):
     """Return every (program, [flags]) that the shell blocks call."""
-    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
-    calls = [re.search(r"python (applications/\w+\.py)(.*)", line) for line in lines]
+    lines = "\n".join(blocks("sh", text)).replace("\\\n", " ").splitlines()
+    calls = [re.search(r"python ((?:applications|benchmarks)/\w+\.py)(.*)", line) for line in lines]
     return [(call[1], re.findall(r"--[\w-]+", call[2])) for call in calls if call]
 
 
@@ -30,11 +31,19 @@ def test_python_blocks_run_in_order(tmp_path, monkeypatch):
         exec(compile(block, f"README.md, Python block {number}", "exec"), names)
 
 
-def test_links_lead_to_files():
-    links = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", TEXT)
+@pytest.mark.parametrize(
+    ("text", "folder"), [(TEXT, "."), (SPEED, "docs")], ids=("README", "speed")
+)
+def test_links_lead_to_files(text, folder):
+    links = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", text)
     local = [a or b for a, b in links if not (a or b).startswith(("http", "#"))]
     assert local
-    assert [link for link in local if not (ROOT / link).exists()] == []
+    assert [link for link in local if not (ROOT / folder / link).exists()] == []
+
+
+def test_benchmarks_named_in_text_exist():
+    named = re.findall(r"`(benchmarks/[\w./-]+)`", TEXT + SPEED)
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_paths_in_the_map_of_folders_exist():
@@ -55,8 +64,9 @@ def test_make_targets_exist():
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
 
 
-def test_programs_and_their_flags_exist():
-    calls = programs_called()
+@pytest.mark.parametrize("text", [TEXT, SPEED], ids=("README", "speed"))
+def test_programs_and_their_flags_exist(text):
+    calls = programs_called(text)
     assert calls
     for program, flags in calls:
         source = (ROOT / program).read_text(encoding="utf-8")

@@ -2,8 +2,6 @@
 
 import os
 
-import keras
-
 ARGUMENTS = """
     include_top: bool, whether the classifier is there.
     weights: None, or the path of a `.weights.h5` file of this network.
@@ -42,25 +40,15 @@ Raises:
 """.strip("\n")
 
 
-def check_arguments(input_shape, classes, pooling, weights, data_format):
+def check_arguments(input_shape, classes, weights, data_format):
     """Return (height, width, channels) of the input; refuse what can't be built.
 
     Args:
         input_shape: (height, width, channels), or (channels, height, width) for channels_first.
         classes: int >= 1.
-        pooling: None, `"avg"` or `"max"`.
         weights: None or the path of a file.
-        data_format: as for keras.layers.Conv2D.
+        data_format: `"channels_last"` or `"channels_first"`.
     """
-    if not isinstance(data_format, (str, type(None))) or data_format not in (
-        None,
-        "channels_last",
-        "channels_first",
-    ):
-        raise ValueError(
-            "`data_format` must be 'channels_last' or 'channels_first'. "
-            f"Received: data_format={data_format!r}"
-        )
     sizes = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
     if len(sizes) != 3 or not all(
         size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0)
@@ -70,7 +58,7 @@ def check_arguments(input_shape, classes, pooling, weights, data_format):
             "`input_shape` must be three positive integers, such as (32, 32, 3). "
             f"Received: input_shape={input_shape!r}"
         )
-    if (data_format or keras.config.image_data_format()) == "channels_first":
+    if data_format == "channels_first":
         sizes = (*sizes[1:], sizes[0])
     if sizes[-1] is None:
         raise ValueError(
@@ -78,8 +66,6 @@ def check_arguments(input_shape, classes, pooling, weights, data_format):
         )
     if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
         raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
-    if not isinstance(pooling, (str, type(None))) or pooling not in (None, "avg", "max"):
-        raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
     if not isinstance(weights, (str, os.PathLike, type(None))):
         raise TypeError(f"`weights` must be None or a path. Received: weights={weights!r}")
     if weights is not None and not os.path.isfile(os.fspath(weights)):

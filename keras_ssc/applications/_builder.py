@@ -9,8 +9,9 @@ from keras_ssc.applications._arguments import ARGUMENTS, RETURNS, check_argument
 from keras_ssc.applications._layers import Layers
 from keras_ssc.applications._settings import choose_settings
 from keras_ssc.applications._table import Table
-from keras_ssc.arguments import boolean, integer
+from keras_ssc.arguments import boolean, integer, one_of
 from keras_ssc.layers.arguments import activation
+from keras_ssc.layers.arguments import data_format as check_format
 
 
 def builder(*, default_setting=None, **defaults):
@@ -105,14 +106,13 @@ def make_model(
     boolean("sparse_classifier", sparse_classifier)
     if set_offset != "butterfly" or not isinstance(set_offset, str):
         integer("set_offset", set_offset, 0)
-    if not isinstance(initial_scale, str) or initial_scale not in ("dense", "live"):
-        raise ValueError(
-            f"`initial_scale` must be 'dense' or 'live'. Received: initial_scale={initial_scale!r}"
-        )
+    initial_scale = one_of("initial_scale", initial_scale, ("dense", "live"))
+    pooling = None if pooling is None else one_of("pooling", pooling, ("avg", "max"))
+    data_format = check_format(data_format)
     for key, value in (("g", g), ("p", p)):
         if value is not None:
             integer(key, value, 0)
-    height, width, channels = check_arguments(input_shape, classes, pooling, weights, data_format)
+    height, width, channels = check_arguments(input_shape, classes, weights, data_format)
     image_size = (height or 32, width or 32)
     table = Table(image_size, sparse_classifier)
     last = network(table, (*image_size, channels))

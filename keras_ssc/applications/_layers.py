@@ -19,7 +19,7 @@ class Layers:
     Args:
         image_size: (height, width) of the images.
         settings: dict, layer name -> (g, p) or None (dense).
-        data_format: `"channels_last"`, `"channels_first"` or None (Keras's setting).
+        data_format: `"channels_last"` or `"channels_first"`.
         dtype: dtype or policy of the layers, or None.
         initial_scale: `"dense"` or `"live"`, of the sparse layers' initial weights.
         **rules: shift, parity, set_offset, execution of the sparse layers.
@@ -28,7 +28,7 @@ class Layers:
     def __init__(self, image_size, settings, data_format, dtype, initial_scale="dense", **rules):
         self.image_size = image_size
         self.settings = settings
-        self.data_format = data_format or keras.config.image_data_format()
+        self.data_format = data_format
         self.channel_axis = -1 if self.data_format == "channels_last" else 1
         self.dtype = dtype
         self.initial_scale = initial_scale

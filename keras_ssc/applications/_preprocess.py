@@ -2,6 +2,9 @@
 
 import keras
 
+from keras_ssc.arguments import known
+from keras_ssc.layers.arguments import data_format as check_format
+
 STATISTICS = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
@@ -34,16 +37,8 @@ def preprocess_input(x, data_format=None, dataset="cifar10"):
 
     Reference: GraSP's code.
     """
-    if dataset not in STATISTICS:
-        raise ValueError(
-            f"`dataset` must be one of {tuple(STATISTICS)}. Received: dataset={dataset!r}"
-        )
-    data_format = data_format or keras.config.image_data_format()
-    if data_format not in ("channels_last", "channels_first"):
-        raise ValueError(
-            "`data_format` must be 'channels_last' or 'channels_first'. "
-            f"Received: data_format={data_format!r}"
-        )
+    known("dataset", dataset, STATISTICS)
+    data_format = check_format(data_format)
     x = keras.ops.convert_to_tensor(x)
     if "float" not in keras.backend.standardize_dtype(x.dtype):
         x = keras.ops.cast(x, keras.config.floatx())

@@ -2,8 +2,10 @@
 
 import keras
 
-from keras_ssc.convert.graph import check_graph, copy_graph
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.layers.keras_bias import check_bias
+from keras_ssc.model_copy import copy_graph
+from keras_ssc.model_graph import check_graph, graph_layers, held_layers, walk
 
 
 def densify(model):
@@ -20,7 +22,9 @@ def densify(model):
 
     Raises:
         TypeError: `model` is no Keras model.
-        ValueError: the model is subclassed, not built, or holds no SSCConv2D.
+        ValueError: the model is subclassed, not built, holds no SSCConv2D, or one inside a wrapper
+            or a layer of your own; Keras would add the bias of a channels_first layer along its
+            columns.
 
     Example:
 
@@ -29,13 +33,27 @@ def densify(model):
     'Conv2D'
     """
     check_graph(model)
+    _check_reach(model)
     copy, exchanged = copy_graph(model, _dense_layer)
     if not exchanged:
         raise ValueError(f"`model` must hold an SSCConv2D layer. Received: {model.name!r}")
     for old, new in exchanged:
+        check_bias(old)
         bias = [old.bias] if old.use_bias else []
         new.set_weights([keras.ops.convert_to_numpy(one) for one in (old.kernel, *bias)])
     return copy
+
+
+def _check_reach(model):
+    """Refuse a model in which a layer holds an SSCConv2D: only the graph's own are exchanged."""
+    for layer in graph_layers(model):
+        inside = [one for one in walk(layer, held_layers) if isinstance(one, SSCConv2D)]
+        if inside and inside != [layer]:
+            raise ValueError(
+                "`model` must not hold an SSCConv2D inside another layer, where it can't be "
+                f"exchanged. Received: {inside[0].name!r} inside {layer.name!r} "
+                f"({type(layer).__name__})"
+            )
 
 
 def _dense_layer(layer):

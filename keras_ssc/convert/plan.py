@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_ssc.arguments import boolean
+from keras_ssc.arguments import boolean, one_of
 from keras_ssc.convert.choose import choose_together
-from keras_ssc.convert.graph import check_graph
 from keras_ssc.convert.which import conv_shape, layers_with_reasons
-from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern, one_of
+from keras_ssc.model_graph import check_graph
+from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
 from keras_ssc.sparsity import fraction
 from keras_ssc.summary import summary
 from keras_ssc.tables import text_table
@@ -122,8 +122,8 @@ def conversion_plan(
     """
     sparsity = fraction("sparsity", sparsity)
     boolean("dense", dense)
-    one_of("shift", shift, SHIFTS)
-    one_of("parity", parity, PARITIES)
+    shift = one_of("shift", shift, SHIFTS)
+    parity = one_of("parity", parity, PARITIES)
     check_graph(model)
     layers = layers_with_reasons(model, keep, dense)
     shapes = [conv_shape(layer) for layer, why_not in layers if not why_not]

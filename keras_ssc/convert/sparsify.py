@@ -3,9 +3,9 @@
 import keras
 
 from keras_ssc.arguments import boolean
-from keras_ssc.convert.graph import copy_graph
 from keras_ssc.convert.plan import conversion_plan
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.model_copy import copy_graph
 
 
 def sparsify(

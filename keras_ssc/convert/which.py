@@ -3,8 +3,9 @@
 import keras
 
 from keras_ssc.arguments import names
-from keras_ssc.convert.graph import graph_layers
+from keras_ssc.layer_copy import why_no_plain_kernel
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.model_graph import graph_layers
 
 
 def layers_with_reasons(model, keep, dense):
@@ -65,8 +66,8 @@ def _why_not(layer, dense):
         return "sparse already"
     if type(layer) not in (keras.layers.Conv2D, keras.layers.Dense):
         return "not a Conv2D"
-    if "lora_rank" in layer.get_config():
-        return "LoRA"
+    if why := why_no_plain_kernel(layer):
+        return why
     if type(layer) is keras.layers.Conv2D:
         return f"{layer.groups} groups" if layer.groups > 1 else ""
     if len(layer.get_build_config()["input_shape"]) != 4:

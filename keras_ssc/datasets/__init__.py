@@ -1,5 +1,6 @@
 """Image sets as NumPy arrays, and batches of them: shuffled, augmented, normalised."""
 
+from keras_ssc.arguments import boolean, known
 from keras_ssc.datasets.batches import Batches
 from keras_ssc.datasets.cifar import load_cifar10, load_cifar100
 from keras_ssc.datasets.dataset import Dataset
@@ -28,7 +29,7 @@ def names():
     return list(_LOADERS)
 
 
-def load(name, data_dir=None):
+def load(name, data_dir=None, download=False):
     """Return an image set.
 
     Args:
@@ -37,6 +38,8 @@ def load(name, data_dir=None):
         data_dir: folder that holds the set packed (`keras_ssc.datasets.packed`), which needs no
             TensorFlow; or else in which tensorflow-datasets keeps its prepared sets; None is its
             own default.
+        download: bool, whether `"cifar10"` or `"cifar100"` may be fetched from the internet where
+            it is not prepared.
 
     Returns:
         `Dataset`.
@@ -44,7 +47,8 @@ def load(name, data_dir=None):
     Raises:
         ValueError: the name is unknown, or a file of a packed set is missing or damaged.
         ImportError: a package is missing; the message says what to install.
-        FileNotFoundError: the set is not in `data_dir` and can't be downloaded.
+        FileNotFoundError: the set is not in `data_dir`, or can't be downloaded; the message says
+            how to prepare it.
 
     Example:
 
@@ -52,8 +56,11 @@ def load(name, data_dir=None):
     >>> digits.x_train.shape, digits.x_train.dtype.name
     ((1437, 32, 32, 3), 'uint8')
     """
-    if name not in _LOADERS:
-        raise ValueError(f"`name` must be one of {names()}. Received: name={name!r}")
+    known("name", name, _LOADERS)
     if is_packed(name, data_dir):
         return read_packed(name, data_dir)
+    if boolean("download", download) and name not in ("cifar10", "cifar100", "digits"):
+        raise ValueError(f"`download` is for CIFAR-10 and CIFAR-100. Received: name={name!r}")
+    if download and name != "digits":
+        return _LOADERS[name](data_dir, download)
     return _LOADERS[name](data_dir)

@@ -1,21 +1,27 @@
 """CIFAR-10 and CIFAR-100 through tensorflow-datasets' own builders."""
 
 from keras_ssc.datasets.dataset import Dataset
+from keras_ssc.datasets.prepared import found
 
 # Of GraSP's code.
 _MEAN = {"cifar10": (0.4914, 0.4822, 0.4465), "cifar100": (0.5071, 0.4867, 0.4408)}
+_HOW = """\
+From images on this machine: python applications/prepare_dataset.py --dataset {name} \
+--images FOLDER --data-dir FOLDER. From the internet: the same with --download in place of \
+--images FOLDER, or keras_ssc.datasets.load({name!r}, data_dir, download=True)"""
 _STD = {"cifar10": (0.2023, 0.1994, 0.2010), "cifar100": (0.2675, 0.2565, 0.2761)}
 
 
-def load_cifar10(data_dir=None):
+def load_cifar10(data_dir=None, download=False):
     """Return CIFAR-10: 50,000 training and 10,000 test images of 32x32x3 in 10 classes.
 
     Args:
         data_dir: folder of tensorflow-datasets, or None for its default.
+        download: bool, whether a set that is not prepared may be fetched from the internet.
 
     Raises:
         ImportError: tensorflow-datasets is missing.
-        FileNotFoundError: the set is not prepared in `data_dir` and can't be downloaded.
+        FileNotFoundError: the set is not prepared in `data_dir`, or can't be downloaded.
         ValueError: the prepared files can't be read.
 
     Example:
@@ -24,21 +30,23 @@ def load_cifar10(data_dir=None):
 
     Reference: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
-    return _load("cifar10", data_dir)
+    return _load("cifar10", data_dir, download)
 
 
-def load_cifar100(data_dir=None):
+def load_cifar100(data_dir=None, download=False):
     """Return CIFAR-100 with its 100 fine labels. Otherwise as `load_cifar10`.
 
     Example:
 
         dataset = load_cifar100(data_dir="~/tensorflow_datasets")
     """
-    return _load("cifar100", data_dir)
+    return _load("cifar100", data_dir, download)
 
 
-def _load(name, data_dir):
-    builder = _prepared_builder(name, data_dir)
+def _load(name, data_dir, download):
+    if download:
+        download_cifar(name, data_dir)
+    builder = found(_builder(name, data_dir), data_dir, _HOW.format(name=name))
     try:
         parts = [_arrays(builder, split) for split in ("train", "test")]
     except Exception as error:
@@ -60,25 +68,40 @@ def _load(name, data_dir):
     )
 
 
-def _prepared_builder(name, data_dir):
-    """The builder of `name` with its files in place."""
+def download_cifar(name, data_dir=None):
+    """Fetch a set from the internet, unless it is prepared; return its folder.
+
+    Args:
+        name: `"cifar10"` or `"cifar100"`.
+        data_dir: folder of tensorflow-datasets, or None for its default.
+
+    Raises:
+        ImportError: tensorflow-datasets is missing.
+        FileNotFoundError: it can't be fetched.
+
+    Example:
+
+        download_cifar("cifar10", "~/tensorflow_datasets")
+    """
+    builder = _builder(name, data_dir)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        raise FileNotFoundError(
+            f"{name} could not be downloaded ({type(error).__name__}: {error}). "
+            + _HOW.format(name=name)
+        ) from error
+    return builder.data_dir
+
+
+def _builder(name, data_dir):
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise ImportError(
             f'{name} needs tensorflow and tensorflow-datasets: pip install "keras-ssc[train]"'
         ) from error
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-        builder.download_and_prepare()
-    except Exception as error:
-        place = f"`data_dir` {str(data_dir)!r}" if data_dir else "tensorflow-datasets' own folder"
-        raise FileNotFoundError(
-            f"{name} is not prepared in {place} and could not be downloaded. From images on this "
-            f"machine: python applications/prepare_dataset.py --dataset {name} --images FOLDER "
-            f"--data-dir FOLDER ({type(error).__name__}: {error})"
-        ) from error
-    return builder
+    return tfds.builder(name, data_dir=data_dir)
 
 
 def _arrays(builder, split):

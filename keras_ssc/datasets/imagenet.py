@@ -1,11 +1,14 @@
 """ImageNet through tensorflow-datasets, read from the disk as it is trained on."""
 
-from pathlib import Path
-
 import numpy as np
 
 from keras_ssc.datasets.cuts import MEAN, STD, middle, random_part
+from keras_ssc.datasets.prepared import found
 
+_HOW = """\
+From the official archives: tfds build imagenet2012 (tensorflow-datasets' manual says where they \
+must lie). From single images: python applications/prepare_dataset.py --dataset imagenet2012 \
+--images FOLDER --data-dir FOLDER"""
 # Compressed images that are shuffled together: about 400 MB.
 _SHUFFLED = 4096
 
@@ -116,13 +119,4 @@ def _builder(data_dir):
         raise ImportError(
             'imagenet2012 needs tensorflow and tensorflow-datasets: pip install "keras-ssc[train]"'
         ) from error
-    builder = tfds.builder("imagenet2012", data_dir=data_dir)
-    if not Path(builder.data_dir).exists():
-        place = f"`data_dir` {str(data_dir)!r}" if data_dir else "tensorflow-datasets' own folder"
-        raise FileNotFoundError(
-            f"imagenet2012 is not prepared in {place}. From the official archives: "
-            "tfds build imagenet2012 (tensorflow-datasets' manual says where they must lie). From "
-            "single images: python applications/prepare_dataset.py --dataset imagenet2012 "
-            "--images FOLDER --data-dir FOLDER"
-        )
-    return builder
+    return found(tfds.builder("imagenet2012", data_dir=data_dir), data_dir, _HOW)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ssc.arguments import known
 from keras_ssc.datasets.cifar_classes import CIFAR10, CIFAR100, CIFAR100_COARSE, FINE_TO_COARSE
 from keras_ssc.datasets.imagenet_files import prepare_imagenet
 from keras_ssc.datasets.prepared import put_in_place
@@ -134,9 +135,7 @@ def prepare(dataset, images, data_dir, limit=None, overwrite=False):
     import tensorflow_datasets as tfds
 
     others = {"tiny_imagenet": prepare_tiny_imagenet, "imagenet2012": prepare_imagenet}
-    known = [*CLASS_NAMES, *others]
-    if dataset not in known:
-        raise ValueError(f"`dataset` must be one of {known}. Received: {dataset!r}")
+    known("dataset", dataset, [*CLASS_NAMES, *others])
     if limit is not None and limit < 1:
         raise ValueError(f"`limit` must be at least 1. Received: limit={limit}")
     if dataset in others:

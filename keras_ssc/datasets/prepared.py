@@ -1,9 +1,29 @@
-"""A prepared image set put in its place in one go."""
+"""A prepared image set: put in its place in one go, and found there again."""
 
 import os
 import shutil
 import tempfile
 from pathlib import Path
+
+
+def found(builder, data_dir, how):
+    """Return `builder` if its set is prepared; nothing is looked for on the network.
+
+    Args:
+        builder: builder of tensorflow-datasets.
+        data_dir: folder of tensorflow-datasets that was asked for, or None for its own.
+        how: str, how the set is prepared.
+
+    Raises:
+        FileNotFoundError: it is not; the message says which folder is missing, and `how`.
+    """
+    if not Path(builder.data_dir).exists():
+        place = f"`data_dir` {str(data_dir)!r}" if data_dir else "tensorflow-datasets' own folder"
+        raise FileNotFoundError(
+            f"{builder.name} is not prepared in {place}: there is no {str(builder.data_dir)!r}. "
+            f"{how}"
+        )
+    return builder
 
 
 def put_in_place(place, data_dir, overwrite, write):

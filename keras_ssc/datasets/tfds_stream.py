@@ -1,8 +1,7 @@
 """A large image set read from disk: the part of one process, epoch by epoch."""
 
-from pathlib import Path
-
 from keras_ssc.datasets.cuts import middle, random_part
+from keras_ssc.datasets.prepared import found
 
 # Compressed images that are shuffled together: about 400 MB of ImageNet.
 _SHUFFLED = 4096
@@ -29,6 +28,7 @@ class TfdsStream:
         training: bool, whether to shuffle and augment.
 
     Raises:
+        FileNotFoundError: the set is not prepared in `data_dir`.
         ValueError: `batch_size` can't be divided by processes and accumulate, or is more than
             the examples.
 
@@ -62,11 +62,8 @@ class TfdsStream:
                 f"`batch_size` must be a multiple of {processes} processes x {accumulate} pieces. "
                 f"Received: batch_size={batch_size}"
             )
-        self.builder = tfds.builder(name, data_dir=data_dir)
-        if not Path(self.builder.data_dir).exists():
-            raise FileNotFoundError(
-                f"{name} is not prepared in `data_dir`. Received: data_dir={data_dir!r}"
-            )
+        how = f"With tensorflow-datasets: tfds build {name} --data_dir FOLDER"
+        self.builder = found(tfds.builder(name, data_dir=data_dir), data_dir, how)
         parts = tfds.even_splits(split, processes, drop_remainder=training)
         self.split = parts[process]
         self.size, self.batch_size = size, batch_size // (processes * accumulate)

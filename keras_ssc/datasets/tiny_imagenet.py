@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 from keras_ssc.datasets.dataset import Dataset
-from keras_ssc.datasets.prepared import put_in_place
+from keras_ssc.datasets.prepared import found, put_in_place
 from keras_ssc.datasets.tiny_imagenet_files import SIDE, read_classes, read_examples
 
 _HOW = """\
@@ -140,10 +140,7 @@ def load_tiny_imagenet(data_dir=None):
     Reference: Le and Yang, "Tiny ImageNet Visual Recognition Challenge", 2015; mean and deviation
     of GraSP's code.
     """
-    builder = tiny_imagenet_builder(data_dir)
-    if not Path(builder.data_dir).exists():
-        place = f"`data_dir` {str(data_dir)!r}" if data_dir else "tensorflow-datasets' own folder"
-        raise FileNotFoundError(f"tiny_imagenet is not prepared in {place}. {_HOW}")
+    builder = found(tiny_imagenet_builder(data_dir), data_dir, _HOW)
     try:
         (x_train, y_train), (x_test, y_test) = (
             _arrays(builder, split) for split in ("train", "validation")

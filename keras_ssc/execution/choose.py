@@ -4,7 +4,7 @@ import keras
 
 from keras_ssc.execution.gather import why_not_gather
 from keras_ssc.execution.grouped import why_not_grouped
-from keras_ssc.native import lanes, why_not_native
+from keras_ssc.native import why_not_native
 
 EXECUTIONS = ("auto", "dense", "grouped", "gather", "native")
 
@@ -25,12 +25,18 @@ def choose(execution, pattern, *, strides, padding, sizes, dtype="float32"):
     """
     if execution == "dense":
         return "dense", "asked for"
-    if execution == "native" or (execution == "auto" and lanes(pattern) > 1):
+    if execution in ("native", "auto"):
         obstacle = why_not_native(pattern, dtype)
         if not obstacle:
             return "native", "asked for" if execution == "native" else "fastest where it can go"
         if execution == "native":
             return "dense", obstacle
+        form, why = _library_form(execution, pattern, strides, padding, sizes)
+        return form, f"{obstacle}; {form}: {why}"
+    return _library_form(execution, pattern, strides, padding, sizes)
+
+
+def _library_form(execution, pattern, strides, padding, sizes):
     why_not = why_not_gather if execution == "gather" else why_not_grouped
     obstacle = why_not(pattern, strides=strides, padding=padding, sizes=sizes)
     if obstacle:

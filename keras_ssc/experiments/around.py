@@ -1,7 +1,8 @@
-"""Rivals that train first and prune then: lottery tickets, OBD, and whole filters.
+"""Rivals that train first and prune then: lottery tickets, OBD, MLPrune, and whole filters.
 
-OBD and the filters are trained dense, pruned once, and what is left is trained again with the same
-recipe from its first learning rate (learning-rate rewinding, Renda et al., arXiv 2003.02389).
+OBD, MLPrune and the filters are trained dense, pruned once, and what is left is trained again with
+the same recipe from its first learning rate (learning-rate rewinding, Renda et al., arXiv
+2003.02389).
 """
 
 import math
@@ -14,8 +15,10 @@ from keras_ssc.experiments.networks import Start, budget, build
 # Of the live weights, removed after each training of a lottery ticket.
 SHARE = 0.2
 HALVINGS = 10
+# MLPrune takes that many times as many images as OBD: 2,000 of CIFAR-10's.
+IMAGES_OF_OBD = 20
 REWIND = {"lottery ticket (init)": False, "lottery ticket (epoch 5)": True}
-TWICE = ("OBD", "L1 filters", "Slimming")
+TWICE = ("OBD", "MLPrune", "L1 filters", "Slimming")
 
 
 def trainings(setting):
@@ -71,6 +74,15 @@ def damage(setting, data):
     return Start(
         pruning.apply_masks(model, pruning.obd(model, x, **budget(setting), seed=setting.seed))
     )
+
+
+def mlpruned(setting, data):
+    """MLPrune, in one cycle. The widest layers see 4,608 values, so many images are needed."""
+    model = build(setting, data.classes, sparsity=0)
+    fit(model, setting, data)
+    x, _ = sampled(setting, data, IMAGES_OF_OBD * images_per_class(setting))
+    masks = pruning.mlprune(model, x, **budget(setting), seed=setting.seed)
+    return Start(pruning.apply_masks(model, masks))
 
 
 def l1_filters(setting, data):

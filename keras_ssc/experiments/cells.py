@@ -5,6 +5,7 @@ import functools
 
 from keras_ssc.applications._settings import half_pointwise
 from keras_ssc.applications.paper_settings import network_layers
+from keras_ssc.arguments import known
 from keras_ssc.experiments.data import SIDES
 from keras_ssc.experiments.networks import builder_and_options, ssc_options
 from keras_ssc.experiments.setting import Setting
@@ -58,8 +59,7 @@ def base(protocol, network, dataset, /, **changes):
     >>> base("paper", "VGG19", "cifar10").epochs, base("small", "VGG19", "cifar10").network
     (160, 'VGG11')
     """
-    if protocol not in ("paper", "small"):
-        raise ValueError(f"`protocol` must be 'paper' or 'small'. Received: {protocol!r}")
+    known("protocol", protocol, ("paper", "small"))
     l2 = 5e-4 if "VGG" in network else 1e-4
     fields = {"network": network, "dataset": dataset, "method": "dense", "l2": l2}
     fields |= {"image_size": SIDES[dataset], **RECIPE.get(dataset, {})}

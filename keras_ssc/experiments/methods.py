@@ -5,7 +5,7 @@ Those in `SCORED` take a further pair (setting, data): another image set, which 
 """
 
 from keras_ssc import pruning
-from keras_ssc.experiments.around import damage, l1_filters, slimmed, ticket
+from keras_ssc.experiments.around import damage, l1_filters, mlpruned, slimmed, ticket
 from keras_ssc.experiments.masking import (
     drawn,
     gradual,
@@ -38,6 +38,7 @@ METHODS = {
     "lottery ticket (init)": ticket,
     "lottery ticket (epoch 5)": ticket,
     "OBD": damage,
+    "MLPrune": mlpruned,
     "L1 filters": l1_filters,
     "Slimming": slimmed,
 }

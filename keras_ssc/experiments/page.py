@@ -46,11 +46,12 @@ RULES = """\
 Network sparsity is 1 - live / dense weights over all Conv and Dense kernels; the KxK sparsity
 beside it is that of the KxK kernels but the first, which SSC replaces. Rivals keep exactly as many
 weights as "SSC, per_filter" (L1-norm and Slimming, which remove whole filters, not more). Some
-rows are trained more than once: OBD, L1-norm and Slimming dense and then again with what is left;
-lottery tickets for each 20 % of the weights removed, and the late ones are rewound to epoch 5, or
-in short runs to an eighth of the epochs. Accuracies are means and standard deviations over seeds,
-on the test set unless it says otherwise. "Beats" means that the means differ by more than the
-pooled standard deviation; less is a "tie". What was not run says so."""
+rows are trained more than once: OBD, MLPrune, L1-norm and Slimming dense and then again with what
+is left; lottery tickets for each 20 % of the weights removed, and the late ones are rewound to
+epoch 5, or in short runs to an eighth of the epochs. (The printed figures of OBD and MLPrune come
+from cycles of pruning and training whose number is not known.) Accuracies are means and standard
+deviations over seeds, on the test set unless it says otherwise. "Beats" means that the means differ
+by more than the pooled standard deviation; less is a "tie". What was not run says so."""
 
 OURS = """\
 "SSC" is what the builders do (`distribution="auto"`): `per_filter` from a sparsity of 98 % on,
@@ -67,24 +68,34 @@ better at 98 % and on ResNet20, but on VGG11 ties at 95 % and loses at 90 % (`va
 RIVAL_TABLES = ("table1", "table1-tuned", "table2")
 
 
-def write_page(records, folder, protocol):
+def write_page(records, folder, protocol, empty=False):
     """Write README.md and the plots of a protocol into a folder; return the page's path.
 
     Args:
         records: `Records`.
         folder: pathlib.Path; made where it does not exist.
         protocol: `"paper"` or `"small"`.
+        empty: bool, whether the page may say of every run that it was not run.
+
+    Raises:
+        ValueError: a record can't be read, or none is of this protocol.
 
     Example:
 
         write_page(Records("docs/evidence/records"), Path("docs/evidence"), "small")
     """
-    folder.mkdir(parents=True, exist_ok=True)
     parts = ["# SSC and its rivals", HEAD[protocol], RULES, OURS]
     experiments = {name: make(protocol) for name, make in EXPERIMENTS.items()}
     if set(experiments["table1-tuned"]) <= set(experiments["table1"]):
         del experiments["table1-tuned"]
     wanted = [one for cells in experiments.values() for cell in cells for one in cell.settings]
+    if not empty and not any(setting in records for setting in wanted):
+        missing = "" if records.folder.is_dir() else ", which does not exist"
+        raise ValueError(
+            f"There is no run of protocol {protocol!r} in {str(records.folder)!r}{missing}: the "
+            'page would say "not run" of everything. empty=True, or --empty, writes it so.'
+        )
+    folder.mkdir(parents=True, exist_ok=True)
     if ran_on := machines(wanted, records):
         parts += ["What the runs ran on:", ran_on]
     for name, cells in experiments.items():

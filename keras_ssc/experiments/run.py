@@ -5,6 +5,7 @@ import time
 
 import keras
 
+from keras_ssc.arguments import known
 from keras_ssc.correlation import layer_correlations
 from keras_ssc.experiments.data import experiment_data, source_setting
 from keras_ssc.experiments.fit import fit
@@ -43,8 +44,7 @@ def run(setting, data_dir=None, progress=print, folder=None):
 
         record = run(Setting("ResNet20", "digits", "SNIP", sparsity=0.9, epochs=2))
     """
-    if setting.method not in METHODS:
-        raise ValueError(f"`method` must be one of {list(METHODS)}. Received: {setting.method!r}")
+    known("method", setting.method, METHODS)
     if setting.mask_dataset and setting.method not in SCORED:
         raise ValueError(
             f"`mask_dataset` is for the methods {SCORED}. Received: method={setting.method!r}, "

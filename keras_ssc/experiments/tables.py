@@ -30,7 +30,13 @@ METHOD_OF = {name: name for name in METHODS} | {
     "L1-norm": "L1 filters",
 }
 # Dense in training, most of them trained more than once: run when the others are done.
-DEAR = ("GMP", "OBD", "lottery ticket, initial weights", "lottery ticket, weights of epoch 5")
+DEAR = (
+    "GMP",
+    "OBD",
+    "MLPrune",
+    "lottery ticket, initial weights",
+    "lottery ticket, weights of epoch 5",
+)
 
 
 def tuned(protocol, network):

@@ -1,5 +1,6 @@
 """Write a model for another runtime, read it back there, compare, and only then keep the file."""
 
+import contextlib
 import importlib.util
 import os
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_ssc.arguments import boolean
+from keras_ssc.arguments import boolean, one_of
 from keras_ssc.export import keras_file, litert, onnx, openvino, tf_saved_model
 from keras_ssc.export.files import beside, size
-from keras_ssc.export.twin import ends
+from keras_ssc.export.own_objects import own_scope
+from keras_ssc.export.precision import compute_dtypes, in_float32
+from keras_ssc.model_graph import ends
 
 FORMATS = {
     "tf_saved_model": tf_saved_model,
@@ -31,7 +34,7 @@ class ExportReport:
         format: str.
         bytes: int, on disk.
         largest_difference: float, between the outputs of the file in its runtime and those of the
-            model, relative to the model's largest output.
+            model (in float32), relative to the model's largest output.
     """
 
     path: Path
@@ -46,13 +49,16 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
     BatchNormalization is folded into the SSCConv2D, Conv2D or DepthwiseConv2D before it. In the
     graph formats an SSC layer becomes a grouped and a point-wise convolution, or a dense one where
     that is faster; the file holds the live weights, which the runtime unpacks when it loads.
-    Inputs are named input_0, input_1, ..., outputs output_0, output_1, ... The file is read back
-    by its runtime and compared with the model before it gets its name. The model stays as it is.
+    Inputs are named input_0, input_1, ..., outputs output_0, output_1, ...; `serve` of a SavedModel
+    takes and returns what the model does, as that of Keras's `model.export`. What the model
+    computes in mixed precision, or with weights of 16 bits, the file computes in float32. The file
+    is read back by its runtime and compared with the model (in float32) before it gets its name.
+    The model stays as it is.
 
     | format | path | runs with | needs |
     |---|---|---|---|
     | `"tf_saved_model"` | a folder | TensorFlow, TensorFlow Serving | |
-    | `"keras"` | `.keras` | Keras and keras_ssc (SSC layers stay) | |
+    | `"keras"` | `.keras` | Keras, keras_ssc (SSC layers stay) and your own classes | |
     | `"litert"` | `.tflite` | LiteRT | `pip install keras-ssc[litert]` |
     | `"onnx"` | `.onnx` | ONNX Runtime | `pip install keras-ssc[onnx]` |
     | `"openvino"` | `.xml`, with a `.bin` | OpenVINO | `pip install keras-ssc[openvino]` |
@@ -83,7 +89,8 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
     >>> report.path.name, report.largest_difference < 1e-5
     ('small.keras', True)
     """
-    form = _check_format(format)
+    format = one_of("format", format, tuple(FORMATS))
+    form = _check_backend(format)
     boolean("overwrite", overwrite)
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not tolerance > 0:
         raise ValueError(
@@ -94,17 +101,16 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
     path = _check_path(path, form.SUFFIX, overwrite)
     _check_model(model)
     _check_packages(format, form.PACKAGES)
-    inputs = _random_inputs(model)
-    expected = model(keras.tree.pack_sequence_as(ends(model)[0], inputs), training=False)
-    expected = [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(expected)]
-    with beside(path) as temporary:
-        try:
+    with own_scope(model), beside(path) as temporary:
+        model = in_float32(model)
+        inputs = _random_inputs(model)
+        expected = model(keras.tree.pack_sequence_as(ends(model)[0], inputs), training=False)
+        expected = [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(expected)]
+        with _refusing(model, f"written as {format}"):
             form.write(model, temporary)
-        except (OSError, ValueError):
-            raise
-        except Exception as error:
-            raise ValueError(f"`model` can't be written as {format}: {error}") from error
-        difference = _largest_difference(form.load(temporary)(inputs), expected)
+        with _refusing(model, f"read back as {format}"):
+            found = form.load(temporary)(inputs)
+        difference = _largest_difference(found, expected)
         if not difference <= tolerance:  # also for nan
             raise RuntimeError(
                 f"The {format} file does not compute what the model computes: outputs differ by "
@@ -114,9 +120,24 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
     return ExportReport(path, format, bytes_, difference)
 
 
-def _check_format(format):
-    if not isinstance(format, str) or format not in FORMATS:
-        raise ValueError(f"`format` must be one of {tuple(FORMATS)}. Received: format={format!r}")
+@contextlib.contextmanager
+def _refusing(model, done):
+    """Turn what a converter or runtime says into a ValueError, and its pages into a line."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split())
+        if len(words) > 400:  # the cause stands at the end, what is concerned at the beginning
+            words = f"{words[:200]} ... {words[-200:]}"
+        for dtype, layer in compute_dtypes(model).items():
+            if dtype != "float32":
+                words += f" (Layer {layer!r} computes in {dtype}.)"
+        raise ValueError(f"`model` can't be {done}: {words}") from error
+
+
+def _check_backend(format):
     if format != "keras" and keras.backend.backend() != "tensorflow":
         raise ValueError(
             f'format="{format}" needs the TensorFlow backend. Received: the backend '

@@ -2,9 +2,9 @@
 
 import functools
 
-from keras_ssc.convert.graph import check_graph
 from keras_ssc.export.twin import TwinBuilder, folded_weights
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.model_graph import check_graph
 
 
 def fold(model):

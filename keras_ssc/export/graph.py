@@ -38,6 +38,10 @@ class PureModel:
 
     def __call__(self, inputs, arrays):
         """Return the list of outputs for a list of inputs; `arrays` stand for the weights."""
+        return keras.tree.flatten(self.structured(inputs, arrays))
+
+    def structured(self, inputs, arrays):
+        """Return the outputs as the model does: one, a list or a dict; otherwise as a call."""
         values = [
             kernel.unpack(*(arrays[place] for place in places)) if kernel else arrays[places[0]]
             for kernel, places in self._kernels
@@ -46,10 +50,14 @@ class PureModel:
         outputs, _ = self.twin.stateless_call(
             values[:trainable],
             values[trainable:],
-            keras.tree.pack_sequence_as(self.twin.input, list(inputs)),
+            self.in_structure(inputs),
             training=False,
         )
-        return keras.tree.flatten(outputs)
+        return outputs
+
+    def in_structure(self, tensors):
+        """Return a flat list of the inputs as the twin takes them: one, a list or a dict."""
+        return keras.tree.pack_sequence_as(self.twin.input, list(tensors))
 
     def signature(self):
         """Return a `tf.TensorSpec` for every input: input_0, input_1, ..."""

@@ -13,11 +13,12 @@ import numpy as np
 from keras_ssc.export import forms
 from keras_ssc.export.layers import Reorder, residues_first
 from keras_ssc.export.packing import PackedKernel
-from keras_ssc.export.twin import TwinBuilder, folded_weights
+from keras_ssc.export.twin import TwinBuilder, folded_weights, merged_weights
+from keras_ssc.layer_copy import copied, merged_lora
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.model_graph import ELEMENTWISE
 
-# Activations and layers that treat every channel alike.
-ELEMENTWISE = ("linear", "relu", "relu6", "elu", "gelu", "silu", "hard_silu", "sigmoid", "tanh")
+# Layers that treat every channel alike.
 ORDER_FREE = (
     keras.layers.Add,
     keras.layers.AveragePooling2D,
@@ -100,11 +101,16 @@ class GraphTwinBuilder(TwinBuilder):
 
     def nested(self, model):
         """Return the twin of a nested model."""
-        builder = GraphTwinBuilder(self._narrowest_group, self._wishes)
+        builder = self.another()
         twin = builder.build(model)
+        self.copies += builder.copies
         self.packed |= builder.packed
         self.wanted |= builder.wanted
         return twin
+
+    def another(self):
+        """Return a builder for a nested model."""
+        return GraphTwinBuilder(self._narrowest_group, self._wishes)
 
     def fill(self, layer, values):
         """Give a layer of the twin its weights; note which are packed kernels."""
@@ -116,6 +122,11 @@ class GraphTwinBuilder(TwinBuilder):
 
     def other(self, layer, args, kwargs):
         """Return the output of a copy of a layer that is no convolution."""
+        if hasattr(layer, "get_vocabulary"):
+            raise ValueError(
+                '`format` must be "keras", or words be looked up before the model. Received: layer '
+                f"{layer.name!r} ({type(layer).__name__}) with a vocabulary"
+            )
         inputs = keras.tree.flatten(args)
         orders = [self.order(x) for x in inputs if id(x) in self._orders]
         if _order_free(layer) and len({x.shape[-1] for x in inputs}) == 1:
@@ -124,7 +135,7 @@ class GraphTwinBuilder(TwinBuilder):
             y = self.noted(super().other(layer, args, kwargs), order)
             self._roots[id(y)] = (y, set().union(*map(self._roots_of, inputs)))
             return y
-        if orders and type(layer) is keras.layers.Dense:
+        if orders and type(layer) is keras.layers.Dense and _is_float(layer):
             return self._classifier(layer, args[0])
         args, kwargs = keras.tree.map_structure(self.natural, (args, kwargs))
         return super().other(layer, args, kwargs)
@@ -134,14 +145,13 @@ class GraphTwinBuilder(TwinBuilder):
         order = self.order(x)
 
         def make():
-            name = self.new_name(layer.name)
-            return keras.layers.Dense.from_config(layer.get_config() | {"name": name})
+            return copied(layer, name=self.new_name(layer.name), **merged_lora(layer)[0])
 
-        def values():
-            kernel, *bias = layer.get_weights()
-            return [kernel[order], *bias]
+        def fill(new):
+            kernel, *bias = merged_weights(layer)
+            new.set_weights([kernel[order], *bias])
 
-        return self.twin_of((layer,), make, values, order.tobytes())(x)
+        return self.twin_of((layer,), make, fill, order.tobytes())(x)
 
     def convolution(self, layer, norm, x):
         """Return the output on `x` of a convolution and a BatchNormalization (or None)."""
@@ -219,7 +229,14 @@ class GraphTwinBuilder(TwinBuilder):
             biases = [weights.pop()[order]] if bias else []
             return [*kernels(weights), *biases]
 
-        return self.twin_of((layer, norm), make, values, self.order(x).tobytes())(x)
+        def fill(new):
+            self.fill(new, values())
+
+        return self.twin_of((layer, norm), make, fill, self.order(x).tobytes())(x)
+
+
+def _is_float(layer):
+    return layer.dtype_policy.quantization_mode is None
 
 
 def _elementwise(activation):

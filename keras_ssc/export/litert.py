@@ -5,6 +5,7 @@ once, when the interpreter makes its tensors.
 """
 
 import os
+import re
 import tempfile
 
 from keras_ssc.export.graph import PureModel, by_name
@@ -27,7 +28,15 @@ def write(model, path):
             folder, signature_keys=["serving_default"]
         )
         converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
-        content = converter.convert()
+        try:
+            content = converter.convert()
+        except Exception as error:
+            unknown = dict.fromkeys(re.findall(r"'tf\.(\w+)' op is n", str(error)))
+            if not unknown:
+                raise
+            raise ValueError(
+                f"LiteRT has no operation for TensorFlow's {', '.join(unknown)}"
+            ) from error
     path.write_bytes(content)
 
 

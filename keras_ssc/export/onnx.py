@@ -5,6 +5,8 @@ and become initializers of the graph afterwards. The runtime unpacks the kernels
 file.
 """
 
+import numpy as np
+
 from keras_ssc.export.graph import PureModel, by_name
 from keras_ssc.export.graph_twin import graph_twin
 
@@ -12,6 +14,34 @@ SUFFIX = ".onnx"
 PACKAGES = {"tensorflow": None, "onnx": "onnx", "onnxruntime": "onnx", "tf2onnx": "onnx"}
 NARROWEST_GROUP = 8
 OPSET = 18
+
+
+def _erfc(graph, node, *_):
+    """erfc(x) = 1 - erf(x)."""
+    _difference(graph, node, [_one(graph, node), graph.make_node("Erf", node.input).output[0]])
+
+
+def _expm1(graph, node, *_):
+    """expm1(x) = exp(x) - 1."""
+    _difference(graph, node, [graph.make_node("Exp", node.input).output[0], _one(graph, node)])
+
+
+def _one(graph, node):
+    from tf2onnx.utils import make_name, map_onnx_to_numpy_type
+
+    dtype = map_onnx_to_numpy_type(graph.get_dtype(node.input[0]))
+    return graph.make_const(make_name("one"), np.ones((), dtype)).output[0]
+
+
+def _difference(graph, node, inputs):
+    """Put a subtraction in the place of a node."""
+    outputs, (shape,), (dtype,) = node.output, node.output_shapes, node.output_dtypes
+    graph.remove_node(node.name)
+    graph.make_node("Sub", inputs, name=node.name, outputs=outputs, shapes=[shape], dtypes=[dtype])
+
+
+# Operations of TensorFlow that neither ONNX nor tf2onnx has: gelu and celu need them.
+ADDED = {"Erfc": (_erfc, []), "Expm1": (_expm1, [])}
 
 
 def write(model, path, narrowest_group=NARROWEST_GROUP):
@@ -28,7 +58,11 @@ def write(model, path, narrowest_group=NARROWEST_GROUP):
     def serve(*tensors):
         return by_name("output", pure(tensors[: len(inputs)], tensors[len(inputs) :]))
 
-    file, _ = tf2onnx.convert.from_function(serve, [*inputs, *specs], opset=OPSET)
+    file, _ = tf2onnx.convert.from_function(
+        serve, [*inputs, *specs], opset=OPSET, custom_op_handlers=dict(ADDED)
+    )
+    arrays |= _captured(serve.get_concrete_function())
+    _check_known(file, onnx.defs.has)
     for entry in list(file.graph.input):
         if entry.name in arrays:
             array = onnx.numpy_helper.from_array(arrays[entry.name], entry.name)
@@ -36,6 +70,25 @@ def write(model, path, narrowest_group=NARROWEST_GROUP):
             file.graph.input.remove(entry)
     onnx.checker.check_model(file, full_check=True)
     onnx.save(file, str(path))
+
+
+def _captured(function):
+    """The arrays that a layer computes with beside its weights, such as Normalization's mean."""
+    tensors = function.captured_inputs
+    entries = function.inputs[len(function.inputs) - len(tensors) :]
+    return {
+        entry.name: tensor.numpy()
+        for entry, tensor in zip(entries, tensors, strict=True)
+        if hasattr(tensor, "numpy")
+    }
+
+
+def _check_known(file, known):
+    """Refuse a graph with operations that ONNX does not have: tf2onnx leaves them as they were."""
+    unknown = {node.op_type: node.name for node in file.graph.node if not known(node.op_type)}
+    if unknown:
+        found = ", ".join(f"{kind} (at {name!r})" for kind, name in unknown.items())
+        raise ValueError(f"ONNX has no operation for TensorFlow's {found}")
 
 
 def load(path):

@@ -1,8 +1,13 @@
 """format="tf_saved_model": a folder for TensorFlow, TensorFlow Serving and their relatives.
 
+`tf.saved_model.load(path).serve` takes and returns what the model does, as that of Keras's
+`model.export`; the signatures, where TensorFlow wants flat names, have input_0 and output_0.
+
 The arrays are constants of the graph, not variables: TensorFlow then unpacks the kernels once,
 when the model is first called, and not in every call.
 """
+
+import keras
 
 from keras_ssc.export.graph import PureModel, by_name
 from keras_ssc.export.graph_twin import graph_twin
@@ -18,16 +23,22 @@ def write(model, path):
 
 
 def save(pure, path):
-    """Write a `PureModel` into the folder `path`, with the signature `serving_default`."""
+    """Write a `PureModel` into the folder `path`, with `serve` and the signatures."""
     import tensorflow as tf
 
+    @tf.function(input_signature=[pure.in_structure(pure.signature())])
+    def serve(inputs):
+        arrays = [tf.constant(array) for array in pure.arrays]
+        return pure.structured(keras.tree.flatten(inputs), arrays)
+
     @tf.function(input_signature=pure.signature())
-    def serve(*inputs):
-        return by_name("output", pure(inputs, [tf.constant(array) for array in pure.arrays]))
+    def by_names(*inputs):
+        return by_name("output", keras.tree.flatten(serve(pure.in_structure(inputs))))
 
     module = tf.Module()
     module.serve = serve
-    tf.saved_model.save(module, str(path), signatures={"serving_default": serve})
+    signatures = {"serve": by_names, "serving_default": by_names}  # as Keras names them
+    tf.saved_model.save(module, str(path), signatures=signatures)
 
 
 def load(path):

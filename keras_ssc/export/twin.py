@@ -3,7 +3,11 @@
 import keras
 import numpy as np
 
+from keras_ssc.layer_copy import copied, copy_state, copy_trainable, merged_lora
 from keras_ssc.layers import BatchNormalization, SSCConv2D
+from keras_ssc.layers.keras_bias import misplaces_bias
+from keras_ssc.model_class import overridden
+from keras_ssc.model_graph import call_graph, is_graph, is_input
 
 CONVOLUTIONS = (SSCConv2D, keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
@@ -13,11 +17,12 @@ class TwinBuilder:
 
     A BatchNormalization that follows a convolution is folded into it: its scale multiplies the
     filters, its offset joins the bias. The result has the name of the BatchNormalization, whose
-    output it gives. The model itself is only read.
+    output it gives. LoRA is merged into its kernel. The model itself is only read.
     """
 
     def __init__(self):
-        self._layers = {}  # by key: (layer of the twin, function that returns its weights)
+        self.copies = []  # of layers and models: (old, new), models before what they hold
+        self._layers = {}  # by key: (layer of the twin, function that gives it its weights)
         self._names = {}  # how often a name was given
         self._sources = {}  # by id of a convolution's output: (output, layer, its input)
         self._steps = {}  # by id of one of our BatchNormalizations: Keras's layers in its place
@@ -26,26 +31,32 @@ class TwinBuilder:
         """Return the twin of `model`, a functional or Sequential model with weights."""
         twin = self.walk(model)
         used = {id(layer) for layer in twin.layers}
-        for layer, values in self._layers.values():
-            if id(layer) in used and values is not None:
-                self.fill(layer, values())
+        for layer, fill in self._layers.values():
+            if id(layer) in used and fill is not None:
+                fill(layer)
+        self.copies.insert(0, (model, twin))
+        copy_trainable([(old, new) for old, new in self.copies if isinstance(old, keras.Layer)])
         return twin
 
     def walk(self, model):
         """Return the twin of `model`, its weights not yet set."""
-        # A plain functional model over the same tensors: also for Sequential, and not compiled.
-        plain = keras.Model(*ends(model), name=model.name)
-        copy = keras.models.clone_model(
-            plain, clone_function=lambda layer: layer, call_function=self._call
+        if changed := {"call", "__call__"} & set(overridden(model)):
+            raise ValueError(
+                "`model` must compute what its graph says. Received: "
+                f"{model.name!r} ({type(model).__name__}), with a {min(changed)} of its own"
+            )
+        inputs, outputs = call_graph(
+            model, lambda layer: copied(layer) if is_input(layer) else layer, self._call
         )
-        outputs = keras.tree.map_structure(self.natural, copy.output)
-        return keras.Model(copy.input, outputs, name=model.name)
+        outputs = keras.tree.map_structure(self.natural, outputs)
+        return keras.Model(inputs, outputs, name=model.name)
 
     def _call(self, layer, *args, **kwargs):
         """Call a copy of `layer`: what `clone_model` does for each layer, in order."""
         if type(layer) in CONVOLUTIONS:
             y = self.convolution(layer, None, args[0])
-            if keras.activations.serialize(layer.activation) == "linear":
+            linear = keras.activations.serialize(layer.activation) == "linear"
+            if linear and (type(layer) is SSCConv2D or not misplaces_bias(layer, args[0].shape)):
                 self._sources[id(y)] = (y, layer, args[0])
             return y
         if type(layer) is BatchNormalization:
@@ -84,63 +95,60 @@ class TwinBuilder:
         kernel = "depthwise" if isinstance(layer, keras.layers.DepthwiseConv2D) else "kernel"
 
         def make():
-            config = layer.get_config() | {
+            config = {
                 "name": self.new_name((norm or layer).name),
                 "use_bias": layer.use_bias or norm is not None,
                 f"{kernel}_initializer": "zeros",  # the values are set afterwards
                 f"{kernel}_regularizer": None,
             }
-            return type(layer).from_config(config | changes)
+            return copied(layer, **config, **changes, **merged_lora(layer)[0])
 
-        twin = self.twin_of((layer, norm), make, values, order)
+        twin = self.twin_of((layer, norm), make, lambda new: self.fill(new, values()), order)
         return twin(x) if residual is None else twin(x, residual=residual)
 
     def other(self, layer, args, kwargs):
         """Return the output of a copy of any other layer."""
-        if isinstance(layer, keras.Model):
+        if is_graph(layer):
             twin = self.twin_of((layer,), lambda: self.nested(layer), None)
+        elif isinstance(layer, keras.Layer):
+            changes, weights = merged_lora(layer)
+
+            def fill(new):
+                copy_state(layer, new) if weights is None else new.set_weights(weights)
+
+            twin = self.twin_of((layer,), lambda: copied(layer, **changes), fill)
         else:
-            values = layer.get_weights if isinstance(layer, keras.Layer) else None
-            twin = self.twin_of((layer,), lambda: copied(layer), values)
+            twin = self.twin_of((layer,), lambda: copied(layer), None)
         return twin(*args, **kwargs)
 
     def nested(self, model):
         """Return the twin of a nested model."""
-        return type(self)().build(model)
+        builder = self.another()
+        twin = builder.build(model)
+        self.copies += builder.copies
+        return twin
+
+    def another(self):
+        """Return a builder for a nested model."""
+        return type(self)()
 
     def fill(self, layer, values):
         """Give a layer of the twin its weights."""
         layer.set_weights(values)
 
-    def twin_of(self, originals, make, values, order=b""):
+    def twin_of(self, originals, make, fill, order=b""):
         """Return the layer that `make` makes, the same one for the same originals and order."""
         key = (*map(id, originals), order)
         if key not in self._layers:
-            self._layers[key] = (make(), values)
+            self._layers[key] = (make(), fill)
+            if not is_graph(originals[0]):
+                self.copies.append((originals[0], self._layers[key][0]))
         return self._layers[key][0]
 
     def new_name(self, name):
         """Return `name`, numbered from its second use on."""
         uses = self._names[name] = self._names.get(name, -1) + 1
         return f"{name}_{uses}" if uses else name
-
-
-def ends(model):
-    """Return (inputs, outputs) of a functional or Sequential model, in its own structure."""
-    if isinstance(model, keras.Sequential):
-        return model.inputs[0], model.outputs[0]
-    return model.input, model.output
-
-
-def copied(layer):
-    """Return a new layer, or operation, with the configuration of `layer`."""
-    try:
-        return type(layer).from_config(layer.get_config())
-    except Exception as error:
-        raise ValueError(
-            f"Layer `{layer.name}` ({type(layer).__name__}) can't be copied from its config, so "
-            f"the model can't be exported: {error}"
-        ) from error
 
 
 def keras_steps(layer):
@@ -156,7 +164,7 @@ def keras_steps(layer):
 
 def folded_weights(layer, norm):
     """Return [*kernels, bias] of a convolution, scaled and shifted; without bias if it has none."""
-    values = layer.get_weights()
+    values = merged_weights(layer)
     if norm is None:
         return values
     bias = values.pop() if layer.use_bias else 0.0
@@ -169,6 +177,12 @@ def folded_weights(layer, norm):
         scales = [scale]
     kernels = [kernel * each for kernel, each in zip(values, scales, strict=True)]
     return [*kernels, bias * scale + offset]
+
+
+def merged_weights(layer):
+    """Return the weights of a layer, LoRA merged into its kernel."""
+    _, weights = merged_lora(layer)
+    return layer.get_weights() if weights is None else weights
 
 
 def scale_and_offset(norm):

@@ -4,10 +4,16 @@ import functools
 
 import keras
 
-from keras_ssc.arguments import integer
+from keras_ssc.arguments import integer, one_of
 from keras_ssc.sparsity import fraction
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
+
+
+def data_format(value):
+    """Return `"channels_last"` or `"channels_first"`; None is Keras's setting."""
+    value = keras.config.image_data_format() if value is None else value
+    return one_of("data_format", value, ("channels_last", "channels_first"))
 
 
 def _known_to_keras(get, name, value):

@@ -5,7 +5,6 @@ import keras
 from keras_ssc.arguments import one_of
 from keras_ssc.native import (
     batch_norm,
-    normalized_convolution,
     scale_shift,
     why_not_native_operations,
 )
@@ -72,8 +71,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return y
         scale = self.gamma / keras.ops.sqrt(self.moving_variance + self.epsilon)
         shift = self.beta - self.moving_mean * scale
-        y = normalized_convolution(x, scale, shift, residual, relu=relu)
-        return scale_shift(x, scale, shift, residual, relu=relu) if y is None else y
+        return scale_shift(x, scale, shift, residual, relu=relu)
 
     def _why_not_native(self, inputs, mask):
         """Return why Keras's own operations compute here, or None."""

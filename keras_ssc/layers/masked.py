@@ -1,11 +1,18 @@
 """Keras's own layers with a mask of live weights on their kernel: what pruning makes of them.
 
-The mask is a weight that is saved, but not trained. A pruned entry is not used in the forward pass,
-so its gradient is zero and any optimizer leaves it alone.
+The mask is a weight that is saved, but not trained. A pruned entry is neither used in the forward
+pass nor by a regularizer, so its gradient is zero and it stays zero: see `stay_zero`.
 """
 
 import keras
 from keras import ops
+
+from keras_ssc.layers.stay_zero import (
+    LiveConstraint,
+    LiveRegularizer,
+    MaskedKernel,
+    live_entries,
+)
 
 
 class _Masked:
@@ -25,16 +32,36 @@ class _Masked:
             autocast=False,
             trainable=False,
         )
+        if self.kernel.regularizer is not None:
+            self.kernel.regularizer = LiveRegularizer(self.kernel.regularizer, self.kernel_mask)
+        self.kernel.constraint = LiveConstraint(self.kernel.constraint, self.kernel_mask)
+
+    def add_weight(self, *, name=None, **options):
+        """Create a weight, the kernel as a `MaskedKernel`."""
+        if name != "kernel":
+            return super().add_weight(name=name, **options)
+        regularizer, constraint = (options.pop(n, None) for n in ("regularizer", "constraint"))
+        options["dtype"] = options.get("dtype") or self.variable_dtype
+        with keras.name_scope(self.name, caller=self):
+            kernel = MaskedKernel(name=name, **options)
+        kernel.regularizer, kernel.constraint = regularizer, constraint
+        return kernel
 
     def live_kernel(self):
         """Return the kernel with exact zeros where the mask is False."""
-        kernel = ops.convert_to_tensor(self.kernel)
-        return ops.where(ops.convert_to_tensor(self.kernel_mask), kernel, ops.zeros_like(kernel))
+        return live_entries(self.kernel, self.kernel_mask)
+
+    def enable_lora(self, *args, **kwargs):
+        """Refuse: the update that LoRA adds to a kernel is dense."""
+        raise ValueError(
+            f"Layer {self.name!r} has a mask, so it can't have LoRA, whose update is dense"
+        )
 
     def save_own_variables(self, store):
-        """Write all weights: Keras's layers write the kernel and the bias only."""
+        """Write all weights, the pruned ones as 0: Keras's layers write kernel and bias only."""
         for index, weight in enumerate(self.weights):
-            store[str(index)] = keras.ops.convert_to_numpy(weight)
+            value = live_entries(weight, self.kernel_mask) if weight is self.kernel else weight
+            store[str(index)] = ops.convert_to_numpy(value)
 
     def load_own_variables(self, store):
         """Read what `save_own_variables` wrote."""
@@ -45,6 +72,8 @@ class _Masked:
             )
         for index, weight in enumerate(self.weights):
             weight.assign(store[str(index)])
+        # Files of earlier versions may hold other values there.
+        self.kernel.assign(live_entries(self.kernel, self.kernel_mask))
 
 
 @keras.saving.register_keras_serializable(package="keras_ssc")
@@ -149,7 +178,8 @@ class MaskedDense(_Masked, keras.layers.Dense):
 
 
 def _bias_and_activation(layer, y, data_format):
-    if layer.use_bias:
-        shape = (-1, 1, 1) if data_format == "channels_first" else (-1,)
-        y = ops.add(y, ops.reshape(layer.bias, shape))
+    if layer.use_bias and data_format == "channels_first":
+        y = y + ops.reshape(layer.bias, (-1, 1, 1))  # not ops.add: see `misplaces_bias`
+    elif layer.use_bias:
+        y = ops.add(y, layer.bias)
     return y if layer.activation is None else layer.activation(y)

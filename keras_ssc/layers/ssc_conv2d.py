@@ -11,8 +11,6 @@ from keras_ssc.layers.whole_kernel import matrix_regularizer
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
 from keras_ssc.sparsity import choose_pattern
 
-DATA_FORMATS = ("channels_last", "channels_first")
-
 
 @keras.saving.register_keras_serializable(package="keras_ssc")
 class SSCConv2D(keras.layers.Layer):
@@ -111,9 +109,7 @@ class SSCConv2D(keras.layers.Layer):
         self.kernel_size = pair("kernel_size", kernel_size)
         self.strides = pair("strides", strides)
         self.padding = one_of("padding", padding, ("valid", "same"))
-        if data_format is None:
-            data_format = keras.config.image_data_format()
-        self.data_format = one_of("data_format", data_format, DATA_FORMATS)
+        self.data_format = check.data_format(data_format)
         self.dilation_rate = pair("dilation_rate", dilation_rate)
         images.geometry(self.kernel_size, self.strides, self.dilation_rate)
         self.activation = check.activation("activation", activation)

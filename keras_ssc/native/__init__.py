@@ -1,9 +1,10 @@
 """`execution="native"`: our own CPU kernels, compiled on first use for TensorFlow or for JAX."""
 
-from keras_ssc.native.convolution import lanes, native
-from keras_ssc.native.normalization import batch_norm, normalized_convolution, scale_shift
+from keras_ssc.native.convolution import native
+from keras_ssc.native.normalization import batch_norm, scale_shift
 from keras_ssc.native.where import (
     compiled_by_xla,
+    portable,
     why_not_native,
     why_not_native_operations,
 )
@@ -11,9 +12,8 @@ from keras_ssc.native.where import (
 __all__ = [
     "batch_norm",
     "compiled_by_xla",
-    "lanes",
     "native",
-    "normalized_convolution",
+    "portable",
     "scale_shift",
     "why_not_native",
     "why_not_native_operations",

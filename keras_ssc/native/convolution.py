@@ -2,28 +2,8 @@
 
 import keras
 
-from keras_ssc.native import build
+from keras_ssc.native import build, fusion
 from keras_ssc.patterns import EVEN, ODD
-
-WIDEST = 8
-
-
-def lanes(pattern):
-    """Return 8 where all vectors of 8 filters read consecutive channels, else 1.
-
-    Args:
-        pattern: SSCPattern.
-    """
-    for _, _, filters in pattern.matrices:
-        if len(filters) % WIDEST:
-            return 1
-        vectors = filters.reshape(-1, WIDEST)
-        shifts = pattern.shifts[vectors]
-        if ((vectors[:, 1:] - vectors[:, :-1]) != 1).any():
-            return 1
-        if ((shifts[:, 1:] - shifts[:, :-1]) != 1).any():
-            return 1
-    return WIDEST
 
 
 def native(
@@ -65,7 +45,11 @@ def native(
         name: [] if tensor is None else [tensor]
         for name, tensor in {"bias": bias, "residual": residual}.items()
     }
-    return _operations().KerasSscConv2D(x=x, weights=weights, relu=relu, **added, **attributes)
+    source = fusion.normalization_before(x, pattern, strides, dilation_rate)
+    y, _ = _operations().KerasSscConv2D(
+        weights=weights, relu=relu, moment_count=0, **source, **added, **attributes
+    )
+    return y
 
 
 def attributes_of(pattern, strides, dilation_rate):
@@ -88,23 +72,6 @@ def attributes_of(pattern, strides, dilation_rate):
     }
 
 
-ATTRIBUTES = (
-    "kernel_size",
-    "kxk",
-    "pointwise",
-    "taps",
-    "tap_counts",
-    "filters",
-    "filter_counts",
-    "shifts",
-    "strides",
-    "dilations",
-    "padding",
-    "lanes",
-    "slices",
-)
-
-
 @build.once
 def _operations():
     """Load the operations and tell TensorFlow their gradients, once."""
@@ -113,22 +80,39 @@ def _operations():
     operations = build.operations()
 
     @tf.RegisterGradient("KerasSscConv2D")
-    def _(op, dy):
-        count = op.get_attr("matrices")
-        x, weights = op.inputs[0], op.inputs[1 : count + 1]
-        if op.get_attr("relu"):
+    def _(op, dy, *_moments):
+        # Moments go to a normalisation, whose gradient holds their part.
+        a = fusion.arguments_of(op)
+        if a["relu"]:
             dy = tf.raw_ops.ReluGrad(gradients=dy, features=op.outputs[0])
-        attributes = {name: op.get_attr(name) for name in ATTRIBUTES}
-        attributes["padding"] = tf.compat.as_str(attributes["padding"])
+        attributes = {name: a[name] for name in fusion.ATTRIBUTES}
+        x, norm, epsilon = a["x"], a["norm"], a["epsilon"]
         dx = operations.KerasSscConv2DInputGradient(
-            x_shape=tf.shape(x), dy=dy, weights=weights, **attributes
+            x_shape=tf.shape(x), dy=dy, weights=a["weights"], **attributes
         )
         dx.set_shape(x.shape)
-        gradients = operations.KerasSscConv2DWeightGradient(
-            x=x, dy=dy, matrices=count, **attributes
+        by_weights = operations.KerasSscConv2DWeightGradient(
+            x=x, dy=dy, norm=norm, epsilon=epsilon, matrices=len(a["weights"]), **attributes
         )
-        by_bias = [tf.raw_ops.BiasAddGrad(out_backprop=dy)] * op.get_attr("biases")
-        return dx, *gradients, *by_bias, *([dy] * op.get_attr("residuals"))
+        by_norm = []
+        if norm:
+            gamma, beta, mean, variance = norm
+            dx, dgamma, dbeta, _ = operations.KerasSscBatchNormGradient(
+                dy=dx,
+                y=x,  # not read: what the ReLU let through follows from x
+                x=x,
+                gamma=gamma,
+                beta=beta,
+                mean=mean,
+                variance=variance,
+                more=[],
+                residuals=0,
+                relu=True,
+                epsilon=epsilon,
+            )
+            by_norm = [dgamma, dbeta, None, None]
+        by_bias = [tf.raw_ops.BiasAddGrad(out_backprop=dy)] * len(a["bias"])
+        return dx, *by_weights, *by_bias, *([dy] * len(a["residual"])), *by_norm
 
     for name in ("KerasSscConv2DInputGradient", "KerasSscConv2DWeightGradient"):
 

@@ -1,10 +1,8 @@
 """Batch normalisation (+ sum + ReLU) by the native operations, and its gradient."""
 
 import keras
-import numpy as np
 
-from keras_ssc.native import build
-from keras_ssc.native.convolution import ATTRIBUTES
+from keras_ssc.native import build, fusion
 
 
 def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
@@ -23,9 +21,15 @@ def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
         from keras_ssc.native import jax_normalization
 
         return jax_normalization.batch_norm(x, gamma, beta, residual, relu, epsilon)
-    return _operations().KerasSscBatchNorm(
-        x=x, gamma=gamma, beta=beta, residual=_list(residual), relu=relu, epsilon=epsilon
-    )
+    settings = {"residual": _list(residual), "relu": relu, "epsilon": epsilon}
+    found = fusion.convolution_with_moments(x)
+    if found:
+        x, mean, variance = found
+        y = _operations().KerasSscNormalize(
+            x=x, gamma=gamma, beta=beta, mean=mean, variance=variance, **settings
+        )
+        return y, mean, variance
+    return _operations().KerasSscBatchNorm(x=x, gamma=gamma, beta=beta, **settings)
 
 
 def scale_shift(x, scale, shift, residual, *, relu):
@@ -34,55 +38,12 @@ def scale_shift(x, scale, shift, residual, *, relu):
         y = x * scale + shift
         y = y if residual is None else y + residual
         return keras.ops.relu(y) if relu else y
+    y = fusion.normalized_convolution(x, scale, shift, _list(residual), relu)
+    if y is not None:
+        return y
     return _operations().KerasSscScaleShift(
         x=x, scale=scale, shift=shift, residual=_list(residual), relu=relu
     )
-
-
-def normalized_convolution(x, scale, shift, residual, *, relu):
-    """Return `scale_shift` of a native convolution's output in one pass with the convolution.
-
-        relu(conv(input, w) * scale + shift + residual) = relu(conv(input, w * scale) + ...)
-
-    While a graph is traced, `x` says which operation it comes from. That one is left out of the
-    graph where nothing else needs its output.
-
-    Args:
-        x: tensor; other arguments as for `scale_shift`.
-
-    Returns:
-        Tensor; None where `x` is not the plain output of a native convolution of this graph, and
-        on JAX, whose tensors don't say where they come from.
-    """
-    if keras.backend.backend() == "jax":
-        return None
-    import tensorflow as tf
-
-    if tf.executing_eagerly() or x.op.type != "KerasSscConv2D":
-        return None
-    op = x.op
-    count, biases = op.get_attr("matrices"), op.get_attr("biases")
-    if op.get_attr("relu") or op.get_attr("residuals"):
-        return None
-    attributes = {name: op.get_attr(name) for name in ATTRIBUTES}
-    attributes["padding"] = tf.compat.as_str(attributes["padding"])
-    filters = np.split(attributes["filters"], np.cumsum(attributes["filter_counts"])[:-1])
-    weights = [
-        matrix * tf.gather(scale, columns)
-        for matrix, columns in zip(op.inputs[1 : count + 1], filters, strict=True)
-    ]
-    for bias in op.inputs[count + 1 : count + 1 + biases]:
-        shift = bias * scale + shift
-    y = build.operations().KerasSscConv2D(
-        x=op.inputs[0],
-        weights=weights,
-        bias=[shift],
-        residual=_list(residual),
-        relu=relu,
-        **attributes,
-    )
-    y.set_shape(x.shape)
-    return y
 
 
 def _list(residual):
@@ -96,16 +57,12 @@ def _operations():
 
     operations = build.operations()
 
-    @tf.RegisterGradient("KerasSscBatchNorm")
-    def _(op, dy, _mean, _variance):
-        # The moments go to the moving statistics only, which have no gradient.
-        x, gamma, beta, *residual = op.inputs
-        y, mean, variance = op.outputs
+    def backwards(op, dy, x, gamma, beta, mean, variance, residual):
         # The sum of two gradients, where y went to the shortcut too, is taken in the same pass.
         dy, *more = _terms(dy) if residual else [dy]
         dx, dgamma, dbeta, dresidual = operations.KerasSscBatchNormGradient(
             dy=dy,
-            y=y,
+            y=op.outputs[0],
             x=x,
             gamma=gamma,
             beta=beta,
@@ -116,7 +73,22 @@ def _operations():
             relu=op.get_attr("relu"),
             epsilon=op.get_attr("epsilon"),
         )
-        return dx, dgamma, dbeta, *dresidual
+        return dx, dgamma, dbeta, dresidual
+
+    # The moments go to the moving statistics only, which have no gradient.
+    @tf.RegisterGradient("KerasSscBatchNorm")
+    def _(op, dy, _mean, _variance):
+        x, gamma, beta, *residual = op.inputs
+        _, mean, variance = op.outputs
+        dx, dgamma, dbeta, by_residual = backwards(op, dy, x, gamma, beta, mean, variance, residual)
+        return dx, dgamma, dbeta, *by_residual
+
+    @tf.RegisterGradient("KerasSscNormalize")
+    def _(op, dy):
+        x, gamma, beta, mean, variance, *residual = op.inputs
+        # Mean and variance are x's own: their part is in dx.
+        dx, dgamma, dbeta, by_residual = backwards(op, dy, x, gamma, beta, mean, variance, residual)
+        return dx, dgamma, dbeta, None, None, *by_residual
 
     @tf.RegisterGradient("KerasSscScaleShift")
     def _(op, dy):

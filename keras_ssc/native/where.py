@@ -9,6 +9,8 @@ exported". The two looks below are the one place of the package that uses privat
 they don't find as expected counts as "no native operation here".
 """
 
+import contextlib
+import contextvars
 import sys
 
 import keras
@@ -21,6 +23,36 @@ EXPORTERS = (
     "tensorflow.lite",
     "tf2onnx",
 )
+# `tf.function(...).get_concrete_function(...)` makes a graph to look at, freeze or save.
+GRAPH_MAKER = ("tensorflow.python.eager.polymorphic_function", "get_concrete_function")
+
+_portable = contextvars.ContextVar("keras_ssc_portable", default=False)
+
+
+@contextlib.contextmanager
+def portable():
+    """Compute in TensorFlow's own operations, so that a saved graph needs nothing of keras_ssc.
+
+    `keras_ssc.export`, `model.export`, `tf.saved_model.save`, LiteRT's and ONNX's converters and
+    `tf.function(...).get_concrete_function(...)` need no scope: what they trace is portable. But a
+    `tf.function` keeps the graph of its first call, and `get_concrete_function` then returns that
+    one; saved, it can't be loaded elsewhere: "Op type not registered 'KerasSsc...'". Write the
+    scope inside such a function, where it holds for every trace. It changes no number beyond
+    rounding, only the speed, and it holds for its thread alone.
+
+    Example:
+
+        def serve(x):
+            with keras_ssc.portable():
+                return model(x, training=False)
+
+        module.serve = tf.function(serve, input_signature=[tf.TensorSpec((None, 32, 32, 3))])
+    """
+    token = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(token)
 
 
 def why_not_native(pattern, dtype):
@@ -46,6 +78,8 @@ def why_not_native_operations():
 def _why_not_on_tensorflow():
     import tensorflow as tf
 
+    if _portable.get():
+        return "keras_ssc.portable() asks for TensorFlow's own operations"
     others = {device.device_type for device in tf.config.list_logical_devices()} - {"CPU"}
     if others:
         return f"the native operations run on CPU only, and there is a {min(others)}"
@@ -93,8 +127,12 @@ def compiled_by_xla():
 def _being_exported():
     """Whether a function of an exporter is waiting for the present one to return."""
     frame = sys._getframe()
+    package, function = GRAPH_MAKER
     while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith(EXPORTERS):
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith(EXPORTERS):
+            return True
+        if module.startswith(package) and frame.f_code.co_name == function:
             return True
         frame = frame.f_back
     return False

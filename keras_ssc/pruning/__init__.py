@@ -17,6 +17,7 @@ from keras_ssc.pruning.masks import (
     remove_masks,
     set_masks,
 )
+from keras_ssc.pruning.mlprune import mlprune
 from keras_ssc.pruning.optimal_brain_damage import obd
 from keras_ssc.pruning.random import random_erk, random_uniform, smart_ratio
 from keras_ssc.pruning.rewiring import Rewiring
@@ -41,6 +42,7 @@ __all__ = [
     "live_weights",
     "lottery_ticket",
     "magnitude",
+    "mlprune",
     "obd",
     "prunable_layers",
     "random_erk",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_ssc.arguments import names as list_of_names
-from keras_ssc.pruning.masks import prunable_layers
+from keras_ssc.pruning.masks import check_kernels, prunable_layers
 from keras_ssc.sparsity import fraction
 
 
@@ -21,7 +21,8 @@ def weights_to_keep(model, sparsity=None, keep=None, dense=()):
 
     Raises:
         ValueError: both or none of `sparsity` and `keep` are given, one is out of range, a name
-            is unknown, or the dense layers alone have more weights than may stay.
+            is unknown, or the dense layers alone have more weights than may stay; LoRA is enabled
+            in a layer that may be pruned, or it is quantized.
 
     Example:
 
@@ -35,9 +36,8 @@ def weights_to_keep(model, sparsity=None, keep=None, dense=()):
         raise ValueError(
             f"Give either `sparsity` or `keep`. Received: sparsity={sparsity}, keep={keep}"
         )
-    sizes = {
-        name: int(np.prod(layer.kernel.shape)) for name, layer in prunable_layers(model).items()
-    }
+    layers = prunable_layers(model)
+    sizes = {name: int(np.prod(layer.kernel.shape)) for name, layer in layers.items()}
     dense = list_of_names("dense", dense)
     unknown = set(dense) - set(sizes)
     if unknown:
@@ -56,6 +56,7 @@ def weights_to_keep(model, sparsity=None, keep=None, dense=()):
             f"`dense` leaves nothing to prune: of {total} weights {keep} may stay, and these "
             f"layers have {sum(sizes[name] for name in dense)}. Received: dense={sorted(dense)}"
         )
+    check_kernels({name: layers[name] for name in names})
     return left, names
 
 

@@ -4,13 +4,16 @@ A walk through the graph gives each channel of each tensor a number. Layers that
 by one hand the numbers on; where two channels meet in a sum, their numbers become one.
 """
 
+import collections
+
 import keras
 import numpy as np
 
-from keras_ssc.convert.graph import check_graph, copy_graph
-from keras_ssc.export.graph_twin import ELEMENTWISE
-from keras_ssc.export.twin import ends
+from keras_ssc.layer_copy import copied
 from keras_ssc.layers import BatchNormalization
+from keras_ssc.model_class import overridden
+from keras_ssc.model_copy import copy_graph
+from keras_ssc.model_graph import ELEMENTWISE, call_graph, graph_layers, is_graph, is_input
 
 MAKERS = (keras.layers.Conv2D, keras.layers.Dense)
 NORMS = (keras.layers.BatchNormalization, BatchNormalization)
@@ -31,15 +34,18 @@ class Channels:
 
     Attributes:
         read, written: dicts, layer name -> int array (channels,): the numbers of what a layer
-            takes and gives; for Conv2D, DepthwiseConv2D, Dense and BatchNormalization.
+            takes and gives; for Conv2D, DepthwiseConv2D, Dense and BatchNormalization. Of the
+            inputs of nested models `written` alone.
+        axes: dict, name of a nested model's input layer -> axis of its channels.
         makers: names of the layers whose filters are the channels: Conv2D and Dense.
         norms: names of the BatchNormalization layers.
         whole: dict, number -> why this channel can't be removed.
     """
 
-    def __init__(self):
+    def __init__(self, shared_names=()):
         self.read, self.written, self.makers, self.norms = {}, {}, [], []
-        self.whole = {}
+        self.whole, self.axes = {}, {}
+        self._shared_names = shared_names  # of two layers: these are not followed
         self._parents = []  # by number: the number it was joined to, or its own
         self._tensors = {}  # by id: (tensor, axis of its channels, their numbers)
         self._unknown = {}  # by id: (tensor, where it comes from), where that can't be followed
@@ -56,6 +62,8 @@ class Channels:
 
     def call(self, layer, *args, **kwargs):
         """Call a layer, and number the channels of what it gives."""
+        if is_graph(layer) and "call" not in overridden(layer):
+            return self._nested(layer, *args, **kwargs)
         y = layer(*args, **kwargs)
         tensors = keras.tree.flatten((args, kwargs))
         inputs = [x for x in tensors if isinstance(x, keras.KerasTensor)]
@@ -72,6 +80,40 @@ class Channels:
                 self.keep_whole(y, f"the activation of {what} can't be followed")
         return y
 
+    def _nested(self, model, *args, **kwargs):
+        """Call a nested model, and follow its layers on inputs that stand for what it reads."""
+        y = model(*args, **kwargs)
+        given = iter(keras.tree.flatten(args))
+
+        def entry(layer):
+            if not is_input(layer):
+                return layer
+            new, x = copied(layer), next(given)
+            self._same(x, new.output)
+            if id(x) in self._tensors:
+                _, axis, numbers = self._tensors[id(x)]
+                if (
+                    layer.name in self._shared_names
+                    or self.axes.setdefault(layer.name, axis) != axis
+                ):
+                    self.keep_whole(x, f"{layer.name!r} reads them in more than one way")
+                elif layer.name in self.written:
+                    self._join(self.written[layer.name], numbers)
+                else:
+                    self.written[layer.name] = numbers
+            return new
+
+        _, outputs = call_graph(model, entry, self.call)
+        for inner, outer in zip(*map(keras.tree.flatten, (outputs, y)), strict=True):
+            self._same(inner, outer)
+        return y
+
+    def _same(self, x, y):
+        """Note that `y` has the channels of `x`."""
+        for known in (self._tensors, self._unknown):
+            if id(x) in known:
+                known[id(y)] = (y, *known[id(x)][1:])
+
     def keep_whole(self, x, why):
         """Note that no channel of `x` may be removed."""
         if id(x) in self._tensors:
@@ -82,6 +124,8 @@ class Channels:
         if not inputs:
             return None
         kind, x = type(layer), inputs[0]
+        if layer.name in self._shared_names:
+            return None
         if kind in MAKERS and _is_plain(layer):
             axis = _axis(layer, x)
             read = self._numbers(x, axis)
@@ -173,7 +217,8 @@ def follow_channels(model):
 
     Followed are Conv2D (without groups), DepthwiseConv2D, Dense, BatchNormalization (Keras's and
     ours), pooling, padding, dropout, elementwise activations, Flatten, Concatenate, sums and
-    products. All other layers, nested models too, keep the channels they read and give whole.
+    products, also inside nested models. All other layers keep the channels they read and give
+    whole.
 
     Args:
         model: a built functional or Sequential `keras.Model`; it is only read.
@@ -191,14 +236,14 @@ def follow_channels(model):
     >>> bool((channels.written["one"] == channels.written["two"]).all())
     True
     """
-    check_graph(model)
     # The walk calls the layers anew, which `model` would remember: a copy is called.
-    copy, _ = copy_graph(model, lambda layer: None)
-    channels = Channels()
-    walked = keras.models.clone_model(
-        keras.Model(*ends(copy)), clone_function=lambda layer: layer, call_function=channels.call
+    copy, _ = copy_graph(model)
+    names = collections.Counter(layer.name for layer in graph_layers(copy))
+    channels = Channels({name for name, count in names.items() if count > 1})
+    _, outputs = call_graph(
+        copy, lambda layer: copied(layer) if is_input(layer) else layer, channels.call
     )
-    for y in keras.tree.flatten(walked.output):
+    for y in keras.tree.flatten(outputs):
         channels.keep_whole(y, "they are outputs of the model")
     return channels.joined()
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_ssc.model_graph import graph_layers
 from keras_ssc.pruning.channels import follow_channels
 from keras_ssc.pruning.filters import kept_without
 from keras_ssc.sparsity import fraction as in_range
@@ -26,7 +27,8 @@ def l1_filters(model, fraction, dense=()):
         dict, layer name -> indices of the filters that stay, for `remove_filters`.
 
     Raises:
-        TypeError, ValueError: as `remove_filters`; a name in `dense` is unknown.
+        TypeError, ValueError: as `remove_filters`; a name in `dense` is unknown; no layer can lose
+            filters: the message says why, layer by layer.
 
     Example:
 
@@ -47,21 +49,29 @@ def l1_filters(model, fraction, dense=()):
             f"`dense` must name Conv2D (without groups) or Dense layers. Unknown: {sorted(unknown)}"
         )
     scores = _scores(model, channels)
-    removed = set()
+    removed, blocked = set(), {}
     for names in _layers_that_meet(channels):
         numbers = sorted({number for name in names for number in channels.written[name].tolist()})
-        if set(names) & set(dense) or any(number in channels.whole for number in numbers):
+        if why := next((channels.whole[one] for one in numbers if one in channels.whole), None):
+            blocked.update(dict.fromkeys(names, why))
+        if why or set(names) & set(dense):
             continue
         count = min(round(fraction * len(numbers)), len(numbers) - 1)
         removed.update(sorted(numbers, key=scores.get)[:count])
+    if len(blocked) == len(channels.makers):
+        reasons = [f"{name!r}: {why}" for name, why in blocked.items()]
+        raise ValueError(
+            "`model` must have a layer whose filters can be removed. Received: "
+            f"{model.name!r}; {'; '.join(reasons) or 'no Conv2D or Dense layer'}"
+        )
     return kept_without(channels, removed)
 
 
 def _scores(model, channels):
     """{number of a channel: sum of the absolute weights of the filters that make it}."""
-    scores = {}
+    scores, layers = {}, {layer.name: layer for layer in graph_layers(model)}
     for name in channels.makers:
-        kernel = keras.ops.convert_to_numpy(model.get_layer(name).kernel).astype("float64")
+        kernel = keras.ops.convert_to_numpy(layers[name].kernel).astype("float64")
         norms = np.abs(kernel).reshape(-1, kernel.shape[-1]).sum(axis=0)
         for number, norm in zip(channels.written[name].tolist(), norms.tolist(), strict=True):
             scores[number] = scores.get(number, 0.0) + norm

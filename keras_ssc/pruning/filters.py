@@ -3,7 +3,9 @@
 import numpy as np
 
 from keras_ssc.arguments import dictionary
-from keras_ssc.convert.graph import copy_graph
+from keras_ssc.layer_copy import copied
+from keras_ssc.model_copy import copy_graph
+from keras_ssc.model_graph import is_input
 from keras_ssc.pruning.channels import follow_channels
 
 
@@ -26,7 +28,7 @@ def remove_filters(model, kept):
         ValueError: the model is subclassed or not built; a name or an index is unknown; a layer
             would be left without filters; two layers disagree about channels that meet; or the
             channels reach the model's output, or a layer that can't be followed (Reshape, grouped
-            convolutions, SSCConv2D, nested models, layers of your own).
+            convolutions, SSCConv2D, layers of your own).
 
     Example:
 
@@ -41,10 +43,11 @@ def remove_filters(model, kept):
     """
     channels = follow_channels(model)
     removed = _removed(channels, kept)
-    own = {layer.name: layer for layer in model.layers}
 
     def exchange(layer):
-        if layer.name not in channels.read or own.get(layer.name) is not layer:
+        if is_input(layer):
+            return _narrower_input(layer, channels, removed)
+        if layer.name not in channels.read:
             return None
         into, out = (
             _stays(part[layer.name], removed) for part in (channels.read, channels.written)
@@ -59,9 +62,23 @@ def remove_filters(model, kept):
 
     copy, exchanged = copy_graph(model, exchange)
     for old, new in exchanged:
+        if is_input(old):
+            continue
         into, out = (_stays(part[old.name], removed) for part in (channels.read, channels.written))
         new.set_weights([_cut(weight, into, out) for weight in old.get_weights()])
     return copy
+
+
+def _narrower_input(layer, channels, removed):
+    """The input layer of a nested model that reads fewer channels; None where it reads all."""
+    if layer.name not in channels.axes:
+        return None
+    stays = _stays(channels.written[layer.name], removed)
+    if stays.all():
+        return None
+    shape = list(layer.batch_shape)
+    shape[channels.axes[layer.name]] = int(stays.sum())
+    return copied(layer, batch_shape=tuple(shape))
 
 
 def kept_without(channels, removed):

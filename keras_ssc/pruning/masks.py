@@ -7,9 +7,13 @@ import keras
 import numpy as np
 
 from keras_ssc.arguments import boolean, dictionary
-from keras_ssc.convert.graph import check_graph, copy_graph
+from keras_ssc.layer_copy import why_no_plain_kernel
 from keras_ssc.layers import InterspaceConv2D, MaskedConv2D, MaskedDense, MaskedDepthwiseConv2D
-from keras_ssc.summary import flat_layers
+from keras_ssc.layers.keras_bias import check_bias
+from keras_ssc.model_copy import copy_graph
+from keras_ssc.model_graph import check_graph, held_by_model, walk
+from keras_ssc.pruning.slots import clear_slots
+from keras_ssc.summary import summary
 
 _MASKED = {
     keras.layers.Conv2D: MaskedConv2D,
@@ -42,7 +46,7 @@ def prunable_layers(model):
     if not model.built:
         raise ValueError(f"`model` must be built. Received: {model.name!r}, without weights")
     found = {}
-    for layer in flat_layers(model):
+    for layer in walk(model, held_by_model):
         if type(layer) in _MASKED or type(layer) in MASKED:
             if layer.name in found:
                 raise ValueError(f"`model` must not have two layers named {layer.name!r}")
@@ -53,6 +57,24 @@ def prunable_layers(model):
             f"Received: {model.name!r}"
         )
     return found
+
+
+def check_kernels(layers):
+    """Refuse layers whose kernel is no single weight: masks could not be put on it.
+
+    Args:
+        layers: dict, name -> layer.
+
+    Raises:
+        ValueError: LoRA is enabled in one of them, or it is quantized.
+    """
+    for name, layer in layers.items():
+        if why := why_no_plain_kernel(layer):
+            advice = "`keras_ssc.fold` merges it" if why == "LoRA" else "prune before you quantize"
+            raise ValueError(
+                f"`model` must not have {why} in a layer that is pruned: {advice}. "
+                f"Received: layer {name!r} ({type(layer).__name__})"
+            )
 
 
 def kernels(model):
@@ -79,8 +101,10 @@ def _mask(layer):
 def apply_masks(model, masks, interspace=False):
     """Return a copy of a model in which only the weights under the masks live.
 
-    Pruned weights are zero in the copy, take no part in its training under any optimizer, and the
-    masks are saved with it. Layers without a mask are copied as they are.
+    Pruned weights are zero in the copy and stay so in training, under all of Keras's optimizers,
+    regularizers and constraints, and the masks are saved with it. Layers without a mask are copied
+    as they are. Two optimizers need an argument, and are refused without it in the first step:
+    `Adafactor(epsilon_1=1e-15)` and, for masked Dense layers, `Muon(exclude_layers=[...])`.
 
     Args:
         model: a built functional or Sequential `keras.Model`; it is not touched.
@@ -93,7 +117,8 @@ def apply_masks(model, masks, interspace=False):
 
     Raises:
         TypeError: `model` is no Keras model, or a mask is not bool.
-        ValueError: the model is subclassed or not built, a name is unknown, a shape does not fit.
+        ValueError: the model is subclassed or not built, a name is unknown, a shape does not fit;
+            LoRA is enabled in a masked layer, or it is quantized.
 
     Example:
 
@@ -106,6 +131,7 @@ def apply_masks(model, masks, interspace=False):
     boolean("interspace", interspace)
     layers = prunable_layers(model)
     _check(layers, masks)
+    check_kernels({name: layers[name] for name in masks})
 
     def exchange(layer):
         if layers.get(layer.name) is not layer or layer.name not in masks:
@@ -136,6 +162,11 @@ def _check(layers, masks):
             f"Prunable are: {list(layers)}"
         )
     for name, mask in masks.items():
+        if getattr(layers[name], "lora_enabled", False):
+            raise ValueError(
+                "`masks` must not name layers with LoRA, whose update is dense: give their "
+                f"`kernel` to a layer without it. Received: {name!r}"
+            )
         if np.asarray(mask).dtype != bool:
             raise TypeError(f"`masks[{name!r}]` must be bool. Received: {np.asarray(mask).dtype}")
         shape = tuple(layers[name].kernel.shape)
@@ -160,6 +191,9 @@ def masked_layers(model):
 def set_masks(model, masks):
     """Change masks of a masked model in place; what they remove becomes zero in the kernel too.
 
+    What the model's optimizer remembers (momentum, moments, averages) starts anew for all weights
+    but those that live before and after, so that none of the removed ones is moved by it.
+
     Args:
         model: a model of `apply_masks`.
         masks: dict, layer name -> bool array; layers that are not named keep theirs.
@@ -177,11 +211,15 @@ def set_masks(model, masks):
     """
     layers = masked_layers(model)
     _check(layers, masks)
+    stays = {}
     for name, mask in masks.items():
         layer = layers[name]
-        kernel = keras.ops.convert_to_numpy(layer.kernel)
+        kernel, old = keras.ops.convert_to_numpy(layer.kernel), _mask(layer)
         layer.kernel.assign(np.where(mask, kernel, np.zeros_like(kernel)))
         layer.kernel_mask.assign(np.asarray(mask))
+        stays[layer.kernel.path] = old & mask
+    if model.compiled:
+        clear_slots(model, {path: ~live for path, live in stays.items()})
 
 
 def read_masks(model):
@@ -197,18 +235,21 @@ def read_masks(model):
 
 
 def live_weights(model):
-    """Return how many weights of the prunable layers of a `model` live.
+    """Return how many weights of the kernels of a `model` live.
+
+    These are the `live_weights` of `keras_ssc.summary`: of all convolutions and Dense layers, also
+    those inside models, wrappers and layers of your own. An SSCConv2D counts the weights that it
+    has, a masked layer those that its mask lets live.
+
+    Raises:
+        TypeError, ValueError: `model` is no Keras model, or not built.
 
     Example:
 
     >>> live_weights(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
     8
     """
-    masks = read_masks(model)
-    return sum(
-        int(masks[name].sum()) if name in masks else int(np.prod(layer.kernel.shape))
-        for name, layer in prunable_layers(model).items()
-    )
+    return summary(model).live_weights
 
 
 def remove_masks(model):
@@ -217,7 +258,8 @@ def remove_masks(model):
     The outputs are equal, to rounding. Training it brings pruned weights back.
 
     Raises:
-        ValueError: the model has no masked layer.
+        ValueError: the model has no masked layer; Keras would add the bias of a channels_first
+            layer along its columns.
 
     Example:
 
@@ -238,6 +280,7 @@ def remove_masks(model):
     if not exchanged:
         raise ValueError(f"`model` must have masks. Received: {model.name!r}, without any")
     for old, new in exchanged:
+        check_bias(old)
         new.kernel.assign(np.array(old.live_kernel()))
         if new.use_bias:
             new.bias.assign(np.array(old.bias))

@@ -7,7 +7,6 @@ import numpy as np
 
 from keras_ssc.arguments import integer, number
 from keras_ssc.pruning.masks import kernels, masked_layers, read_masks, set_masks
-from keras_ssc.pruning.slots import clear_slots
 
 
 class Rewiring(keras.callbacks.Callback):
@@ -17,8 +16,7 @@ class Rewiring(keras.callbacks.Callback):
 
     A method is a subclass with its own `rewire`. Weights that die become exactly 0, weights that
     are born start at 0 or at what `rewire` wrote; the optimizer's slots (momentum, Adam's moments)
-    of both start anew at 0. That fits all of Keras's optimizers but Ftrl, whose slots must not
-    be 0. Layers without a mask stay dense.
+    of both start anew. Layers without a mask stay dense.
 
     Steps are those of `optimizer.iterations`, so a training that is taken up again
     (`initial_epoch`) goes on with the schedule, and random numbers follow from (seed, step) alone.
@@ -151,7 +149,6 @@ class Rewiring(keras.callbacks.Callback):
         for name, layer in layers.items():
             layer.kernel.assign(weights[name])
         set_masks(self.model, new)
-        clear_slots(self.model, {name: old[name] != new[name] for name in old})
         self.history.append(
             {
                 "step": step,

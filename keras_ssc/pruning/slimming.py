@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from keras_ssc.arguments import number as at_least
-from keras_ssc.convert.graph import check_graph, copy_graph
+from keras_ssc.model_copy import copy_graph
+from keras_ssc.model_graph import check_graph, graph_layers
 from keras_ssc.pruning.channels import NORMS, follow_channels
 from keras_ssc.pruning.filters import kept_without, remove_filters
 from keras_ssc.sparsity import fraction as in_range
@@ -90,8 +91,9 @@ def slim_filters(model, fraction):
     fraction = in_range("fraction", fraction)
     channels = follow_channels(model)
     scales = {}
+    layers = {layer.name: layer for layer in graph_layers(model)}
     for name in channels.norms:
-        layer = model.get_layer(name)
+        layer = layers[name]
         if layer.scale:
             gamma = np.abs(keras.ops.convert_to_numpy(layer.gamma)).tolist()
             for number, scale in zip(channels.written[name].tolist(), gamma, strict=True):

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from keras_ssc.arguments import integer
-from keras_ssc.convert.graph import check_graph, copy_graph, graph_layers
+from keras_ssc.model_copy import copy_graph
+from keras_ssc.model_graph import check_graph, graph_layers, is_input
 from keras_ssc.pruning.budget import keep_largest, weights_to_keep
 from keras_ssc.pruning.differentiate import function_of_weights, gradients
 from keras_ssc.pruning.masks import prunable_layers
@@ -112,7 +113,7 @@ def _absolute_copy(model):
     dtype = "float64" if keras.backend.backend() == "tensorflow" else "float32"
 
     def exchange(layer):
-        if not isinstance(layer, keras.layers.Layer):
+        if not isinstance(layer, keras.layers.Layer) or is_input(layer):
             return None
         config = layer.get_config() | {"dtype": dtype}
         if _is_dropped(layer, last):

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from keras_ssc import applications, datasets
+from keras_ssc.arguments import known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +67,7 @@ class Job:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {value!r}")
-        if self.model not in applications.__all__:
-            raise ValueError(
-                f"`model` must be one of {applications.__all__}. Received: {self.model!r}"
-            )
+        known("model", self.model, applications.__all__)
         if self.accumulate > 1 and keras.backend.backend() == "tensorflow":
             raise ValueError(
                 "`accumulate` > 1 needs KERAS_BACKEND=jax: Keras's accumulation does not run under "

@@ -3,7 +3,8 @@
 import dataclasses
 import math
 
-from keras_ssc import applications, datasets
+from keras_ssc import applications
+from keras_ssc.arguments import known
 
 # GraSP's recipe; the digits are few and easy, and there a short run with small batches does.
 _RECIPES = {
@@ -61,8 +62,8 @@ class Settings:
     jit_compile: bool | str = "auto"
 
     def __post_init__(self):
-        _one_of("model", self.model, applications.__all__)
-        _one_of("dataset", self.dataset, datasets.names())
+        known("model", self.model, applications.__all__)
+        known("dataset", self.dataset, _RECIPES)
         recipe = _RECIPES[self.dataset] | {"l2": 5e-4 if "VGG" in self.model else 1e-4}
         if self.sparsity is None and self.g is None and self.p is None:
             recipe["sparsity"] = 0.9
@@ -76,11 +77,6 @@ class Settings:
             _number(name, getattr(self, name))
         if self.learning_rate == 0:
             raise ValueError("`learning_rate` must be above 0. Received: learning_rate=0")
-
-
-def _one_of(name, value, choices):
-    if value not in choices:
-        raise ValueError(f"`{name}` must be one of {list(choices)}. Received: {name}={value!r}")
 
 
 def _whole(name, value, minimum, optional=False):

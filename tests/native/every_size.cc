@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <string>
 
 #include "convolution.h"
 #include "normalize.h"
@@ -20,20 +21,31 @@ static std::vector<float> numbers(long count) {
   return all;
 }
 
+static std::string setting;
+
 static void compare(const char* what, const std::vector<float>& is,
                     const std::vector<double>& is_to) {
   double largest = 0.1, error = 0;
   for (std::size_t i = 0; i < is.size(); ++i) {
     largest = std::max(largest, std::fabs(is_to[i]));
-    error = std::max(error, std::fabs(is[i] - is_to[i]));
+    const double difference = std::fabs(is[i] - is_to[i]);
+    if (!(difference <= error)) error = difference;  // not a number stays
   }
-  if (!(error <= 1e-5 * largest)) {
-    std::printf("%s differs by %g of %g\n", what, error, largest);
+  if (!(error <= 1e-5 * largest)) {  // not a number fails
+    std::printf("%s differs by %g of %g: %s\n", what, error, largest, setting.c_str());
     std::exit(1);
   }
 }
 
-static Pattern pattern_of(int M, int N, int rows, int columns, int g, int p) {
+struct Rules {
+  int M, N, rows, columns, g, p;
+  bool block = false, alternate = false, dense_taps = false;
+  int set_offset = 0;
+};
+
+static Pattern pattern_of(const Rules& rules) {
+  const auto [M, N, rows, columns, g, p, block, alternate, dense_taps, set_offset] = rules;
+  const int q = std::max(g, p);
   Pattern pattern;
   pattern.in_channels = M;
   pattern.out_channels = N;
@@ -47,16 +59,18 @@ static Pattern pattern_of(int M, int N, int rows, int columns, int g, int p) {
       pattern.pointwise.push_back(r);
     }
   }
-  for (int parity : {0, 1}) {
+  const bool one = dense_taps || pattern.kxk.empty();  // matrix
+  for (int parity = 0; parity < (one ? 1 : 2); ++parity) {
     pattern.taps.emplace_back();
     pattern.filters.emplace_back();
     for (int r = 0; r < rows; ++r)
       for (int c = 0; c < columns; ++c)
-        if ((r + c) % 2 == parity) pattern.taps.back().push_back({r, c});
+        if (one || (r + c) % 2 == parity) pattern.taps.back().push_back({r, c});
     for (int n = 0; n < N; ++n)
-      if ((n >= N / 2) == parity) pattern.filters.back().push_back(n);
+      if (one || (alternate ? n % 2 : n >= N / 2) == parity) pattern.filters.back().push_back(n);
   }
-  for (int n = 0; n < N; ++n) pattern.shifts.push_back(n % std::max(g, p));
+  for (int n = 0; n < N; ++n)
+    pattern.shifts.push_back(block ? n * q / N : n % q + set_offset * (n / q));
   return pattern;
 }
 
@@ -116,13 +130,15 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
     matrices.push_back(weights[m].data());
     outputs.push_back(gradients[m].data());
   }
-  std::vector<float> result(y.size()), slope(dx.size());
-  forward(problem, x.data(), matrices, {bias.data(), residual.data(), true}, result.data(), slices,
+  // What is not written stays not a number.
+  std::vector<float> result(y.size(), NAN), slope(dx.size(), NAN);
+  for (auto& gradient : gradients) std::fill(gradient.begin(), gradient.end(), NAN);
+  forward(problem, x.data(), matrices, {bias.data(), residual.data(), true, 2}, result.data(), slices,
           run);
   input_gradient(problem, dy.data(), matrices, slope.data(), slices, run);
   weight_gradient(problem, x.data(), dy.data(), outputs, slices, run);
   for (std::size_t i = 0; i < y.size(); ++i) 
-    y[i] = std::max(0.0, y[i] + bias[i % N] + residual[i]);
+    y[i] = std::min(2.0, std::max(0.0, y[i] + bias[i % N] + residual[i]));
   compare("y", result, y);
   compare("dx", slope, dx);
   for (std::size_t m = 0; m < weights.size(); ++m) compare("dw", gradients[m], sums[m]);
@@ -139,8 +155,10 @@ static void normalization(long pixels, int channels, int slices) {
   std::vector<float> dgamma(channels), dbeta(channels);
   moments(n, x.data(), mean.data(), variance.data());
   apply(n, x.data(), scale.data(), shift.data(), residual.data(), true, y.data());
-  gradient(n, dy.data(), y.data(), x.data(), scale.data(), mean.data(), shift.data(), dx.data(),
-           dgamma.data(), dbeta.data(), dr.data());
+  gradient(n, dy.data(), residual.data(), {y.data(), nullptr, nullptr}, x.data(), scale.data(),
+           mean.data(), shift.data(), dx.data(), dgamma.data(), dbeta.data(), dr.data());
+  gradient(n, dy.data(), nullptr, {nullptr, scale.data(), shift.data()}, x.data(), scale.data(),
+           mean.data(), shift.data(), dx.data(), dgamma.data(), dbeta.data(), nullptr);
   std::vector<double> expected(channels), cut(x.size());
   for (long i = 0; i < pixels * channels; ++i) {
     expected[i % channels] += x[i] / (double)pixels;
@@ -152,22 +170,58 @@ static void normalization(long pixels, int channels, int slices) {
 
 int main() {
   int runs = 0;
-  const int patterns[][6] = {{32, 32, 3, 3, 8, 3},   {64, 64, 3, 3, 16, 5}, {13, 9, 3, 3, 4, 2},
-                             {20, 32, 3, 3, 4, 8},   {3, 16, 3, 3, 0, 1},   {16, 48, 3, 3, 8, 0},
-                             {32, 16, 1, 1, 0, 2},   {16, 16, 7, 7, 8, 4},  {16, 16, 2, 5, 8, 3},
-                             {128, 128, 3, 3, 8, 3}, {32, 64, 3, 3, 32, 9}, {8, 16, 3, 3, 8, 7}};
+  const Rules patterns[] = {
+      {32, 32, 3, 3, 8, 3},   {64, 64, 3, 3, 16, 5}, {13, 9, 3, 3, 4, 2},
+      {20, 32, 3, 3, 4, 8},   {3, 16, 3, 3, 0, 1},   {16, 48, 3, 3, 8, 0},
+      {32, 16, 1, 1, 0, 2},   {16, 16, 7, 7, 8, 4},  {16, 16, 2, 5, 8, 3},
+      {128, 128, 3, 3, 8, 3}, {32, 64, 3, 3, 32, 9}, {8, 16, 3, 3, 8, 7},
+      {16, 24, 3, 3, 4, 1},   {16, 24, 3, 3, 8, 1},  {12, 20, 3, 3, 4, 4},
+      {24, 58, 1, 1, 0, 2, true},                    {58, 58, 1, 1, 0, 2, true},
+      {16, 96, 1, 1, 0, 2, true},                    {24, 40, 1, 1, 0, 4},
+      {64, 80, 1, 1, 0, 8},   {104, 104, 3, 3, 2, 52}, {36, 48, 3, 3, 12, 5},
+      {27, 33, 3, 3, 3, 3},   {30, 34, 1, 1, 0, 5},  {34, 31, 1, 1, 0, 17, true},
+      {18, 21, 3, 3, 0, 6},   {32, 32, 3, 3, 16, 15}, {16, 32, 3, 3, 4, 3},
+      {24, 36, 3, 3, 6, 2, true},                    {16, 40, 3, 3, 8, 3, false, true},
+      {20, 22, 3, 3, 5, 1, false, true},             {16, 32, 3, 3, 8, 3, false, false, true},
+      {9, 7, 1, 1, 1, 0, false, false, true},        {16, 32, 3, 3, 8, 3, false, false, false, 3},
+      {32, 44, 1, 1, 0, 4, false, false, false, 5},  {16, 16, 3, 3, 16, 0},
+      {40, 40, 3, 3, 20, 19, false, true}, {1, 1, 3, 3, 1, 0}, {2, 3, 1, 1, 0, 1}};
   const int shapes[][5] = {{1, 1, 1, 1, 1}, {3, 7, 2, 1, 1}, {1, 33, 1, 1, 1}, {9, 8, 2, 1, 1},
-                           {8, 17, 1, 2, 1}, {9, 5, 3, 2, 1}, {10, 12, 1, 1, 2}, {4, 4, 7, 1, 1}};
+                           {8, 17, 1, 2, 1}, {9, 5, 3, 2, 1}, {10, 12, 1, 1, 2}, {4, 4, 7, 1, 1}, {13, 13, 2, 1, 1}};
   for (const auto& p : patterns)
     for (const auto& s : shapes)
       for (bool same : {true, false})
-        for (int widest : {1, 4, 8, 16}) {
-          if (!same && (s[0] <= (p[2] - 1) * s[4] || s[1] <= (p[3] - 1) * s[4])) continue;
-          convolution(pattern_of(p[0], p[1], p[2], p[3], p[4], p[5]), s[2],
-                      axis_of(s[0], p[2], s[3], s[4], same), axis_of(s[1], p[3], s[3], s[4], same),
+        for (int widest : {4, 8, 16}) {
+          if (!same && (s[0] <= (p.rows - 1) * s[4] || s[1] <= (p.columns - 1) * s[4])) continue;
+          setting = "";
+          for (int one : {p.M, p.N, p.rows, p.columns, p.g, p.p, (int)p.block, (int)p.alternate,
+                          (int)p.dense_taps, p.set_offset, s[0], s[1], s[2], s[3], s[4], (int)same,
+                          widest})
+            setting += std::to_string(one) + " ";
+          convolution(pattern_of(p), s[2],
+                      axis_of(s[0], p.rows, s[3], s[4], same), axis_of(s[1], p.columns, s[3], s[4], same),
                       widest, 1 + runs % 3);
           ++runs;
         }
+  // Served row by row: (M, N, g, p) for every kind of vector, on maps at least 8 wide.
+  const int by_rows[][4] = {{32, 32, 8, 3},  {32, 64, 8, 2},   {64, 32, 8, 4},   {48, 32, 8, 1},
+                            {32, 48, 8, 3},  {32, 32, 8, 0},   {24, 32, 8, 5},   {40, 64, 8, 7},
+                            {32, 32, 16, 8}, {64, 96, 16, 15}, {64, 64, 32, 3},  {32, 128, 32, 31},
+                            {64, 128, 64, 9}, {32, 32, 4, 1},  {16, 64, 4, 4},   {32, 64, 4, 8},
+                            {32, 64, 8, 16}, {16, 32, 4, 0},   {128, 64, 16, 2}, {32, 16, 8, 3}};
+  const int maps[][2] = {{8, 1}, {9, 2}, {10, 3}, {11, 1}, {13, 2}, {15, 1}, {16, 3}, {17, 1},
+                         {21, 2}, {24, 1}, {33, 1}};
+  for (const auto& p : by_rows)
+    for (const auto& map : maps)
+      for (int rows : {1, 2, 5})
+        for (bool same : {true, false})
+          for (int widest : {8, 16}) {
+            if (!same && rows < 3) continue;
+            convolution(pattern_of({p[0], p[1], 3, 3, p[2], p[3]}), map[1],
+                        axis_of(rows, 3, 1, 1, same), axis_of(map[0] + (same ? 0 : 2), 3, 1, 1, same),
+                        widest, 1 << runs % 3);
+            ++runs;
+          }
   for (int channels : {1, 3, 8, 13, 32, 40, 64})
     for (long pixels : {1, 7, 63, 64, 65, 1000}) normalization(pixels, channels, 1 + runs++ % 3);
   std::printf("%d settings\n", runs);

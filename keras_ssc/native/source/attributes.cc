@@ -59,7 +59,7 @@ const char* Geometry::problem(const std::array<long, 4>& x, Problem* problem) co
   problem->batch = (int)x[0];
   problem->rows = make_axis((int)x[1], pattern_.kernel[0], strides_[0], dilations_[0], same_);
   problem->columns = make_axis((int)x[2], pattern_.kernel[1], strides_[1], dilations_[1], same_);
-  problem->lanes = usable_lanes(problem->pattern, widest_ ? widest_ : 8);
+  problem->lanes = usable_lanes(problem->pattern, widest_ ? widest_ : 16);
   problem->micro = microkernels_for(problem->lanes);
   const bool fits = problem->rows.out >= 1 && problem->columns.out >= 1;
   return fits ? nullptr : "x is smaller than the kernel";

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <functional>
 #include <vector>
 
@@ -29,29 +30,41 @@ struct Pattern {
   std::vector<int> shifts;                               // of each filter
 };
 
+// What is done to x while it is read: relu(x * scale + shift), by channel; nothing where null.
+struct Prologue {
+  const float *scale = nullptr, *shift = nullptr;
+};
+
 struct Problem {
   Pattern pattern;
   int batch;
   Axis rows, columns;
-  int lanes;            // floats in a vector; `usable_lanes` says which serve
+  int lanes;            // floats in a vector, at most; `usable_lanes` says which serve
   const Microkernels* micro;   // of that many lanes
+  Prologue prologue = {};  // of the forward pass and the gradient by weights
 };
 
 // Runs job(0) ... job(count - 1), on several threads or one.
 using Runner = std::function<void(int count, const std::function<void(int)>& job)>;
 
-// The widest vectors, of at most `widest` floats, that hold consecutive filters with consecutive
-// shifts only. 1 always serves, slowly.
+// The widest vectors, of at most `widest` floats, that this CPU has. A pass may take narrower ones.
 int usable_lanes(const Pattern& pattern, int widest);
 
 // The inner loops for vectors of `lanes` floats on this CPU; null if it has none.
 const Microkernels* microkernels_for(int lanes);
 
+// Into how many parts, at most so many, it pays to cut a pass: little work is done sooner than other
+// threads would have begun with it.
+int worth_slices(const Problem&, int most);
+
 // What is added to each output pixel: `bias` to every one, `residual` like y; null where there is
-// none. Then what is negative becomes zero where `relu`.
+// none. Then, where `relu`, what is negative becomes zero and what is above `ceiling` the ceiling. Of
+// what is stored, `mean` and `variance` of every channel are taken where they are not null.
 struct Epilogue {
-  const float *bias, *residual;
-  bool relu;
+  const float *bias = nullptr, *residual = nullptr;
+  bool relu = false;
+  float ceiling = INFINITY;
+  float *mean = nullptr, *variance = nullptr;
 };
 
 void forward(const Problem&, const float* x, const std::vector<const float*>& weights,

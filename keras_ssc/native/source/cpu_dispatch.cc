@@ -1,6 +1,7 @@
 // Which compiled inner loops this CPU can run.
 #include "convolution.h"
 #include "normalize.h"
+#include "row_convolution.h"
 
 namespace keras_ssc {
 namespace {
@@ -23,6 +24,26 @@ const Microkernels* microkernels_for(int lanes) {
     if (const Microkernels* micro = microkernels_avx2(lanes)) return micro;
 #endif
   return microkernels_plain(lanes);
+}
+
+const RowKernels* row_kernels_for(int lanes, int repeats) {
+#ifdef __x86_64__
+  if (has_avx512())
+    if (const RowKernels* kernels = row_kernels_avx512(lanes, repeats)) return kernels;
+  if (has_avx2())
+    if (const RowKernels* kernels = row_kernels_avx2(lanes, repeats)) return kernels;
+#endif
+  return row_kernels_plain(lanes, repeats);
+}
+
+const RowSums* row_sums_for(int lanes, int repeats) {
+#ifdef __x86_64__
+  if (has_avx512())
+    if (const RowSums* sums = row_sums_avx512(lanes, repeats)) return sums;
+  if (has_avx2())
+    if (const RowSums* sums = row_sums_avx2(lanes, repeats)) return sums;
+#endif
+  return row_sums_plain(lanes, repeats);
 }
 
 const NormalizeLoops& normalize_loops() {

@@ -4,7 +4,9 @@
 // beyond its ends; on small maps the same pixel of several images, where dead taps are left out.
 #include <algorithm>
 
-#include "plan.h"
+#include "block_product.h"
+#include "general_convolution.h"
+#include "pointwise.h"
 #include "tile.h"
 
 namespace keras_ssc {
@@ -97,7 +99,8 @@ struct Pass {
   void set_tile(const std::vector<Reach>& column_kinds, int parts) {
     tile.columns = source_columns;
     tile.channels = source_channels;
-    tile.extra = forward ? problem.lanes : problem.lanes > 1 ? 8 : 0;  // dX: off the power of two
+    if (!plan.source.empty()) tile.order = Order(plan.source, source_channels, *plan.micro);
+    tile.extra = forward ? plan.again : 8;  // off the power of two
     tile.images = 1;
     for (const Line& line : lines)
       for (int relative : column_kinds[line.kind].relative) {
@@ -129,7 +132,7 @@ struct Pass {
       for (int k = 0; k < (int)terms.size(); ++k) {
         const int r = row.relative[terms[k].tap_row], c = column.relative[terms[k].tap_column];
         if (r == kDead || c == kDead) continue;
-        live.offsets.push_back((int)(r * tile.row() + c * tile.pixel()) + terms[k].channel);
+        live.offsets.push_back((int)(r * tile.row() + c * tile.pixel()) + terms[k].place);
         live.weights.push_back(k);
       }
       all.push_back(live);
@@ -141,17 +144,16 @@ struct Pass {
 // One thread's share of a pass.
 class Worker {
  public:
-  Worker(const Pass& pass, const float* source, const float* packed, const Epilogue& epilogue,
-         float* destination)
+  Worker(const Pass& pass, const float* source, const Epilogue& epilogue, float* destination)
       : pass_(pass),
         source_(source),
-        packed_(packed),
         epilogue_(epilogue),
         destination_(destination),
         input_(pass.tile.floats()),
-        chunk_rows_(pass.plan.packed_floats <= kLeastChunk ? 1 : pass.tile_rows),
-        pixel_(pass.channels + (pass.forward ? 0 : pass.problem.lanes)),
-        output_(pass.forward ? 0 : pass.tile.images * chunk_rows_ * pass.columns * pixel_) {
+        chunk_rows_(pass.plan.floats <= kLeastChunk ? 1 : pass.tile_rows),
+        buffered_(pass.plan.folded || !pass.plan.destination.empty()),
+        pixel_(pass.channels + pass.plan.beyond),
+        output_(buffered_ ? pass.tile.images * chunk_rows_ * pass.columns * pixel_ : 0) {
     pass.tile.clear(input_.data());
   }
 
@@ -162,39 +164,35 @@ class Worker {
     const long row = (long)p.source_columns * p.source_channels;
     first_row_ = span[0];
     if (span[1] >= span[0])
-      p.tile.fill(*p.problem.micro, input_.data(),
+      p.tile.fill(*p.plan.micro, input_.data(),
                   source_ + (image * (long)p.source_rows + span[0]) * row, row,
                   p.source_rows * row, images, span[1] - span[0] + 1);
     for (int r = from; r < to; r += chunk_rows_) {
       const int end = std::min(to, r + chunk_rows_);
-      if (p.forward) {
-        const long pixels = (image * (long)p.rows + r) * p.columns;
-        chunk(r, end, images, destination_ + pixels * p.channels, (long)p.rows * p.columns);
-      } else {
-        const long pixels = (long)(end - r) * p.columns;
-        clear(images * pixels);
-        chunk(r, end, images, output_.data(), pixels);
-        for (int i = 0; i < images; ++i)
-          p.problem.micro->unwrap_channels(
-              {output_.data() + i * pixels * pixel_,
-               destination_ + ((image + i) * (long)p.rows + r) * p.columns * p.channels, pixels,
-               p.channels, p.problem.lanes});
+      const long first = ((long)image * p.rows + r) * p.columns * p.channels;
+      const long pixels = (long)(end - r) * p.columns, image_pixels = (long)p.rows * p.columns;
+      const float* residual = epilogue_.residual ? epilogue_.residual + first : nullptr;
+      if (!buffered_) {
+        chunk(r, end, images, destination_ + first, image_pixels, residual);
+        continue;
       }
+      fill_output(images * pixels);
+      chunk(r, end, images, output_.data(), pixels, nullptr);
+      for (int i = 0; i < images; ++i)
+        copy_out(output_.data() + i * pixels * pixel_, pixels,
+                 destination_ + first + i * image_pixels * p.channels,
+                 residual ? residual + i * image_pixels * p.channels : nullptr);
     }
   }
 
  private:
   // All blocks of rows [from, to); `y` is where their first pixel of the first image goes.
-  void chunk(int from, int to, int images, float* y, long pixels_per_image) {
+  void chunk(int from, int to, int images, float* y, long pixels_per_image,
+             const float* residual) {
     const Pass& p = pass_;
     for (const Block& block : p.plan.blocks) {
-      const int most = std::min(kMaxRows, p.problem.micro->registers / block.vectors);
-      Product a = {};
-      a.w = packed_ + block.packed;
-      a.start = epilogue_.bias;
-      a.relu = epilogue_.relu;
-      a.y_offsets = block.out;
-      a.add = block.add;
+      Product a = block_product(p.plan, block, epilogue_);
+      a.relu = epilogue_.relu && !buffered_;
       a.x_pixel = p.across ? p.tile.image() : p.source_step() * p.tile.pixel();
       for (int r = from; r < to; ++r)
         for (const Line& line : p.lines) {
@@ -204,45 +202,55 @@ class Worker {
           a.steps = (int)steps.offsets.size();
           a.x = input_.data() + (p.row_reach[r].base - first_row_) * p.tile.row() +
                 (line.base + p.tile.left) * p.tile.pixel();
+          const long at = ((r - from) * (long)p.columns + line.first) * pixel_;
           a.y_pixel = (p.across ? pixels_per_image : line.step) * pixel_;
-          a.y = y + ((r - from) * (long)p.columns + line.first) * pixel_;
-          a.residual = epilogue_.residual ? epilogue_.residual + (a.y - destination_) : nullptr;
-          int left = p.across ? images : line.count;
-          for (int parts = (left + most - 1) / most; parts; --parts) {
-            const int size = (left + parts - 1) / parts;
-            p.problem.micro->product[size][block.vectors](a);
-            a.x += size * a.x_pixel;
-            a.y += size * a.y_pixel;
-            if (a.residual) a.residual += size * a.y_pixel;
-            left -= size;
-          }
+          a.y = y + at;
+          a.residual = residual ? residual + at : nullptr;
+          multiply(p.plan, block, a, p.across ? images : line.count);
         }
     }
   }
 
   // Zero what no block stores to before others add to it.
-  void clear(long pixels) {
+  void fill_output(long pixels) {
+    if (!pass_.plan.folded) return;
     const int from = pass_.plan.stored;
     for (long i = 0; i < pixels; ++i)
       std::fill(output_.data() + i * pixel_ + from, output_.data() + (i + 1) * pixel_, 0.f);
   }
 
+  void copy_out(const float* from, long pixels, float* to, const float* residual) {
+    const Pass& p = pass_;
+    if (p.plan.folded)
+      return p.plan.micro->unwrap_channels({from, to, pixels, p.channels, p.plan.beyond});
+    const std::vector<int>& order = p.plan.destination;
+    for (long i = 0; i < pixels; ++i, from += p.channels, to += p.channels) {
+      for (int c = 0; c < p.channels; ++c) {
+        float value = from[c];
+        if (residual) value += residual[i * p.channels + order[c]];
+        if (epilogue_.relu) {
+          value = value < 0 ? 0 : value;
+          value = value > epilogue_.ceiling ? epilogue_.ceiling : value;
+        }
+        to[order[c]] = value;
+      }
+    }
+  }
+
   const Pass& pass_;
-  const float *source_, *packed_;
+  const float* source_;
   const Epilogue epilogue_;
   float* destination_;
   Buffer input_;
   const int chunk_rows_;
+  const bool buffered_;
   const long pixel_;
   Buffer output_;
   int first_row_ = 0;
 };
 
 void contract(const Problem& problem, const Plan& plan, bool forward, const float* source,
-              const std::vector<const float*>& weights, const Epilogue& epilogue, float* destination,
-              int slices, const Runner& run) {
-  Buffer packed(plan.packed_floats);
-  pack(plan, problem.lanes, weights, packed.data());
+              const Epilogue& epilogue, float* destination, int slices, const Runner& run) {
   const Pass pass(problem, plan, forward, (slices + 3) / 4);
   const int images = pass.tile.images;
   const int groups = (problem.batch + images - 1) / images;
@@ -250,7 +258,7 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
   const long units = (long)groups * tiles;
   slices = (int)std::min<long>(slices, units);
   run(slices, [&](int slice) {
-    Worker worker(pass, source, packed.data(), epilogue, destination);
+    Worker worker(pass, source, epilogue, destination);
     for (long unit = units * slice / slices; unit < units * (slice + 1) / slices; ++unit) {
       const int image = (int)(unit / tiles) * images, from = (int)(unit % tiles) * pass.tile_rows;
       worker.run(image, std::min(images, problem.batch - image), from,
@@ -261,17 +269,19 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
 
 }  // namespace
 
-void forward(const Problem& problem, const float* x, const std::vector<const float*>& weights,
+void forward_by_vectors(const Problem& problem, const float* x, const std::vector<const float*>& weights,
              const Epilogue& epilogue, float* y, int slices, const Runner& run) {
-  const Plan plan = forward_plan(problem.pattern, problem.lanes);
-  contract(problem, plan, true, x, weights, epilogue, y, slices, run);
+  if (pointwise_forward(problem, x, weights, epilogue, y, slices, run)) return;
+  const Plan plan = forward_plan(problem, weights, epilogue.bias);
+  contract(problem, plan, true, x, epilogue, y, slices, run);
 }
 
-void input_gradient(const Problem& problem, const float* dy,
+void input_gradient_by_vectors(const Problem& problem, const float* dy,
                     const std::vector<const float*>& weights, float* dx, int slices,
                     const Runner& run) {
-  const Plan plan = input_gradient_plan(problem.pattern, problem.lanes);
-  contract(problem, plan, false, dy, weights, {}, dx, slices, run);
+  if (pointwise_input_gradient(problem, dy, weights, dx, slices, run)) return;
+  const Plan plan = input_gradient_plan(problem, weights);
+  contract(problem, plan, false, dy, {}, dx, slices, run);
 }
 
 }  // namespace keras_ssc

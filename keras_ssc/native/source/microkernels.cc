@@ -3,20 +3,13 @@
 // CPUs.
 #include "microkernels.h"
 
+#include "lanes.h"
+
 #define JOIN(a, b) a##b
 #define NAME(instructions) JOIN(microkernels_, instructions)
 
 namespace keras_ssc {
 namespace {
-
-template <int V>
-struct Lanes {
-  typedef float vec __attribute__((vector_size(4 * V), aligned(4)));
-};
-template <>
-struct Lanes<1> {
-  typedef float vec;
-};
 
 // Keep a loaded value in a register: GCC would load it again for every multiply-add.
 #ifdef __x86_64__
@@ -25,15 +18,31 @@ struct Lanes<1> {
 #define HOLD(value)
 #endif
 
-template <int V, int P, int F>
+// Adds the lanes of a vector to the places that they belong to.
+template <int V>
+void fold(const Product& a, const float* sum, float* y, int live) {
+  if (a.fold < 0)
+    for (int l = 0; l < live; ++l) y[a.index[l]] += sum[l];
+  else
+    add_folded<V>(y, load_part<V>(sum, live), a.fold);
+}
+
+template <typename vec>
+inline vec cut(const Product& a, vec value) {
+  const vec ceiling = vec{} + a.ceiling;
+  value = value < 0 ? vec{} : value;
+  return value > ceiling ? ceiling : value;
+}
+
+template <int V, Load L, int P, int F>
 void product(const Product& a) {
   typedef typename Lanes<V>::vec vec;
+  const Loader<V, L> load(a.index);
   vec sum[P][F];
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p)
 #pragma GCC unroll 8
-    for (int f = 0; f < F; ++f)
-      sum[p][f] = a.start ? *(const vec*)(a.start + a.y_offsets[f]) : vec{};
+    for (int f = 0; f < F; ++f) sum[p][f] = a.start ? *(const vec*)(a.start + f * V) : vec{};
   const long pixel = a.x_pixel;
   for (int k = 0; k < a.steps; ++k) {
     const float* x = a.x + a.x_offsets[k];
@@ -43,11 +52,37 @@ void product(const Product& a) {
     for (int f = 0; f < F; ++f) weights[f] = *(const vec*)(w + f * V);
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) {
-      vec value = *(const vec*)(x + p * pixel);
+      vec value = load(x + p * pixel);
       HOLD(value);
 #pragma GCC unroll 8
       for (int f = 0; f < F; ++f) sum[p][f] += value * weights[f];
     }
+  }
+  if (a.partial) {
+    vec sums[P][F];
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p)
+#pragma GCC unroll 8
+      for (int f = 0; f < F; ++f) sums[p][f] = sum[p][f];
+    __asm__("" : : "r"(sums) : "memory");
+#pragma GCC unroll 1
+    for (int p = 0; p < P; ++p) {
+      float* y = a.y + p * a.y_pixel;
+      const float* residual = a.residual ? a.residual + p * a.y_pixel : nullptr;
+#pragma GCC unroll 8
+      for (int f = 0; f < F; ++f) {
+        const int at = a.y_offsets[f], live = a.live[f];
+        if (a.fold) {
+          fold<V>(a, (const float*)&sums[p][f], y + at, live);
+          continue;
+        }
+        vec value = sums[p][f];
+        if (a.add) value += load_part<V>(y + at, live);
+        if (residual) value += load_part<V>(residual + at, live);
+        store_part<V>(y + at, a.relu ? cut(a, value) : value, live);
+      }
+    }
+    return;
   }
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p)
@@ -56,14 +91,14 @@ void product(const Product& a) {
       vec* y = (vec*)(a.y + p * a.y_pixel + a.y_offsets[f]);
       vec value = a.add ? *y + sum[p][f] : sum[p][f];
       if (a.residual) value += *(const vec*)(a.residual + p * a.y_pixel + a.y_offsets[f]);
-      if (a.relu) value = value < 0 ? vec{} : value;
-      *y = value;
+      *y = a.relu ? cut(a, value) : value;
     }
 }
 
-template <int V, int T, int F>
+template <int V, Load L, int T, int F>
 void weight_sum(const Sum& a) {
   typedef typename Lanes<V>::vec vec;
+  const Loader<V, L> load(a.index);
   vec sum[T][F];
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t)
@@ -79,7 +114,7 @@ void weight_sum(const Sum& a) {
         for (int f = 0; f < F; ++f) gradient[f] = *(const vec*)(dy + a.dy_offsets[f]);
 #pragma GCC unroll 8
         for (int t = 0; t < T; ++t) {
-          vec value = *(const vec*)(x + a.x_offsets[t]);
+          vec value = load(x + a.x_offsets[t]);
           HOLD(value);
 #pragma GCC unroll 8
           for (int f = 0; f < F; ++f) sum[t][f] += value * gradient[f];
@@ -109,6 +144,30 @@ void wrap_channels(const ChannelWrap& a) {
 }
 
 template <int V>
+void in_order(const Reorder& a) {
+  typedef typename Lanes<V>::vec vec;
+  typedef typename Lanes<V>::whole whole;
+  const int* piece = a.pieces;
+  for (int first = 0; first < a.count; first += V) {
+    const int windows = *piece++;
+    const int live = a.count - first < V ? a.count - first : V;
+    const float* from = a.from;
+    float* to = a.to + first;
+    for (long i = 0; i < a.pixels; ++i, from += a.from_pixel, to += a.to_pixel) {
+      vec value = {};
+      const int* window = piece;
+      for (int w = 0; w < windows; ++w, window += V + 1)
+        value = pick<V>(value, from + window[0], *(const whole*)(window + 1));
+      if (live == V)
+        *(vec*)to = value;
+      else
+        store_part<V>(to, value, live);
+    }
+    piece += windows * (V + 1);
+  }
+}
+
+template <int V>
 void unwrap_channels(const ChannelWrap& a) {
   typedef typename Lanes<V>::vec vec;
   const float* from = a.from;
@@ -122,28 +181,39 @@ void unwrap_channels(const ChannelWrap& a) {
   }
 }
 
-template <int V, int P, int F>
+#ifdef __AVX512F__
+constexpr int kRegisters = 24;  // of 32
+#else
+constexpr int kRegisters = 12;  // of 16
+#endif
+
+template <int V, Load L, int P, int F>
 void fill(Microkernels& m) {
-  m.product[P][F] = product<V, P, F>;
-  m.sum[P][F] = weight_sum<V, P, F>;
+  if constexpr (P * F <= kRegisters) {
+    m.product[L][P][F] = product<V, L, P, F>;
+    m.sum[L][P][F] = weight_sum<V, L, P, F>;
+  }
   if constexpr (F < kMaxVectors)
-    fill<V, P, F + 1>(m);
+    fill<V, L, P, F + 1>(m);
   else if constexpr (P < kMaxRows)
-    fill<V, P + 1, 1>(m);
+    fill<V, L, P + 1, 1>(m);
 }
 
 template <int V>
 const Microkernels* table() {
   static const Microkernels micro = [] {
     Microkernels m = {};
-#ifdef __AVX512F__
-    m.registers = 24;  // of 32
-#else
-    m.registers = 12;  // of 16
-#endif
+    m.lanes = V;
+    m.registers = kRegisters;
     m.wrap_channels = wrap_channels<V>;
     m.unwrap_channels = unwrap_channels<V>;
-    fill<V, 1, 1>(m);
+    m.in_order = in_order<V>;
+    fill<V, kOne, 1, 1>(m);
+    fill<V, kTwo, 1, 1>(m);
+    if constexpr (V > 4) fill<V, kFour, 1, 1>(m);
+    if constexpr (V > 8) fill<V, kEight, 1, 1>(m);
+    fill<V, kRow, 1, 1>(m);
+    fill<V, kPermuted, 1, 1>(m);
     return m;
   }();
   return &micro;
@@ -156,15 +226,12 @@ const Microkernels* NAME(INSTRUCTIONS)(int lanes) {
 #ifdef __AVX512F__
     case 16:
       return table<16>();
-#endif
-#ifdef __AVX2__
+#elif defined(__AVX2__)
     case 8:
       return table<8>();
 #else
     case 4:
       return table<4>();
-    case 1:
-      return table<1>();
 #endif
     default:
       return nullptr;

@@ -9,22 +9,33 @@ namespace keras_ssc {
 constexpr int kMaxRows = 8;     // pixels, or positions, of one outer product
 constexpr int kMaxVectors = 4;  // output vectors of one outer product
 
+// How the lanes of a vector of x are loaded: so many consecutive floats, over and over; or as many
+// as there are lanes, as they lie or put into an order.
+enum Load { kOne, kTwo, kFour, kEight, kRow, kPermuted, kLoads };
+
 // y[p][f] (+)= start[f] + sum_k x[p * x_pixel + x_offsets[k]] * w[w_rows[k]][f], vectors all;
-// plus residual[p][f] where there is one, cut at zero where `relu`.
+// plus residual[p][f] where there is one, cut at zero where `relu`, and at `ceiling`.
 struct Product {
   const float* x;
   long x_pixel;          // floats from one pixel to the next
   const int* x_offsets;  // one for each step
   const int* w_rows;     // one for each step: which row of `w`
+  const int* index;      // which of the loaded floats is in each lane, for kPermuted
   int steps;
   const float* w;      // rows of (vectors, lanes)
-  const float* start;  // added to every pixel, at `y_offsets`; or null
+  const float* start;  // (vectors, lanes), for every pixel; or null
   float* y;
   long y_pixel;
-  const int* y_offsets;  // one for each vector
+  const int* y_offsets;   // one for each vector
+  const int* live;        // one for each vector: lanes that are stored
   const float* residual;  // laid out like y, added after the sum; or null
+  bool partial;           // whether `live` is less than all lanes anywhere, or lanes are folded
   bool add;               // to what is in y already, vector after vector
   bool relu;
+  float ceiling;
+  // Where lanes belong to the same place of y: lane l is added to y[l % fold], or, where negative,
+  // to y[index[l]]. 0: one place for each lane.
+  int fold;
 };
 
 // out[t][f] += sum over images, rows, columns of x[... + x_offsets[t]] * dy[... + dy_offsets[f]].
@@ -35,6 +46,7 @@ struct Sum {
   long dy_image, dy_row, dy_column;
   int images, rows, columns;
   const int* x_offsets;
+  const int* index;  // as above
   const int* dy_offsets;
   float* out;
   const int* out_rows;     // one for each t
@@ -49,12 +61,26 @@ struct ChannelWrap {
   int channels, extra;
 };
 
+// Pixels of which place c of the copy is one of the channels, or zero, in pieces of as many places
+// as there are lanes. Each piece: how many windows of consecutive channels it takes from, and for
+// each the first of those and, for every lane, which of them it is, or -1.
+struct Reorder {
+  const float* from;
+  float* to;
+  long from_pixel, to_pixel, pixels;
+  int count;
+  const int* pieces;
+};
+
 struct Microkernels {
+  int lanes;
   int registers;  // accumulators that fit
   void (*wrap_channels)(const ChannelWrap&);  // pixels without the extra channels to pixels with them
   void (*unwrap_channels)(const ChannelWrap&);    // and back: the extra channels are added to the first ones
-  void (*product[kMaxRows + 1][kMaxVectors + 1])(const Product&);
-  void (*sum[kMaxRows + 1][kMaxVectors + 1])(const Sum&);
+  void (*in_order)(const Reorder&);
+  // By rows and vectors; null where there are more of both than registers.
+  void (*product[kLoads][kMaxRows + 1][kMaxVectors + 1])(const Product&);
+  void (*sum[kLoads][kMaxRows + 1][kMaxVectors + 1])(const Sum&);
 };
 
 // The loops for a vector of `lanes` floats; null where this build or CPU has none.

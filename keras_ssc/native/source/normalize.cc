@@ -35,18 +35,42 @@ std::vector<double> total(const Normalization& n, const Body& body) {
 
 }  // namespace
 
-void moments(const Normalization& n, const float* x, float* mean, float* variance) {
-  const NormalizeLoops& loops = normalize_loops();
-  // Around the first pixel, so that a large mean does not swallow the variance.
-  const auto sums = total(n, [&](long from, long count, double* own) {
-    loops.moments(x + from * n.channels, x, count, n.channels, own);
-  });
-  for (int c = 0; c < n.channels; ++c) {
-    const double distance = sums[c] / n.pixels;
-    mean[c] = (float)(x[c] + distance);
-    variance[c] =
-        (float)std::max(0.0, sums[n.channels + c] / n.pixels - distance * distance);
+MomentSums::MomentSums(int channels, int slices) : channels_(channels), slices_(slices) {}
+
+void MomentSums::add(int slice, const float* x, long pixels) {
+  Slice& own = slices_[slice];
+  if (!own.pixels) {
+    own.origin.assign(x, x + channels_);
+    own.sums.assign(2 * channels_, 0.0);
   }
+  own.pixels += pixels;
+  normalize_loops().moments(x, own.origin.data(), pixels, channels_, own.sums.data());
+}
+
+void MomentSums::finish(float* mean, float* variance) const {
+  long pixels = 0;
+  for (const Slice& slice : slices_) pixels += slice.pixels;
+  for (int c = 0; c < channels_; ++c) {
+    double sum = 0, squares = 0;
+    for (const Slice& s : slices_)
+      if (s.pixels) sum += s.pixels * (double)s.origin[c] + s.sums[c];
+    const double centre = sum / pixels;
+    for (const Slice& s : slices_)
+      if (s.pixels) {
+        const double distance = s.origin[c] - centre;
+        squares += s.sums[channels_ + c] + distance * (2 * s.sums[c] + s.pixels * distance);
+      }
+    mean[c] = (float)centre;
+    variance[c] = (float)std::max(0.0, squares / pixels);
+  }
+}
+
+void moments(const Normalization& n, const float* x, float* mean, float* variance) {
+  MomentSums sums(n.channels, n.slices);
+  over_pixels(n, [&](long from, long count, int slice) {
+    sums.add(slice, x + from * n.channels, count);
+  });
+  sums.finish(mean, variance);
 }
 
 void scale_and_shift(int channels, const float* gamma, const float* beta, const float* mean,

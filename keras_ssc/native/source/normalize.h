@@ -16,6 +16,24 @@ struct Normalization {
   const Runner& run;
 };
 
+// Mean and variance of an array that becomes known piece by piece. Every slice sums for itself,
+// around the first pixel that it meets, so that a large mean does not swallow the variance.
+class MomentSums {
+ public:
+  MomentSums(int channels, int slices);
+  void add(int slice, const float* x, long pixels);
+  void finish(float* mean, float* variance) const;
+
+ private:
+  struct Slice {
+    long pixels = 0;
+    std::vector<float> origin;
+    std::vector<double> sums;  // of x - origin, then of its square
+  };
+  const int channels_;
+  std::vector<Slice> slices_;
+};
+
 // Mean and variance (of the population, as Keras takes it) of every channel.
 void moments(const Normalization&, const float* x, float* mean, float* variance);
 // What the normalisation multiplies and adds, for every channel.

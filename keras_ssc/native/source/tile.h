@@ -2,10 +2,9 @@
 #pragma once
 
 #include <climits>
-#include <cstdlib>
-#include <memory>
 #include <vector>
 
+#include "buffer.h"
 #include "convolution.h"
 
 namespace keras_ssc {
@@ -41,31 +40,31 @@ inline Reach backward_reach(const Axis& a, int kernel, int i, bool inside) {
   return reach;
 }
 
-// Floats on a 64-byte grid, not initialised.
-class Buffer {
- public:
-  explicit Buffer(std::size_t floats)
-      : data_((float*)std::aligned_alloc(64, (floats * 4 + 63) / 64 * 64), std::free) {}
-  float* data() const { return data_.get(); }
+// Which channel comes at each place of a copied pixel, -1: a zero; empty: as they are.
+struct Order {
+  std::vector<int> channels;
+  std::vector<int> pieces;  // as in Reorder
 
- private:
-  std::unique_ptr<float, void (*)(void*)> data_;
+  // Of pixels of `all` channels, for these microkernels.
+  Order(const std::vector<int>& channels, int all, const Microkernels&);
+  Order() = default;
 };
 
-// Some rows of some images, each pixel with its first channels once more behind its last, each
-// row with zero pixels on its left and right.
+// Some rows of some images, each pixel with its first channels once more behind its last or with
+// its channels in another order, each row with zero pixels on its left and right.
 struct Tile {
   int images, rows, columns, channels;  // of what is copied
-  int left, right, extra;               // zero pixels; repeated channels
+  int left, right, extra;               // zero pixels; repeated channels, or room for them
+  Order order;
 
-  long pixel() const { return channels + extra; }
+  long pixel() const { return (order.channels.empty() ? channels : (int)order.channels.size()) + extra; }
   long row() const { return (left + columns + right) * pixel(); }
   long image() const { return rows * row(); }
   std::size_t floats() const { return images * image(); }
 
   // Zero the margins: once for a buffer.
   void clear(float* buffer) const;
-  // ChannelWrap `copied_rows` rows from `source`, whose rows and images are that far apart.
+  // Copies `copied_rows` rows from `source`, whose rows and images are that far apart.
   void fill(const Microkernels&, float* buffer, const float* source, long source_row,
             long source_image, int copied_images, int copied_rows) const;
 };

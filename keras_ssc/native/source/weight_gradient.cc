@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <map>
 
-#include "plan.h"
+#include "general_convolution.h"
+#include "pointwise.h"
 #include "tile.h"
+#include "weight_sums.h"
 
 namespace keras_ssc {
 namespace {
@@ -17,9 +19,10 @@ constexpr long kChunkFloats = 48 * 1024;  // of x and dy together: stays in the 
 struct WeightTile {
   int tap_row;
   int tap_column;  // where it matters; 0 where the columns beyond the ends are zeros
+  Access access;
   int positions, vectors;
   int offsets[kMaxRows], filters[kMaxVectors];  // of x and of dy
-  int rows[kMaxRows], columns[kMaxVectors];     // where they lie in the gradient
+  int rows[kMaxRows], columns[kMaxVectors];     // where they lie in the sums
 };
 
 struct Position {
@@ -43,30 +46,27 @@ std::map<std::array<int, 2>, std::vector<Position>> ranges(const Pattern& p, int
   return found;
 }
 
-std::vector<WeightTile> weight_tiles(const Problem& problem, bool across, long tap_floats,
-                            const std::vector<int>& starts) {
-  const Pattern& p = problem.pattern;
-  std::map<std::array<int, 2>, std::vector<Vector>> groups;
-  for (const Vector& v : vectors_of(p, problem.lanes)) groups[{v.matrix, v.shift}].push_back(v);
+std::vector<WeightTile> weight_tiles(const Pattern& p, const Layout& layout, bool across,
+                                     long tap_floats) {
   std::vector<WeightTile> all;
-  for (const auto& [key, group] : groups) {
-    const auto [matrix, shift] = key;
-    const int length = (int)p.filters[matrix].size();
+  for (const auto& group : layout.groups) {
+    const Vector& first = layout.vectors[group[0]];
     const int widest = std::min<int>(kMaxVectors, (int)group.size());
-    const int most = std::min(kMaxRows, problem.micro->registers / widest);
-    for (const auto& [place, list] : ranges(p, matrix, shift, across, tap_floats)) {
+    const int most = std::min(kMaxRows, layout.micro->registers / widest);
+    for (const auto& [place, list] : ranges(p, first.matrix, first.shift, across, tap_floats)) {
       int position = 0;
       for (int positions : even_parts((int)list.size(), most)) {
         int vector = 0;
         for (int vectors : even_parts((int)group.size(), kMaxVectors)) {
-          WeightTile tile = {place[0], place[1], positions, vectors, {}, {}, {}, {}};
+          WeightTile tile = {place[0], place[1], first.access, positions, vectors, {}, {}, {}, {}};
           for (int t = 0; t < positions; ++t) {
             tile.offsets[t] = list[position + t].offset;
-            tile.rows[t] = starts[matrix] + list[position + t].row * length;
+            tile.rows[t] = layout.starts[first.matrix] +
+                           list[position + t].row * layout.pitches[first.matrix];
           }
           for (int f = 0; f < vectors; ++f) {
-            tile.filters[f] = group[vector + f].filter;
-            tile.columns[f] = group[vector + f].column;
+            tile.filters[f] = layout.places[group[vector + f]];
+            tile.columns[f] = layout.columns[group[vector + f]];
           }
           all.push_back(tile);
           vector += vectors;
@@ -89,17 +89,17 @@ std::array<int, 2> live_range(const Axis& a, int tap, int first, int last) {
 
 class Worker {
  public:
-  Worker(const Problem& problem, const std::vector<WeightTile>& tiles, bool across, int images,
-         int chunk_rows, const Tile& x_tile, const Tile& dy_tile, float* sums)
+  Worker(const Problem& problem, const Layout& layout, const std::vector<WeightTile>& tiles,
+         bool across, int chunk_rows, const Tile& x_tile, const Tile& dy_tile, float* sums)
       : problem_(problem),
+        layout_(layout),
         tiles_(tiles),
         across_(across),
-        images_(images),
         chunk_rows_(chunk_rows),
         x_tile_(x_tile),
         dy_tile_(dy_tile),
         x_(x_tile.floats()),
-        dy_(across ? dy_tile.floats() : 0),
+        dy_(dy_tile.floats()),
         sums_(sums) {
     x_tile.clear(x_.data());
   }
@@ -111,15 +111,21 @@ class Worker {
     const long dy_row = (long)columns.out * p.out_channels;
     x += image * rows.in * x_row;
     dy += image * rows.out * dy_row;
-    if (across_)
-      dy_tile_.fill(*problem_.micro, dy_.data(), dy, dy_row, rows.out * dy_row, images, rows.out);
+    // A vector at the last pixels of all may reach beyond the array.
+    const bool in_place = !across_ && dy_tile_.order.channels.empty() &&
+                          (!layout_.beyond || image + images < problem_.batch);
+    dy_pixel_ = in_place ? p.out_channels : dy_tile_.pixel();
+    if (!in_place) {
+      dy_tile_.fill(*layout_.micro, dy_.data(), dy, dy_row, rows.out * dy_row, images, rows.out);
+      dy = dy_.data();
+    }
     for (int from = 0; from < rows.out; from += chunk_rows_) {
       const int to = std::min(rows.out, from + chunk_rows_);
       const int first = std::max(0, from * rows.stride - rows.pad);
       const int last = std::min(rows.in - 1, (to - 1) * rows.stride - rows.pad +
                                                  (p.kernel[0] - 1) * rows.dilation);
       if (last < first) continue;
-      x_tile_.fill(*problem_.micro, x_.data(), x + first * x_row, x_row, rows.in * x_row, images,
+      x_tile_.fill(*layout_.micro, x_.data(), x + first * x_row, x_row, rows.in * x_row, images,
                    last - first + 1);
       for (const WeightTile& tile : tiles_) sum(tile, dy, images, from, to, first);
     }
@@ -140,83 +146,74 @@ class Worker {
     a.x_image = x_tile_.image();
     a.x_row = rows.stride * x_tile_.row();
     a.x_column = columns.stride * x_tile_.pixel();
-    a.dy_column = across_ ? dy_tile_.pixel() : problem_.pattern.out_channels;
+    a.dy_column = dy_pixel_;
     a.dy_row = a.dy_column * columns.out;
     a.dy_image = a.dy_row * rows.out;
-    a.dy = (across_ ? dy_.data() : dy) + top * a.dy_row + left * a.dy_column;
+    a.dy = dy + top * a.dy_row + left * a.dy_column;
     a.images = images;
     a.rows = bottom - top;
     a.columns = right - left;
     a.x_offsets = tile.offsets;
+    a.index = tile.access.index.data();
     a.dy_offsets = tile.filters;
     a.out = sums_;
     a.out_rows = tile.rows;
     a.out_columns = tile.columns;
-    problem_.micro->sum[tile.positions][tile.vectors](a);
+    layout_.micro->sum[tile.access.load][tile.positions][tile.vectors](a);
   }
 
   const Problem& problem_;
+  const Layout& layout_;
   const std::vector<WeightTile>& tiles_;
   const bool across_;
-  const int images_, chunk_rows_;
-  const Tile x_tile_, dy_tile_;
+  const int chunk_rows_;
+  const Tile &x_tile_, &dy_tile_;
   Buffer x_, dy_;
+  long dy_pixel_;
   float* sums_;
 };
 
 }  // namespace
 
-void weight_gradient(const Problem& problem, const float* x, const float* dy,
+void weight_gradient_by_vectors(const Problem& problem, const float* x, const float* dy,
                      const std::vector<float*>& gradients, int slices, const Runner& run) {
+  if (pointwise_weight_gradient(problem, x, dy, gradients, slices, run)) return;
   const Pattern& p = problem.pattern;
   const Axis &rows = problem.rows, &columns = problem.columns;
-  std::vector<int> starts;
-  int total = 0;
-  for (std::size_t m = 0; m < p.filters.size(); ++m) {
-    starts.push_back(total);
-    total += (int)((p.taps[m].size() * p.kxk.size() + p.pointwise.size()) * p.filters[m].size());
-  }
+  const Layout layout(problem);
   const bool across = columns.out < kAcrossImages;
   const int images = across ? std::min(kImages, problem.batch) : 1;
   const int reach = (p.kernel[0] - 1) * rows.dilation;
-  const Tile dy_tile = {images, rows.out, columns.out, p.out_channels, 0, 0, 8};
-  Tile x_tile = {images, 0, columns.in, p.in_channels, 0, 0, problem.lanes};
+  Tile x_tile = {images, 0, columns.in, p.in_channels, 0, 0, layout.again, {}};
   if (!across) {
     const int last = (columns.out - 1) * columns.stride - columns.pad +
                      (p.kernel[1] - 1) * columns.dilation;
     x_tile.left = columns.pad;
     x_tile.right = std::max(0, last - (columns.in - 1));
   }
-  const auto tiles = weight_tiles(problem, across, columns.dilation * x_tile.pixel(), starts);
+  const auto tiles = weight_tiles(p, layout, across, columns.dilation * x_tile.pixel());
   int chunk_rows = rows.out;
   for (;; chunk_rows = (chunk_rows + 1) / 2) {
     x_tile.rows = std::min(rows.in, (chunk_rows - 1) * rows.stride + reach + 1);
     const long floats = x_tile.image() + chunk_rows * (long)columns.out * p.out_channels;
     if (across || chunk_rows == 1 || floats <= kChunkFloats) break;
   }
-
+  const bool copied = across || layout.beyond || !layout.order.empty();
+  const Tile dy_tile = {copied ? images : 0, rows.out, columns.out, p.out_channels, 0, 0, 8,
+                        layout.order.empty() ? Order()
+                                             : Order(layout.order, p.out_channels, *layout.micro)};
   const int groups = (problem.batch + images - 1) / images;
   slices = std::max(1, std::min(slices, groups));
-  const std::size_t padded = (total + 15) / 16 * 16;
-  Buffer sums(padded * slices);
+  WeightSums sums(layout, slices);
   run(slices, [&](int slice) {
-    float* own = sums.data() + slice * padded;
-    std::fill(own, own + padded, 0.f);
-    Worker worker(problem, tiles, across, images, chunk_rows, x_tile, dy_tile, own);
+    Worker worker(problem, layout, tiles, across, chunk_rows, x_tile, dy_tile, sums.of(slice));
     for (long group = (long)groups * slice / slices;
          group < (long)groups * (slice + 1) / slices; ++group) {
       const int image = (int)group * images;
       worker.run(x, dy, image, std::min(images, problem.batch - image));
     }
   });
-  for (std::size_t m = 0; m < p.filters.size(); ++m) {
-    const int end = m + 1 < starts.size() ? starts[m + 1] : total;
-    for (int i = starts[m]; i < end; ++i) {
-      float sum = 0;
-      for (int slice = 0; slice < slices; ++slice) sum += sums.data()[slice * padded + i];
-      gradients[m][i - starts[m]] = sum;
-    }
-  }
+  sums.add_up(gradients);
 }
 
 }  // namespace keras_ssc

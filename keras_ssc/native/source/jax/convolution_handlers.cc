@@ -29,7 +29,7 @@ struct Convolution {
     require(!wrong, wrong);
     // More parts than threads: one that is held up leaves its work to the others.
     slices = call.attribute<int32_t>("slices");
-    if (!slices) slices = threads_of(call.threads) * for_each_thread;
+    if (!slices) slices = worth_slices(problem, threads_of(call.threads) * for_each_thread);
     double weights = 0;
     for (int m = 0; m < geometry.matrices(); ++m)
       weights += (double)geometry.matrix_shape(m)[0] * geometry.matrix_shape(m)[1];

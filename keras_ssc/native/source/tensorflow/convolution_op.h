@@ -28,7 +28,7 @@ using absl::InvalidArgumentError;
       .Attr("strides: list(int)")               \
       .Attr("dilations: list(int)")             \
       .Attr("padding: {'SAME', 'VALID'}")       \
-      .Attr("lanes: int = 0")  /* the widest vector to use; 0: of 8 floats   */ \
+      .Attr("lanes: int = 0")  /* the widest vector to use; 0: the CPU's */ \
       .Attr("slices: int = 0") /* parts of the work; 0: some a thread */
 
 // Reads attributes from what has GetAttr: a kernel's construction, or the inference of shapes.
@@ -90,8 +90,8 @@ class ConvolutionOp : public tensorflow::OpKernel {
   }
 
   // More parts than threads: one that is held up leaves its work to the others.
-  int slices(OpKernelContext* c, int for_each_thread) const {
-    return slices_ ? slices_ : threads_of(c) * for_each_thread;
+  int slices(OpKernelContext* c, const Problem& problem, int for_each_thread) const {
+    return slices_ ? slices_ : worth_slices(problem, threads_of(c) * for_each_thread);
   }
 
   Geometry geometry_;

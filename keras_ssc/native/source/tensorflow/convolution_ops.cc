@@ -1,4 +1,5 @@
 // TensorFlow operations around convolution.h: the convolution and its two gradients, on CPU.
+#include "../normalize.h"
 #include "convolution_op.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
@@ -9,10 +10,35 @@ namespace {
 using tensorflow::shape_inference::DimensionHandle;
 using tensorflow::shape_inference::InferenceContext;
 
+// The batch normalisation (with ReLU) of x that a convolution computes while it reads: the inputs
+// gamma, beta, mean and variance, or none.
+class NormOfInput {
+ public:
+  bool read(OpKernelContext* c, float epsilon, Problem* problem) {
+    tensorflow::OpInputList norm;
+    absl::Status status = c->input_list("norm", &norm);
+    const int channels = problem->pattern.in_channels;
+    bool fit = status.ok() && (norm.size() == 0 || norm.size() == 4);
+    for (const Tensor& vector : norm) fit &= vector.NumElements() == channels;
+    if (!fit) c->SetStatus(InvalidArgumentError("norm doesn't fit x"));
+    if (!fit || !norm.size()) return fit;
+    scale_.resize(channels);
+    shift_.resize(channels);
+    const auto at = [&](int i) { return norm[i].flat<float>().data(); };
+    scale_and_shift(channels, at(0), at(1), at(2), at(3), epsilon, scale_.data(), shift_.data());
+    problem->prologue = {scale_.data(), shift_.data()};
+    return true;
+  }
+
+ private:
+  std::vector<float> scale_, shift_;
+};
+
 class Forward : public ConvolutionOp {
  public:
   explicit Forward(OpKernelConstruction* c) : ConvolutionOp(c) {
     OP_REQUIRES_OK(c, c->GetAttr("relu", &relu_));
+    OP_REQUIRES_OK(c, c->GetAttr("epsilon", &epsilon_));
   }
   void Compute(OpKernelContext* c) override {
     const Tensor& x = c->input(0);
@@ -27,17 +53,32 @@ class Forward : public ConvolutionOp {
     OP_REQUIRES_OK(c, c->input_list("residual", &residual));
     OP_REQUIRES(c, residual.size() == 0 || residual[0].shape() == output_shape(problem),
                 InvalidArgumentError("residual isn't shaped like the output"));
+    NormOfInput norm;
+    if (!norm.read(c, epsilon_, &problem)) return;
     Tensor* y = nullptr;
     OP_REQUIRES_OK(c, c->allocate_output(0, output_shape(problem), &y));
+    Epilogue epilogue = {bias.size() ? bias[0].flat<float>().data() : nullptr,
+                         residual.size() ? residual[0].flat<float>().data() : nullptr, relu_};
+    tensorflow::OpOutputList moments;
+    OP_REQUIRES_OK(c, c->output_list("moments", &moments));
+    if (moments.size()) {
+      OP_REQUIRES(c, moments.size() == 2, InvalidArgumentError("moments are two or none"));
+      Tensor *mean, *variance;
+      const TensorShape vector = {problem.pattern.out_channels};
+      OP_REQUIRES_OK(c, moments.allocate(0, vector, &mean));
+      OP_REQUIRES_OK(c, moments.allocate(1, vector, &variance));
+      epilogue.mean = mean->flat<float>().data();
+      epilogue.variance = variance->flat<float>().data();
+      OP_REQUIRES(c, y->NumElements() > 0, InvalidArgumentError("an empty batch has no moments"));
+    }
     if (y->NumElements() == 0) return;
-    const Epilogue epilogue = {bias.size() ? bias[0].flat<float>().data() : nullptr,
-                           residual.size() ? residual[0].flat<float>().data() : nullptr, relu_};
     forward(problem, x.flat<float>().data(), weights, epilogue, y->flat<float>().data(),
-            slices(c, 4), runner(c));
+            slices(c, problem, 4), runner(c));
   }
 
  private:
   bool relu_;
+  float epsilon_;
 };
 
 class InputGradient : public ConvolutionOp {
@@ -56,19 +97,23 @@ class InputGradient : public ConvolutionOp {
     OP_REQUIRES_OK(c, c->allocate_output(0, shape, &dx));
     if (dx->NumElements() == 0) return;
     input_gradient(problem, dy.flat<float>().data(), weights, dx->flat<float>().data(),
-                   slices(c, 4), runner(c));
+                   slices(c, problem, 4), runner(c));
   }
 };
 
 class WeightGradient : public ConvolutionOp {
  public:
-  using ConvolutionOp::ConvolutionOp;
+  explicit WeightGradient(OpKernelConstruction* c) : ConvolutionOp(c) {
+    OP_REQUIRES_OK(c, c->GetAttr("epsilon", &epsilon_));
+  }
   void Compute(OpKernelContext* c) override {
     const Tensor& x = c->input(0);
     const Tensor& dy = c->input(1);
     Problem problem;
     if (!problem_of(c, x.shape(), &problem)) return;
     OP_REQUIRES(c, dy.shape() == output_shape(problem), InvalidArgumentError("dy doesn't fit x"));
+    NormOfInput norm;
+    if (!norm.read(c, epsilon_, &problem)) return;
     std::vector<float*> gradients;
     for (int m = 0; m < geometry_.matrices(); ++m) {
       Tensor* gradient = nullptr;
@@ -78,8 +123,11 @@ class WeightGradient : public ConvolutionOp {
     }
     if (problem.batch == 0) return;
     weight_gradient(problem, x.flat<float>().data(), dy.flat<float>().data(), gradients,
-                    slices(c, 2), runner(c));
+                    slices(c, problem, 2), runner(c));
   }
+
+ private:
+  float epsilon_;
 };
 
 absl::Status output_shape_of(InferenceContext* c) {
@@ -98,6 +146,7 @@ absl::Status output_shape_of(InferenceContext* c) {
   }
   sizes.push_back(c->MakeDim((int64_t)a.shifts.size()));
   c->set_output(0, c->MakeShape(sizes));
+  for (int i = 1; i < c->num_outputs(); ++i) c->set_output(i, c->MakeShape({sizes.back()}));
   return absl::OkStatus();
 }
 
@@ -128,10 +177,15 @@ REGISTER_OP("KerasSscConv2D")
     .Input("weights: matrices * float")
     .Input("bias: biases * float")
     .Input("residual: residuals * float")
+    .Input("norm: norms * float")
     .Output("y: float")
+    .Output("moments: moment_count * float")
     .Attr("matrices: int >= 1")
     .Attr("biases: int >= 0")
     .Attr("residuals: int >= 0")
+    .Attr("norms: int >= 0")
+    .Attr("moment_count: int >= 0 = 0")
+    .Attr("epsilon: float = 0.0")
     .Attr("relu: bool")
     .PATTERN_ATTRIBUTES.SetShapeFn(output_shape_of);
 
@@ -146,8 +200,11 @@ REGISTER_OP("KerasSscConv2DInputGradient")
 REGISTER_OP("KerasSscConv2DWeightGradient")
     .Input("x: float")
     .Input("dy: float")
+    .Input("norm: norms * float")
     .Output("gradients: matrices * float")
     .Attr("matrices: int >= 1")
+    .Attr("norms: int >= 0")
+    .Attr("epsilon: float = 0.0")
     .PATTERN_ATTRIBUTES.SetShapeFn(matrix_shapes_of);
 
 using tensorflow::DEVICE_CPU;

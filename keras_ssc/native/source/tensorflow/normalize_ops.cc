@@ -77,6 +77,30 @@ class BatchNorm : public NormalizeOp {
   }
 };
 
+// With moments that are known: the convolution before took them.
+class Normalize : public NormalizeOp {
+ public:
+  using NormalizeOp::NormalizeOp;
+  void Compute(OpKernelContext* c) override {
+    const Tensor &x = c->input(0), &gamma = c->input(1), &beta = c->input(2);
+    const Tensor &mean = c->input(3), &variance = c->input(4);
+    OpInputList residual;
+    OP_REQUIRES_OK(c, c->input_list("residual", &residual));
+    if (!check(c, x, {gamma, beta, mean, variance}, {residual.size() ? residual[0] : x})) return;
+    Tensor *y, scale, shift;
+    OP_REQUIRES_OK(c, c->allocate_output(0, x.shape(), &y));
+    OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &scale));
+    OP_REQUIRES_OK(c, c->allocate_temp(tensorflow::DT_FLOAT, gamma.shape(), &shift));
+    if (x.NumElements() == 0) return;
+    const Runner run = runner(c);
+    const Normalization n = normalization(c, x, run);
+    scale_and_shift(n.channels, data(gamma), data(beta), data(mean), data(variance), epsilon_,
+                    data(&scale), data(&shift));
+    apply(n, data(x), data(scale), data(shift), residual.size() ? data(residual[0]) : nullptr,
+          relu_, data(y));
+  }
+};
+
 class BatchNormGradient : public NormalizeOp {
  public:
   using NormalizeOp::NormalizeOp;
@@ -166,6 +190,19 @@ REGISTER_OP("KerasSscBatchNorm")
     .Attr("epsilon: float")
     .SetShapeFn(batch_norm_shapes);
 
+REGISTER_OP("KerasSscNormalize")
+    .Input("x: float")
+    .Input("gamma: float")
+    .Input("beta: float")
+    .Input("mean: float")
+    .Input("variance: float")
+    .Input("residual: residuals * float")
+    .Output("y: float")
+    .Attr("residuals: int >= 0")
+    .Attr("relu: bool")
+    .Attr("epsilon: float")
+    .SetShapeFn(same_shape);
+
 REGISTER_OP("KerasSscBatchNormGradient")
     .Input("dy: float")
     .Input("y: float")
@@ -197,6 +234,7 @@ REGISTER_OP("KerasSscScaleShift")
 
 using tensorflow::DEVICE_CPU;
 REGISTER_KERNEL_BUILDER(Name("KerasSscBatchNorm").Device(DEVICE_CPU), BatchNorm);
+REGISTER_KERNEL_BUILDER(Name("KerasSscNormalize").Device(DEVICE_CPU), Normalize);
 REGISTER_KERNEL_BUILDER(Name("KerasSscBatchNormGradient").Device(DEVICE_CPU), BatchNormGradient);
 REGISTER_KERNEL_BUILDER(Name("KerasSscScaleShift").Device(DEVICE_CPU), ScaleShift);
 

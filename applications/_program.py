@@ -1,0 +1,27 @@
+"""How every program here ends: what goes wrong is one line, a closed pipe is no error."""
+
+import os
+import sys
+from pathlib import Path
+
+CLOSED_PIPE = 141  # 128 + SIGPIPE, as other programs
+
+
+def run(main):
+    """Call `main`, and end quietly where nobody reads on, as in `program | head`."""
+    try:
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Python writes what is left once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(CLOSED_PIPE)
+
+
+def stop(error):
+    """End with one line on what went wrong; a closed pipe is left to `run`."""
+    if isinstance(error, BrokenPipeError):
+        raise error
+    sys.exit(f"{Path(sys.argv[0]).stem}: {error}")

@@ -1,0 +1,122 @@
+"""A copy of a model in which some layers are others: all else is as it was."""
+
+import warnings
+
+import keras
+
+from keras_ssc.layer_copy import copied, copy_state, copy_trainable, refusing
+from keras_ssc.model_class import made_like, overridden
+from keras_ssc.model_graph import (
+    call_graph,
+    check_graph,
+    held_by_graph,
+    held_layers,
+    is_graph,
+    walk,
+)
+
+
+def copy_graph(model, exchange=lambda layer: None):
+    """Return a copy of `model` in which some layers are others; all other state is copied.
+
+    Weights, states of random seeds, vocabularies and statistics of preprocessing layers, LoRA,
+    quantization, dtypes, `trainable` of models and layers, names, the class of each model and
+    `compile` settings stay (the optimizer starts anew). Shared layers stay shared; the model
+    itself is only read.
+
+    Args:
+        model: functional or Sequential model, nested ones included.
+        exchange: function (layer) -> new, unbuilt layer, or None to copy the layer as it is; it
+            is asked for input layers too.
+
+    Returns:
+        (copy, exchanged): the new model, and a list of pairs (old layer, new layer).
+
+    Raises:
+        TypeError: `model` is no Keras model.
+        ValueError: it is subclassed or not built; a layer, or what the model was compiled with,
+            can't be made from its config; or the class of a model can't be kept (see `made_like`).
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="one")])
+    >>> copy, exchanged = copy_graph(model)
+    >>> [layer.name for layer in copy.layers], exchanged
+    (['one'], [])
+    """
+    check_graph(model)
+    settings = _compile_settings(model)
+    copier = _Copier(exchange)
+    copy = copier.copy(model)
+    copier.copy_states(model)
+    _compile(copy, model, settings)
+    return copy, copier.exchanged
+
+
+class _Copier:
+    """Copies layers and graphs, each once, and remembers which became which."""
+
+    def __init__(self, exchange):
+        self.exchanged = []
+        self._exchange = exchange
+        self._copies = {}  # by id of a layer: (layer, its copy)
+
+    def copy(self, layer):
+        """Return the copy of a layer, an operation or a graph."""
+        if id(layer) not in self._copies:
+            new = self._graph(layer) if is_graph(layer) else self._layer(layer)
+            self._copies[id(layer)] = (layer, new)
+        return self._copies[id(layer)][1]
+
+    def _layer(self, layer):
+        with refusing(layer):
+            other = self._exchange(layer)
+        if other is None:
+            return copied(layer)
+        self.exchanged.append((layer, other))
+        return other
+
+    def _graph(self, model):
+        if isinstance(model, keras.Sequential):
+            # With its input layer, which `model.layers` leaves out.
+            layers = [self.copy(layer) for layer in keras.Model.layers.fget(model)]
+            return made_like(model, layers)
+        return made_like(model, *call_graph(model, self.copy))
+
+    def copy_states(self, model):
+        """Give all copies what their originals hold beside their config."""
+        others = {id(old) for old, _ in self.exchanged}
+        pairs = []  # parents first
+        for old in walk(model, held_by_graph):
+            new = self.copy(old)
+            if is_graph(old) or id(old) in others:
+                pairs.append((old, new))
+            else:
+                copy_state(old, new)
+                pairs.extend(zip(walk(old, held_layers), walk(new, held_layers), strict=True))
+        copy_trainable(pairs)
+
+
+def _compile_settings(model):
+    """New optimizer, loss, metrics and so on, like those that a model was compiled with."""
+    if not model.compiled or "compile" in overridden(model):
+        return {}
+    try:
+        return keras.saving.deserialize_keras_object(model.get_compile_config())
+    except Exception as error:
+        raise ValueError(
+            "The optimizer, loss or metrics that `model` was compiled with can't be copied. "
+            "Register them with keras.saving.register_keras_serializable, or convert the model "
+            f"before you compile it. {error}"
+        ) from error
+
+
+def _compile(copy, model, settings):
+    if settings:
+        copy.compile(**settings)  # the optimizer not built: layers may be frozen or thawed first
+    elif model.compiled:
+        warnings.warn(
+            f"The copy of {model.name!r} is not compiled, because {type(model).__name__} has a "
+            "compile of its own: compile it anew",
+            stacklevel=3,
+        )

@@ -1,0 +1,65 @@
+// Which code computes a pass: the row kernels where they serve, else the general ones, around which
+// prologue and moments take passes of their own.
+#include "convolution.h"
+
+#include <algorithm>
+
+#include "general_convolution.h"
+#include "normalize.h"
+#include "row_convolution.h"
+#include "tile.h"
+
+namespace keras_ssc {
+namespace {
+
+// x as the pass reads it: itself, or what the prologue makes of it.
+class Source {
+ public:
+  Source(const Problem& p, const float* x, int slices, const Runner& run)
+      : normalized_(p.prologue.scale ? floats(p) : 0), x_(x) {
+    if (!p.prologue.scale) return;
+    const int channels = p.pattern.in_channels;
+    const long pixels = floats(p) / channels;
+    const Normalization n = {pixels, channels, (int)std::min<long>(slices, pixels), run};
+    apply(n, x, p.prologue.scale, p.prologue.shift, nullptr, true, normalized_.data());
+    x_ = normalized_.data();
+  }
+  const float* data() const { return x_; }
+
+ private:
+  static long floats(const Problem& p) {
+    return (long)p.batch * p.rows.in * p.columns.in * p.pattern.in_channels;
+  }
+
+  Buffer normalized_;
+  const float* x_;
+};
+
+}  // namespace
+
+void forward(const Problem& problem, const float* x, const std::vector<const float*>& weights,
+             const Epilogue& epilogue, float* y, int slices, const Runner& run) {
+  if (forward_by_rows(problem, x, weights, epilogue, y, slices, run)) return;
+  const Source source(problem, x, slices, run);
+  forward_by_vectors(problem, source.data(), weights, epilogue, y, slices, run);
+  if (!epilogue.mean) return;
+  const long pixels = (long)problem.batch * problem.rows.out * problem.columns.out;
+  moments({pixels, problem.pattern.out_channels, (int)std::min<long>(slices, pixels), run}, y,
+          epilogue.mean, epilogue.variance);
+}
+
+void input_gradient(const Problem& problem, const float* dy,
+                    const std::vector<const float*>& weights, float* dx, int slices,
+                    const Runner& run) {
+  if (input_gradient_by_rows(problem, dy, weights, dx, slices, run)) return;
+  input_gradient_by_vectors(problem, dy, weights, dx, slices, run);
+}
+
+void weight_gradient(const Problem& problem, const float* x, const float* dy,
+                     const std::vector<float*>& gradients, int slices, const Runner& run) {
+  if (weight_gradient_by_rows(problem, x, dy, gradients, slices, run)) return;
+  const Source source(problem, x, slices, run);
+  weight_gradient_by_vectors(problem, source.data(), dy, gradients, slices, run);
+}
+
+}  // namespace keras_ssc

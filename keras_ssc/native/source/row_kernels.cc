@@ -1,0 +1,314 @@
+// Compiled with -DINSTRUCTIONS=plain, avx2 or avx512 and that instruction set's flags. No standard
+// library here: an inline function of it, compiled for AVX-512, could be linked into code for all
+// CPUs.
+#include "row_kernels.h"
+
+#include "row_vectors.h"
+
+#define JOIN(a, b) a##b
+#define NAME(instructions) JOIN(row_kernels_, instructions)
+
+namespace keras_ssc {
+namespace {
+
+// One row of taps: `outer` filters have its columns 0 and 2, `inner` ones column 1.
+template <int V, int R, int F, int P>
+INLINE const float* taps(const RowForward& a, const float* x, const float* w,
+                         vec_of<V> (&outer)[F][P], vec_of<V> (&inner)[F][P], Ahead& ahead) {
+  for (int k = 0; k < a.kxk; ++k, w += 3 * F * V) {
+    fetch_line(ahead);
+    const float* at = x + a.channels[k];
+    vec_of<V> weights[3][F];
+    UNROLL for (int column = 0; column < 3; ++column)
+        UNROLL for (int f = 0; f < F; ++f) {
+          weights[column][f] = load<V>(w + (column * F + f) * V);
+          HOLD(weights[column][f]);
+        }
+    UNROLL for (int c = 0; c < P + 2; ++c, at += a.pixel) {
+      const vec_of<V> value = spread<V, R>(at);
+      if (c < P)
+        UNROLL for (int f = 0; f < F; ++f) outer[f][c] += value * weights[0][f];
+      if (c >= 1 && c <= P)
+        UNROLL for (int f = 0; f < F; ++f) inner[f][c - 1] += value * weights[1][f];
+      if (c >= 2)
+        UNROLL for (int f = 0; f < F; ++f) outer[f][c - 2] += value * weights[2][f];
+    }
+  }
+  return w;
+}
+
+template <int V, int F, int P>
+INLINE void finish(const RowForward& a, vec_of<V> (&sums)[F][P], long at) {
+  const vec_of<V> ceiling = vec_of<V>{} + a.ceiling;
+  UNROLL for (int f = 0; f < F; ++f)
+      UNROLL for (int p = 0; p < P; ++p) {
+        const long place = at + f * a.vector + p * a.channels_out;
+        vec_of<V> value = sums[f][p];
+        if (a.residual) value += load<V>(a.residual + place);
+        if (a.relu) {
+          value = value < 0 ? vec_of<V>{} : value;
+          value = value > ceiling ? ceiling : value;
+        }
+        store<V>(a.y + place, value);
+      }
+}
+
+template <int V, int R, int F, int P>
+void forward(const RowForward& a, Ahead& kept) {
+  Ahead ahead = kept;
+  for (int strip = 0; strip < a.strips; ++strip) {
+    const long first = (long)strip * P;
+    vec_of<V> even[F][P], odd[F][P];
+    UNROLL for (int f = 0; f < F; ++f)
+        UNROLL for (int p = 0; p < P; ++p) {
+          even[f][p] = a.bias ? load<V>(a.bias + f * a.vector) : vec_of<V>{};
+          odd[f][p] = a.bias ? load<V>(a.bias + a.half + f * a.vector) : vec_of<V>{};
+        }
+    const float* w = a.weights;
+    const long row_weights = (long)a.kxk * 3 * F * V, at = first * a.pixel;
+    if (a.rows[0]) taps<V, R, F, P>(a, a.rows[0] + at, w, even, odd, ahead);
+    w += row_weights;
+    if (a.rows[1]) taps<V, R, F, P>(a, a.rows[1] + at, w, odd, even, ahead);
+    w += row_weights;
+    if (a.rows[2]) taps<V, R, F, P>(a, a.rows[2] + at, w, even, odd, ahead);
+    w += row_weights;
+    const int* channels = a.channels + a.kxk;
+    for (int j = 0; j < a.pointwise; ++j, w += 2 * F * V) {
+      fetch_line(ahead);
+      const float* x = a.rows[1] + at + a.pixel + channels[j];
+      vec_of<V> weights[2][F];
+      UNROLL for (int parity = 0; parity < 2; ++parity)
+          UNROLL for (int f = 0; f < F; ++f) {
+            weights[parity][f] = load<V>(w + (parity * F + f) * V);
+            HOLD(weights[parity][f]);
+          }
+      UNROLL for (int p = 0; p < P; ++p, x += a.pixel) {
+        const vec_of<V> value = spread<V, R>(x);
+        UNROLL for (int f = 0; f < F; ++f) {
+          even[f][p] += value * weights[0][f];
+          odd[f][p] += value * weights[1][f];
+        }
+      }
+    }
+    finish<V, F, P>(a, even, first * a.channels_out);
+    finish<V, F, P>(a, odd, first * a.channels_out + a.half);
+  }
+  kept = ahead;
+}
+
+// Sets of one parity and one row of taps. Lanes are channels of dx here: channel m reads filter
+// m mod q of every set.
+template <int V, int R, int F, int P, bool Outer>
+INLINE const float* taps_back(const RowGradient& a, const float* dy, const float* w,
+                              vec_of<V> (&sums)[F][P], Ahead& ahead) {
+  constexpr int Columns = Outer ? 2 : 1;
+  for (int j = 0; j < a.sets; ++j, dy += a.set, w += Columns * F * V) {
+    fetch_line(ahead);
+    vec_of<V> weights[Columns][F];
+    UNROLL for (int column = 0; column < Columns; ++column)
+        UNROLL for (int f = 0; f < F; ++f) {
+          weights[column][f] = load<V>(w + (column * F + f) * V);
+          HOLD(weights[column][f]);
+        }
+    const float* at = Outer ? dy : dy + a.pixel;
+    UNROLL for (int c = 0; c < (Outer ? P + 2 : P); ++c, at += a.pixel) {
+      const vec_of<V> value = spread<V, R>(at);
+      if constexpr (Outer) {
+        if (c < P) UNROLL for (int f = 0; f < F; ++f) sums[f][c] += value * weights[1][f];
+        if (c >= 2) UNROLL for (int f = 0; f < F; ++f) sums[f][c - 2] += value * weights[0][f];
+      } else {
+        UNROLL for (int f = 0; f < F; ++f) sums[f][c] += value * weights[0][f];
+      }
+    }
+  }
+  return w;
+}
+
+template <int V, int R, int P, int J, bool Add>
+INLINE void leave(const RowGradient& a, float* buffer, const int* places,
+                  vec_of<V> (&sums)[J][P]) {
+  UNROLL for (int j = 0; j < J; ++j)
+      UNROLL for (int p = 0; p < P; ++p) {
+        if constexpr (R > 1) IN_TURN(sums[j][p]);
+        float* to = buffer + places[j] + p * a.layer_pixel;
+        const auto sum = fold<V, R>(sums[j][p]);
+        store<V / R>(to, Add ? load<V / R>(to) + sum : sum);
+      }
+}
+
+// Some 1x1 kernels, over all filters of one shift, to their places in the buffer.
+template <int V, int R, int P, int J>
+INLINE const float* pointwise_back(const RowGradient& a, const float* dy, const int* places,
+                                   float* buffer, const float* w, Ahead& ahead) {
+  vec_of<V> sums[J][P];
+  UNROLL for (int j = 0; j < J; ++j) UNROLL for (int p = 0; p < P; ++p) sums[j][p] = vec_of<V>{};
+  for (int n = 0; n < 2 * a.half; n += a.vector, w += J * V) {
+    fetch_line(ahead);
+    vec_of<V> weights[J];
+    UNROLL for (int j = 0; j < J; ++j) {
+      weights[j] = load<V>(w + j * V);
+      HOLD(weights[j]);
+    }
+    const float* at = dy + n;
+    UNROLL for (int p = 0; p < P; ++p, at += a.pixel) {
+      vec_of<V> value = load<V>(at);
+      HOLD(value);
+      UNROLL for (int j = 0; j < J; ++j) sums[j][p] += value * weights[j];
+    }
+  }
+  if (a.overlap)
+    leave<V, R, P, J, true>(a, buffer, places, sums);
+  else
+    leave<V, R, P, J, false>(a, buffer, places, sums);
+  return w;
+}
+
+template <int V, int R, int P, int J>
+INLINE const float* pointwise_part(const RowGradient& a, int size, const float* dy,
+                                   const int* places, float* buffer, const float* w,
+                                   Ahead& ahead) {
+  if constexpr (J > 1)
+    if (size < J) return pointwise_part<V, R, P, J - 1>(a, size, dy, places, buffer, w, ahead);
+  return pointwise_back<V, R, P, J>(a, dy, places, buffer, w, ahead);
+}
+
+// Adds what the 1x1 kernels have left for a vector of channels of P pixels.
+template <int V, int P>
+INLINE void add_layer(const RowGradient& a, float* from, vec_of<V> (&sums)[P]) {
+  UNROLL for (int p = 0; p < P; ++p) {
+    sums[p] += load<V>(from + p * a.layer_pixel);
+    if (a.overlap) store<V>(from + p * a.layer_pixel, vec_of<V>{});
+  }
+}
+
+template <int V, int R, int F, int P, int J>
+void gradient(const RowGradient& a, Ahead& kept) {
+  Ahead ahead = kept;
+  for (int strip = 0; strip < a.strips; ++strip) {
+    const long first = (long)strip * P, at = first * a.pixel;
+    const float* w = a.weights;
+    if (!a.rows[1]) w += 2L * a.half * a.pointwise;
+    const long layer = (long)kMostPixels * a.layer_pixel;
+    // Zeros that have just been stored would have to be waited for: two buffers take turns.
+    float* buffer = a.buffer + (a.overlap ? strip % 2 * layer : 0);
+    for (int s = 0; a.rows[1] && s < a.shifts; ++s) {
+      const float* dy = a.rows[1] + at + a.pixel + s * V;
+      const int* places = a.places + s * a.pointwise;
+      for (int parts = (a.pointwise + J - 1) / J, left = a.pointwise; parts; --parts) {
+        const int size = (left + parts - 1) / parts;
+        w = pointwise_part<V, R, P, J>(a, size, dy, places, buffer, w, ahead);
+        places += size;
+        left -= size;
+      }
+    }
+    const int layers = a.rows[1] ? a.layers : 0;
+    for (int s = 0; s < a.shifts; ++s)
+      for (int block = 0; block < a.blocks; ++block) {
+        vec_of<V> sums[F][P];
+        UNROLL for (int f = 0; f < F; ++f)
+            UNROLL for (int p = 0; p < P; ++p) sums[f][p] = vec_of<V>{};
+        UNROLL for (int row = 0; row < 3; ++row) {
+          if (!a.rows[row]) {
+            w += (long)a.sets * 3 * F * V;
+            continue;
+          }
+          const float* dy = a.rows[row] + at + s * V;
+          if (row == 1) {
+            w = taps_back<V, R, F, P, false>(a, dy, w, sums, ahead);
+            w = taps_back<V, R, F, P, true>(a, dy + a.half, w, sums, ahead);
+          } else {
+            w = taps_back<V, R, F, P, true>(a, dy, w, sums, ahead);
+            w = taps_back<V, R, F, P, false>(a, dy + a.half, w, sums, ahead);
+          }
+        }
+        const int channel = s * V + block * F * a.vector;
+        float* from = buffer + channel;
+        for (int i = 0; i < layers; ++i, from += layer) {
+          UNROLL for (int f = 0; f < F; ++f)
+              add_layer<V, P>(a, from + f * a.vector, sums[f]);
+          if (channel == 0) add_layer<V, P>(a, from + a.channels, sums[0]);
+        }
+        float* to = a.dx + first * a.channels + channel;
+        UNROLL for (int f = 0; f < F; ++f)
+            UNROLL for (int p = 0; p < P; ++p)
+                store<V>(to + f * a.vector + p * a.channels, sums[f][p]);
+      }
+  }
+  kept = ahead;
+}
+
+void copy(const float* from, float* to, int pixels, int channels, int pitch, int again) {
+  for (int i = 0; i < pixels; ++i, from += channels, to += pitch) {
+    for (int c = 0; c < channels; c += 8) store<8>(to + c, load<8>(from + c));
+    for (int c = 0; c < again; c += 8) store<8>(to + channels + c, load<8>(from + c));
+  }
+}
+
+// P from half of the most to the most: what equal parts of a row of 8 pixels or more come to.
+template <int V, int R, int F, int P, int Least>
+void fill_forward(RowKernels& k) {
+  if constexpr (P >= Least) {
+    k.forward[F][P] = forward<V, R, F, P>;
+    fill_forward<V, R, F, P - 1, Least>(k);
+  }
+}
+
+template <int V, int R, int F, int P, int Least, int J>
+void fill_gradient(RowKernels& k) {
+  if constexpr (P >= Least) {
+    k.gradient[F][P] = gradient<V, R, F, P, J>;
+    fill_gradient<V, R, F, P - 1, Least, J>(k);
+  }
+}
+
+template <int V, int R, int F, int Forward, int Gradient, int J>
+void fill(RowKernels& k) {
+  k.forward_pixels[F] = Forward;
+  k.gradient_pixels[F] = Gradient;
+  k.gradient_pointwise[F] = J;
+  fill_forward<V, R, F, Forward, (Forward + 1) / 2>(k);
+  fill_gradient<V, R, F, Gradient, (Gradient + 1) / 2, J>(k);
+}
+
+#ifndef FWD1
+#define FWD1 8
+#define FWD2 4
+#define BWD1 8
+#define BWD2 8
+#define BWJ 3
+#endif
+
+template <int V, int R>
+const RowKernels* table() {
+  static const RowKernels kernels = [] {
+    RowKernels k = {};
+    k.lanes = V;
+    k.repeats = R;
+    k.copy = copy;
+#ifdef __AVX512F__
+    fill<V, R, 1, FWD1, BWD1, BWJ>(k);
+    fill<V, R, 2, FWD2, BWD2, BWJ>(k);
+#else
+    fill<V, R, 1, 4, 8, 1>(k);
+    fill<V, R, 2, 2, 5, 2>(k);
+#endif
+    return k;
+  }();
+  return &kernels;
+}
+
+}  // namespace
+
+const RowKernels* NAME(INSTRUCTIONS)(int lanes, int repeats) {
+#if defined(__AVX512F__)
+  if (lanes == 16 && repeats == 1) return table<16, 1>();
+  if (lanes == 16 && repeats == 2) return table<16, 2>();
+  if (lanes == 16 && repeats == 4) return table<16, 4>();
+#elif defined(__AVX2__)
+  if (lanes == 8 && repeats == 1) return table<8, 1>();
+  if (lanes == 8 && repeats == 2) return table<8, 2>();
+#endif
+  return nullptr;
+}
+
+}  // namespace keras_ssc

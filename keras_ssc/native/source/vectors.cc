@@ -1,0 +1,89 @@
+#include "vectors.h"
+
+#include <algorithm>
+
+namespace keras_ssc {
+
+constexpr double kWorthSlice = 500'000;  // multiply-adds that take longer than a thread's start
+
+std::vector<int> even_parts(int count, int most) {
+  const int parts = (count + most - 1) / most;
+  std::vector<int> sizes(parts);
+  for (int i = 0; i < parts; ++i) sizes[i] = count / parts + (i < count % parts);
+  return sizes;
+}
+
+int worth_slices(const Problem& problem, int most) {
+  const Pattern& p = problem.pattern;
+  double products = (double)problem.batch * problem.rows.out * problem.columns.out;
+  long weights = 0;
+  for (std::size_t m = 0; m < p.filters.size(); ++m)
+    weights += (p.taps[m].size() * p.kxk.size() + p.pointwise.size()) * p.filters[m].size();
+  products *= weights;
+  return (int)std::min<double>(most, 1 + products / kWorthSlice);
+}
+
+int usable_lanes(const Pattern&, int widest) {
+  for (int lanes : {16, 8})
+    if (lanes <= widest && microkernels_for(lanes)) return lanes;
+  return 4;
+}
+
+const Microkernels* cheapest(int widest, const std::function<int(int lanes)>& count) {
+  const Microkernels* best = nullptr;
+  long least = 0;
+  for (int lanes : {16, 8, 4}) {
+    if (lanes > widest || !microkernels_for(lanes) || (best && lanes == 4)) continue;
+    const long cost = count(lanes) * (lanes == 16 ? 10L : 8L);  // half the lanes cost nearly as much
+    if (best && cost >= least) continue;
+    best = microkernels_for(lanes);
+    least = cost;
+  }
+  return best;
+}
+
+Access access_of(const std::vector<int>& index, int lanes) {
+  const auto repeats = [&](int count) {
+    for (int l = 0; l < (int)index.size(); ++l)
+      if (index[l] != l % count) return false;
+    return true;
+  };
+  const int last = *std::max_element(index.begin(), index.end());
+  for (Load load : {kOne, kTwo, kFour, kEight})
+    if (1 << load < lanes && repeats(1 << load)) return {load, {}, 1 << load, last};
+  if (repeats(lanes)) return {kRow, {}, lanes, last};
+  Access access = {kPermuted, index, lanes, last};
+  access.index.resize(lanes);
+  return access;
+}
+
+int fitting(const std::vector<int>& numbers, int first, int lanes) {
+  int least = numbers[first], most = least, count = 1;
+  for (; count < lanes && first + count < (int)numbers.size(); ++count) {
+    least = std::min(least, numbers[first + count]);
+    most = std::max(most, numbers[first + count]);
+    if (most - least >= lanes) break;
+  }
+  if (first + count == (int)numbers.size()) return count;
+  for (int fewer = count; 4 * fewer >= 3 * count; --fewer)
+    if (numbers[first + fewer] == numbers[first]) return fewer;
+  return count;
+}
+
+std::vector<Vector> vectors_of(const Pattern& p, int lanes) {
+  std::vector<Vector> all;
+  for (int m = 0; m < (int)p.filters.size(); ++m) {
+    std::vector<int> shifts;
+    for (int n : p.filters[m]) shifts.push_back(p.shifts[n]);
+    for (int column = 0, live; column < (int)shifts.size(); column += live) {
+      live = fitting(shifts, column, lanes);
+      std::vector<int> index(shifts.begin() + column, shifts.begin() + column + live);
+      const int least = *std::min_element(index.begin(), index.end());
+      for (int& one : index) one -= least;
+      all.push_back({m, column, live, least % p.in_channels, access_of(index, lanes)});
+    }
+  }
+  return all;
+}
+
+}  // namespace keras_ssc

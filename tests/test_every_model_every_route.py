@@ -1,0 +1,287 @@
+"""Every kind of model through every function that copies models: the same model, or a refusal.
+
+A model is one function in every_model.py or every_custom_model.py, a route one function in ROUTES.
+A route gives the model that it makes and what that has to compute; or it is refused, by name, as
+REFUSED says. Nothing else may differ: names, classes, inputs, what is trainable, states of seeds.
+"""
+
+import functools
+from fnmatch import fnmatch
+
+import keras
+import numpy as np
+import pytest
+from every_custom_model import MODELS
+from every_model import TENSORFLOW_ONLY
+
+import keras_ssc
+from keras_ssc import pruning
+from keras_ssc.export.exporting import FORMATS
+from keras_ssc.model_copy import copy_graph
+from keras_ssc.model_graph import ends, held_by_graph, held_layers, walk
+from keras_ssc.pruning.channels import follow_channels
+
+pytestmark = pytest.mark.backends
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+WITHOUT_SCALES = (
+    "sequential_*|nested_sequential_first|several_ends|dicts_at_both_ends|state_of_*|normalization|"
+    "discretization|vocabulary|augmentation|time_distributed|spectral_normalization|dropout|"
+    "sequences|attention|one_name_for_two_layers|layers_of_layers"
+)
+# (model, route): what the refusal says; a star stands for any.
+REFUSED = {
+    ("call_of_its_own", "fold|export-*"): r"'own' \(Doubled\), with a call of its own",
+    ("constructor_of_its_own", "copy|sparsify*|densify|*masks|slim*|*filters"): (
+        r"'own' is a MakesItself.* lose its train_step\."
+    ),
+    ("lora", "*masks"): r"LoRA in a layer that is pruned.*'\w+' \(Conv2D\)",
+    ("lora|quantized", "remove_filters"): r"filters can be removed.*\(Dense\) reads them, and can",
+    ("quantized", "*masks"): r"quantized in a layer that is pruned.*'\w+' \(Dense\)",
+    ("layers_of_layers", "export-keras"): "does not compute what the model computes",
+    ("vocabulary", "export-tf*|export-litert|export-o*"): r"'integer_lookup' \(Int.* a vocabulary",
+    ("discretization", "export-o*"): "can't be written as o.*No Op registered for Bucketize",
+    ("mixed_precision|quantized|sequences", "export-litert"): "can't be written as litert",
+    ("sequences", "export-openvino"): "can't be written as openvino",
+    ("masked", "sparsify|densify"): r"must hold a convolution to convert.*not a Conv2D",
+    ("masked", "remove_filters"): "filters can be removed.*no Conv2D or Dense layer",
+    ("one_name_for_two_layers", "*masks"): "two layers named 'same'",
+    (WITHOUT_SCALES, "slimming"): "must have BatchNormalization with scales",
+}
+
+# Plain attributes that were set after a layer was made are in no file of Keras's.
+KERAS_FORGETS = {"layers_of_layers", "dropout"}
+
+
+@functools.cache
+def made(name):
+    """A model with values of its own in all weights, and its inputs."""
+    keras.utils.set_random_seed(1)
+    model, inputs = MODELS[name]()
+    random = np.random.default_rng(2)
+    for layer in _inside(model):
+        for weight in getattr(layer, "_trainable_variables", []):
+            value = np.array(keras.ops.convert_to_numpy(weight), "float32")
+            if keras.backend.is_float_dtype(weight.dtype):
+                weight.assign(value + random.uniform(0.01, 0.1, value.shape))
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(random.normal(0, 0.3, layer.moving_mean.shape))
+            layer.moving_variance.assign(random.uniform(0.5, 1.5, layer.moving_mean.shape))
+    return model, inputs
+
+
+def _inside(layer):
+    """All layers inside a model, by Keras's own list of them."""
+    return layer._flatten_layers()
+
+
+def outputs(model, inputs, training=False):
+    y = keras.tree.flatten(model(inputs, training=training))
+    return [keras.ops.convert_to_numpy(keras.ops.cast(one, "float32")) for one in y]
+
+
+def with_zeros(model, inputs, zeros):
+    """What a model computes with zeros in its kernels where `zeros`, a dict by id, has True."""
+    layers = [layer for layer in _inside(model) if id(layer) in zeros]
+    before = [np.array(keras.ops.convert_to_numpy(layer.kernel)) for layer in layers]
+    try:
+        for layer, kernel in zip(layers, before, strict=True):
+            layer.kernel.assign(np.where(zeros[id(layer)], np.zeros_like(kernel), kernel))
+        return outputs(model, inputs)
+    finally:
+        for layer, kernel in zip(layers, before, strict=True):
+            layer.kernel.assign(kernel)
+
+
+# Routes: model, inputs -> (what it makes, what that has to compute).
+
+
+def copy(model, inputs):
+    return copy_graph(model)[0], outputs(model, inputs)
+
+
+def sparsify(model, inputs):
+    plan = keras_ssc.conversion_plan(model, 0.5)
+    zeros = {id(one.layer): ~one.pattern.mask() for one in plan.layers if one.pattern}
+    assert zeros
+    return keras_ssc.sparsify(model, 0.5, from_dense=True), with_zeros(model, inputs, zeros)
+
+
+def densify(model, inputs):
+    sparse = keras_ssc.sparsify(model, 0.5)
+    return keras_ssc.densify(sparse), outputs(sparse, inputs)
+
+
+def apply_masks(model, inputs):
+    masks = pruning.magnitude(model, 0.5)
+    layers = pruning.prunable_layers(model)
+    zeros = {id(layers[name]): ~mask for name, mask in masks.items()}
+    return pruning.apply_masks(model, masks), with_zeros(model, inputs, zeros)
+
+
+def remove_masks(model, inputs):
+    new, expected = apply_masks(model, inputs)
+    return pruning.remove_masks(new), expected
+
+
+def slimming(model, inputs):
+    return pruning.slimming(model, 0.1), outputs(model, inputs)
+
+
+def remove_filters(model, inputs):
+    kept = pruning.l1_filters(model, 0.5)
+    small, channels = pruning.remove_filters(model, kept), follow_channels(model)
+    gone = [np.delete(channels.written[name], stay) for name, stay in kept.items()]
+    assert small.count_params() < model.count_params()
+    # A removed channel is one that no layer reads.
+    zeros = {
+        id(layer): np.isin(channels.read[layer.name], np.concatenate(gone))[:, None]
+        for layer in _inside(model)
+        if layer.name in channels.makers
+    }
+    return small, with_zeros(model, inputs, zeros)
+
+
+def fold(model, inputs):
+    return keras_ssc.fold(model), outputs(model, inputs)
+
+
+ROUTES = {
+    route.__name__: route
+    for route in (
+        copy, sparsify, densify, apply_masks, remove_masks, slimming, remove_filters, fold,
+    )
+}  # fmt: skip
+
+
+def looks(model):
+    """What every copy has in common: names and classes of models, inputs, what is trainable."""
+    inputs = [(x.name, x.dtype) for x in model.inputs]
+    entries = keras.Model.layers.fget(model)
+    graph, layers = walk(model, held_by_graph), walk(model, held_layers)
+    return {
+        "inputs": inputs,
+        "entries": [one.name for one in entries if isinstance(one, keras.layers.InputLayer)],
+        "models": [(type(one), one.name) for one in layers if isinstance(one, keras.Model)],
+        "layers": [(one.name, one.trainable, one.dtype_policy.name) for one in graph],
+        "inside": [(type(one), one.trainable, one.dtype_policy.name) for one in layers],
+        "structure": keras.tree.map_structure(lambda x: x.name, ends(model)[0]),
+        "ends": keras.tree.map_structure(lambda x: str(x.dtype), ends(model)[1]),
+    }
+
+
+def agree(found, expected, tolerance=1e-4):
+    for one, other in zip(found, expected, strict=True):
+        scale = np.abs(other).max() or 1.0
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * scale)
+
+
+def refusal(name, route):
+    """What a model is refused with on a route; None where it is not."""
+    for (models, routes), says in REFUSED.items():
+        if any(fnmatch(name, one) for one in models.split("|")) and any(
+            fnmatch(route, one) for one in routes.split("|")
+        ):
+            return says
+    return None
+
+
+def model_of(name):
+    if name in TENSORFLOW_ONLY and not ON_TENSORFLOW:
+        pytest.skip("Keras has these layers on TensorFlow alone")
+    return made(name)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_route_keeps_the_model_or_refuses_it(name, route):
+    model, inputs = model_of(name)
+    before = looks(model), [np.array(one) for one in model.get_weights()]
+    if says := refusal(name, route):
+        with pytest.raises(ValueError, match=says):
+            ROUTES[route](model, inputs)
+    else:
+        new, expected = ROUTES[route](model, inputs)
+        agree(outputs(new, inputs), expected, 0.02 if name == "mixed_precision" else 1e-4)
+        if route == "fold":
+            assert new.trainable == model.trainable
+            assert looks(new)["inputs"] == before[0]["inputs"]
+            assert looks(new)["structure"] == before[0]["structure"]
+        else:
+            assert {**looks(new), "inside": 0} == {**before[0], "inside": 0}
+        if route == "copy":
+            assert looks(new) == before[0]
+            assert [one.trainable for one in new.weights] == [
+                one.trainable for one in model.weights
+            ]
+            assert getattr(new, "weight", None) == getattr(model, "weight", None)
+    assert looks(model) == before[0]
+    for now, then in zip(model.get_weights(), before[1], strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_sparse_copy_is_saved_and_loaded(name, tmp_path):
+    model, inputs = model_of(name)
+    if refusal(name, "sparsify"):
+        pytest.skip("refused by sparsify")
+    sparse = keras_ssc.sparsify(model, 0.5)
+    again = saved(sparse, tmp_path)
+    if name not in KERAS_FORGETS:
+        agree(outputs(again, inputs), outputs(sparse, inputs))
+    assert looks(again)["models"] == looks(sparse)["models"]
+    assert pruning.live_weights(again) == pruning.live_weights(sparse)
+
+
+def saved(model, folder):
+    model.save(folder / "model.keras")
+    return keras.models.load_model(folder / "model.keras")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_live_weights_are_those_that_compute(name):
+    """Counted by Keras's own list of layers: kernels of Dense layers and convolutions."""
+    model, _ = model_of(name)
+    live = 0
+    for layer in _inside(model):
+        if isinstance(layer, keras_ssc.SSCConv2D):
+            live += sum(int(np.prod(one.shape)) for one in layer.weights) - (
+                layer.filters if layer.use_bias else 0
+            )
+        elif hasattr(layer, "kernel_mask"):
+            live += int(keras.ops.convert_to_numpy(layer.kernel_mask).sum())
+        elif hasattr(layer, "pointwise_kernel"):
+            live += int(np.prod(layer.depthwise_kernel.shape))
+            live += int(np.prod(layer.pointwise_kernel.shape))
+        elif isinstance(layer, keras.layers.Dense) or "Conv" in type(layer).__name__:
+            live += int(np.prod(layer.kernel.shape))
+    assert pruning.live_weights(model) == live == keras_ssc.summary(model).live_weights
+
+
+@pytest.mark.parametrize("name", ["dropout", "augmentation"])
+def test_random_layers_go_on_alike(name):
+    model, inputs = MODELS[name]()
+    first = outputs(model, inputs, training=True)
+    new, _ = copy_graph(model)
+    second = outputs(model, inputs, training=True)
+    agree(outputs(new, inputs, training=True), second)
+    assert np.abs(first[0] - second[0]).max() > 0
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_file_computes_the_same_or_is_refused(name, format, tmp_path):
+    if not ON_TENSORFLOW:
+        pytest.skip("TensorFlow writes the files")
+    model, inputs = model_of(name)
+    path = tmp_path / f"model{FORMATS[format].SUFFIX}"
+    tolerance = 0.02 if name == "mixed_precision" else 1e-4
+    if says := refusal(name, f"export-{format}"):
+        with pytest.raises((ValueError, RuntimeError), match=says):
+            keras_ssc.export(model, path, format, tolerance=tolerance)
+        assert not path.exists()
+        return
+    keras_ssc.export(model, path, format, tolerance=tolerance)
+    flat = [np.asarray(x) for x in keras.tree.flatten(inputs)]
+    agree(FORMATS[format].load(path)(flat), outputs(model, inputs), tolerance)
