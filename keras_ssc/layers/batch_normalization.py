@@ -18,8 +18,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Values, gradients, moving statistics, names of variables and weights files are those of
     keras.layers.BatchNormalization, keras.layers.Add and ReLU. On CPU, in float32, the native
-    operations pass over the activations as few times as can be; elsewhere (JAX, XLA, exported
-    files, other precisions) Keras's own operations compute.
+    operations pass over the activations as few times as can be; elsewhere (other devices,
+    TensorFlow's XLA, exported files, other precisions) Keras's own operations compute.
 
     Args:
         *args: as for keras.layers.BatchNormalization.

@@ -1,4 +1,4 @@
-"""`execution="native"`: our own CPU kernels, as TensorFlow operations compiled on first use."""
+"""`execution="native"`: our own CPU kernels, compiled on first use for TensorFlow or for JAX."""
 
 from keras_ssc.native.convolution import native
 from keras_ssc.native.normalization import batch_norm, scale_shift

@@ -3,7 +3,7 @@
 A primitive is lowered where it is known what the program is for: to a custom call in a program for
 one CPU; to the portable form, which is made of JAX's own operations, in a program for another
 device, in one that XLA shares out to several devices, and in one that is exported, as no other
-process would know the call. JAX is imported with the first layer that asks for it.
+process would know the call. Imported when the first layer asks for it.
 """
 
 import ctypes
@@ -11,6 +11,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jax import typeof
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -99,7 +100,8 @@ def _calls_are_possible(module):
     if isinstance(context, mlir.ShardingContext):
         return context.num_devices == 1
     # Inside of jax.shard_map each device runs for itself, unless some axes are left to XLA.
-    return set(getattr(context, "manual_axes", ())) == set(context.mesh.axis_names)
+    mesh = getattr(context, "mesh", None)
+    return mesh is None or set(context.manual_axes) == set(mesh.axis_names)
 
 
 def _mapped(new, fold, arrays, axes, **parameters):
@@ -137,7 +139,7 @@ def call(new, arrays, **parameters):
     are explicit the portable form computes: each of its operations knows how it is shared out.
     """
     arrays = [jnp.asarray(array) for array in arrays]
-    types = [jax.typeof(array) for array in arrays]
+    types = [typeof(array) for array in arrays]
     if any(getattr(one.sharding.mesh, "explicit_axes", ()) for one in types):
         return new.portable(*arrays, **parameters)
     # The axes of `jax.shard_map`: `mat.varying` since JAX 0.10, `vma` before.

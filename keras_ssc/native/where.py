@@ -1,5 +1,9 @@
 """Where the native operations can't go: XLA, exported files, other devices.
 
+XLA in TensorFlow could call the kernels as XLA in JAX does (a typed custom call, made by an
+XlaOpKernel), but the headers for that include some that no TensorFlow wheel has (highwayhash,
+farmhash).
+
 Keras and TensorFlow have no public signal for "this is being compiled by XLA" or "this is being
 exported". The two looks below are the one place of the package that uses private names; whatever
 they don't find as expected counts as "no native operation here".
@@ -89,9 +93,12 @@ def _why_not_on_tensorflow():
 
 
 def _why_not_on_jax():
-    """The device that JAX computes on unless told otherwise; jax_primitive.py sees to the rest."""
+    """What is known while a layer is traced; jax_primitive.py knows what a program is made for."""
     import jax
 
+    distribution = keras.distribution.distribution()
+    if distribution is not None and distribution.device_mesh.devices.size > 1:
+        return "XLA shares only its own operations out to several devices"
     chosen = jax.config.jax_default_device or jax.default_backend()
     device = chosen if isinstance(chosen, str) else chosen.platform
     return None if device == "cpu" else f"the native operations run on CPU only, not on {device}"
