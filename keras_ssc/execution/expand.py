@@ -91,7 +91,9 @@ def _columns(parts, pattern):
     even, odd = parts
     if pattern.filters % 2:
         odd = ops.pad(odd, [(0, 0), (0, 0), (0, 1)])
-    both = ops.reshape(ops.stack([even, odd], axis=-1), (*even.shape[:-1], -1))
+    # Not -1: there may be no entries at all.
+    shape = (*even.shape[:-1], 2 * even.shape[-1])
+    both = ops.reshape(ops.stack([even, odd], axis=-1), shape)
     return both[..., : pattern.filters] if pattern.filters % 2 else both
 
 
