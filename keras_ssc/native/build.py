@@ -137,7 +137,8 @@ def build(framework):
     if target.exists():
         return target
     logging.getLogger("keras_ssc").warning(
-        "keras-ssc compiles its CPU kernels for %s %s, once: about 20 seconds. They are kept in %s",
+        "keras-ssc compiles its CPU kernels for %s %s, once: one to two minutes. They are kept in "
+        "%s",
         framework.name,
         framework.version,
         target.parent,
