@@ -283,6 +283,8 @@ def test_files_of_earlier_versions(name):
         return
     if name == "orthogonal":  # its momentum remembers the dead entries: this forgets it
         pruning.set_masks(model, pruning.read_masks(model))
+    else:
+        compiled(model, "SGD")
     model.fit(*data(), verbose=0)
     check_dead(model)
 
