@@ -21,8 +21,8 @@ PYTEST := $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
 
 test: lint
 	TF_ENABLE_ONEDNN_OPTS=1 $(PYTEST)
-	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) -m backends
-	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(PYTEST) -m "backends or jax"
+	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) -m "backends and not campaign"
+	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(PYTEST) -m "(backends or jax) and not campaign"
 
 # What takes too long for every change; prints tables.
 campaign: $(VENV)/all.stamp
@@ -65,7 +65,7 @@ format: $(VENV)/all.stamp
 test-jax-only: $(JAX)/ready.stamp
 	! $(JAX)/bin/python -c "import tensorflow" 2> /dev/null
 	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(JAX)/bin/python -m pytest -q \
-	    -m "backends or jax or jax_long"
+	    -m "(backends or jax or jax_long) and not campaign"
 
 clean:
 	rm -rf $(VENV) $(JAX) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
