@@ -5,12 +5,12 @@ import time
 
 import keras
 
+from keras_ssc._summary import summary
 from keras_ssc.arguments import known
 from keras_ssc.correlation import layer_correlations
 from keras_ssc.experiments.data import experiment_data, source_setting
 from keras_ssc.experiments.fit import fit
 from keras_ssc.experiments.methods import METHODS, SCORED
-from keras_ssc.summary import summary
 from keras_ssc.training.checkpoint import load_checkpoint
 from keras_ssc.training.environment import environment
 from keras_ssc.training.interruption import Checkpoints
