@@ -16,10 +16,9 @@ from keras_ssc.export import export, fold
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_plots import plot_correlation, plot_model_sparsity
 from keras_ssc.native import portable
-from keras_ssc.network_sparsity import choose_network
 from keras_ssc.patterns import SSCPattern
 from keras_ssc.plots import plot_pattern
-from keras_ssc.sparsity import LayerShape, NetworkChoice, choose_pattern
+from keras_ssc.sparsity import LayerShape, NetworkChoice, choose_network, choose_pattern
 
 __version__ = "0.1.0"
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from keras_ssc import applications
 from keras_ssc.applications._table import Table
-from keras_ssc.network_sparsity import choose_network
+from keras_ssc.sparsity import choose_network
 
 IMAGES = {
     "cifar10": {"input_shape": (32, 32, 3), "classes": 10},

@@ -9,8 +9,7 @@ from keras_ssc.arguments import known
 from keras_ssc.experiments.data import SIDES
 from keras_ssc.experiments.networks import builder_and_options, ssc_options
 from keras_ssc.experiments.setting import Setting
-from keras_ssc.network_sparsity import choose_network
-from keras_ssc.sparsity import count_network
+from keras_ssc.sparsity import choose_network, count_network
 
 CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100}
 CLASSES |= {"tiny_imagenet": 200, "tiny_imagenet_100": 100, "imagenet2012": 1000}

@@ -7,7 +7,7 @@ from hypothesis import settings as hypothesis_settings
 from settings import patterns
 
 from keras_ssc import LayerShape, SSCPattern, choose_pattern
-from keras_ssc.sparsity import LAYER_TOLERANCE, count_network, live_weights
+from keras_ssc.sparsity import LAYER_TOLERANCE, count_network, pattern_weight_count
 
 pytestmark = pytest.mark.backends
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.backends
 @given(patterns())
 def test_closed_form_equals_the_pattern(arguments):
     shape = [arguments[name] for name in ("in_channels", "filters", "kernel_size", "g", "p")]
-    count = live_weights(*shape, arguments["parity"], arguments["dense_taps"])
+    count = pattern_weight_count(*shape, arguments["parity"], arguments["dense_taps"])
     assert count == SSCPattern(**arguments).weight_count
 
 
