@@ -10,8 +10,9 @@ from keras_ssc import (
     regularizers,
     training,
 )
-from keras_ssc._summary import summary
+from keras_ssc._summary import ModelSummary, summary
 from keras_ssc.convert import conversion_plan, densify, sparsify
+from keras_ssc.correlation import filter_correlation, layer_correlations
 from keras_ssc.export import export, fold
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_plots import plot_correlation, plot_model_sparsity
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "LayerShape",
+    "ModelSummary",
     "NetworkChoice",
     "SSCConv2D",
     "SSCPattern",
@@ -35,8 +37,10 @@ __all__ = [
     "datasets",
     "densify",
     "export",
+    "filter_correlation",
     "fold",
     "initializers",
+    "layer_correlations",
     "layers",
     "plot_correlation",
     "plot_model_sparsity",

@@ -1,4 +1,4 @@
-"""What a model weighs: live weights and multiply-adds, beside those of its dense twin."""
+"""What a model weighs: live weights and multiply-adds, beside those of its dense counterpart."""
 
 import math
 import re
@@ -30,13 +30,20 @@ class ModelSummary:
 
     Attributes:
         rows: list of dicts, as `pandas.DataFrame` takes them, one for each convolution and Dense
-            layer (two for a separable one): name, type, kernel_shape (of the dense twin), g, p
+            layer (two for a separable one): name, type, kernel_shape (as of a dense layer), g, p
             (None where dense), output_shape, live_weights, dense_weights, sparsity, macs,
             dense_macs (None where the map's size is unknown), bytes, dense_bytes, execution,
             why_not_native, inference_speed, training_speed, speed_source, speed_basis (None where
             dense; see `SSCConv2D.execution_report`).
         parameters, trainable_parameters: all variables of the model.
-        dense_trainable_parameters: the trainable parameters of the dense twin.
+        dense_trainable_parameters: the trainable parameters of the dense counterpart.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    >>> found = keras_ssc.summary(model)
+    >>> found.parameters, found.live_weights, found.rows[0]["macs"]
+    (15, 12, 12)
     """
 
     rows: list
@@ -55,7 +62,7 @@ class ModelSummary:
 
     @property
     def dense_weights(self):
-        """Weights of all Conv and Dense kernels of the dense twin."""
+        """Weights of all Conv and Dense kernels of the dense counterpart."""
         return self._total("dense_weights")
 
     @property
@@ -77,7 +84,7 @@ class ModelSummary:
 
     @property
     def dense_macs(self):
-        """Multiply-adds of the dense twin for one image."""
+        """Multiply-adds of the dense counterpart for one image."""
         return self._total("dense_macs")
 
     @property
@@ -87,7 +94,7 @@ class ModelSummary:
 
     @property
     def dense_bytes(self):
-        """Bytes of all Conv and Dense kernels of the dense twin."""
+        """Bytes of all Conv and Dense kernels of the dense counterpart."""
         return self._total("dense_bytes")
 
     @property

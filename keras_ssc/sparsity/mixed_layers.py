@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_ssc.patterns import SSCPattern
-from keras_ssc.sparsity.layer import LAYER_TOLERANCE, awkwardness
+from keras_ssc.sparsity.layer import LAYER_TOLERANCE, awkwardness, slower
 from keras_ssc.sparsity.network import NETWORK_TOLERANCE
 from keras_ssc.sparsity.shapes import pattern_weight_count
 
@@ -102,7 +102,7 @@ def _setting(candidates, weights):
     miss = np.abs(live / weights - 1)
     near = miss <= LAYER_TOLERANCE
     keys = np.where(near, cost + miss, np.inf) if near.any() else np.abs(np.log(live / weights))
-    index = int(np.argmin(keys))
+    index = np.lexsort((slower(g, p), keys))[0]
     return int(g[index]), int(p[index]), int(live[index])
 
 
