@@ -13,7 +13,7 @@ from keras_ssc.arguments import one_of
 from keras_ssc.patterns import PARITIES
 
 
-def fraction(name, value):
+def fraction(name: str, value: float) -> float:
     """Return `value` as a float strictly between 0 and 1, or say what is wrong with it."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
         raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
@@ -23,8 +23,14 @@ def fraction(name, value):
 
 
 def pattern_weight_count(
-    in_channels, filters, kernel_size, g, p, parity="halves", dense_taps=False
-):
+    in_channels: int,
+    filters: int,
+    kernel_size: tuple[int, int],
+    g: int | np.ndarray,
+    p: int | np.ndarray,
+    parity: str = "halves",
+    dense_taps: bool = False,
+) -> np.ndarray:
     """Live weights of a pattern in closed form (equations 5 and 8, with exact floors).
 
     Args:
@@ -79,20 +85,20 @@ class LayerShape:
     name: str
     in_channels: int
     filters: int
-    kernel_size: tuple
-    output_size: tuple = (1, 1)
+    kernel_size: tuple[int, int]
+    output_size: tuple[int, int] = (1, 1)
     sparse: bool = True
     stage: int = 0
     groups: int = 1
 
     @property
-    def dense_weight_count(self):
+    def dense_weight_count(self) -> int:
         """K K M N / groups."""
         per_filter = self.kernel_size[0] * self.kernel_size[1] * self.in_channels // self.groups
         return per_filter * self.filters
 
     @property
-    def pixels(self):
+    def pixels(self) -> int:
         """Pixels of the output map; multiply-adds = pixels * live weights."""
         return self.output_size[0] * self.output_size[1]
 
@@ -105,7 +111,7 @@ class NetworkChoice:
         settings: dict, layer name -> (g, p), or None where the layer stays dense.
         sparsity: network sparsity reached.
         layer_sparsity: sparsity of the sparse layers together.
-        mac_share: multiply-adds as a share of the dense twin's.
+        mac_share: multiply-adds as a share of the dense counterpart's.
 
     Example:
 
@@ -114,13 +120,17 @@ class NetworkChoice:
     {'a': (8, 3)}
     """
 
-    settings: dict
+    settings: dict[str, tuple[int, int] | None]
     sparsity: float
     layer_sparsity: float
     mac_share: float
 
 
-def count_network(layers, settings, parity="halves"):
+def count_network(
+    layers: list[LayerShape],
+    settings: dict[str, tuple[int, int] | None],
+    parity: str = "halves",
+) -> NetworkChoice:
     """Return the `NetworkChoice` that `settings` make of `layers`.
 
     Args:
