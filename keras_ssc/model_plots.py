@@ -18,8 +18,8 @@ COLOURS = (EVEN, ODD, POINTWISE, "#cc79a7", "#56b4e9", "#d55e00")
 def plot_model_sparsity(model: keras.Model, path: str | os.PathLike | None = None) -> "Figure":
     """Draw how many weights every layer of a model keeps.
 
-    One bar for each convolution and Dense layer, in the order of the model: grey what the dense
-    counterpart has, blue what is live; beside them the layer's sparsity, none where the layer is dense.
+    One bar for each convolution and Dense layer, in the order of the model: grey what a dense
+    layer has, blue what is live; beside them the layer's sparsity, none where the layer is dense.
 
     Args:
         model: a built `keras.Model`.
