@@ -1,4 +1,4 @@
-"""Run one of the paper's tables or figures, or go on where it was interrupted.
+"""Run one of the paper's tables or figures, or resume it.
 
 python applications/reproduce.py table1 --protocol small --data-dir data
 """
@@ -71,9 +71,9 @@ def main():
         with Termination():
             left = reproduce(cells, records, arguments.data_dir, arguments.limit)
     except KeyboardInterrupt:
-        sys.exit("\nInterrupted. The same command goes on with the run that was cut off.")
+        sys.exit("\nInterrupted. The same command resumes the run that was cut off.")
     except Terminated as end:
-        print(f"Ended by SIGTERM {end.where}. The same command goes on there.", flush=True)
+        print(f"Ended by SIGTERM {end.where}. The same command resumes there.", flush=True)
         raise
     except (FloatingPointError, ImportError, OSError, RunFolderError, ValueError) as error:
         stop(error)

@@ -26,6 +26,7 @@ class Cell:
         column: str, what changes along a line of the table.
         settings: tuple of `Setting`, one for each seed; empty where it can't be run here.
         printed: str, the paper's figure, or "".
+        past: bool, whether the row is shown for its old records and is not run any more.
     """
 
     network: str
@@ -34,6 +35,7 @@ class Cell:
     column: str
     settings: tuple
     printed: str = ""
+    past: bool = False
 
 
 # The small protocol: two cores. Smaller networks of the same kind on images of 16 x 16.
@@ -74,7 +76,7 @@ def base(protocol, network, dataset, /, **changes):
 
 @functools.cache
 def reached(setting):
-    """Return the live weights of the SSC network of a setting, which its rivals keep.
+    """Return the live weights of the SSC network of a setting, which the other methods keep.
 
     The classes are those of the whole image set.
     """
