@@ -90,8 +90,8 @@ of both distributions at 98, 95 and 90 % were known; before, `per_filter` alone 
 compared, and its comparisons stand beside those of "SSC". "SSC, uniform" has its own number of
 weights, in some cells more than the others. The row with the live initial scale is the paper's
 pattern, uniform, with initial weights divided by sqrt(density); the builders do not divide, which
-learned faster in these short runs at 98 % and on ResNet20. That too is a learning rate: in 160
-epochs it should fade."""
+learned faster in these short runs at 98 % and on ResNet20. That too is a learning rate; whether
+anything of it is left after 160 epochs was not run."""
 
 COMPARISONS = ("table1", "table1-tuned", "table2")
 

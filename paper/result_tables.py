@@ -197,7 +197,7 @@ def _figures(records, result):
     last = mean_and_deviation([last_accuracy(record) for record in records])
     fives = [five for record in records if (five := last_top5(record)) is not None]
     last += f" / {mean_and_deviation(fives)}" if fives else ""
-    bests = [one for record in records if (one := best_accuracy(record)) is not None]
+    bests = [top for record in records if (top := best_accuracy(record)) is not None]
     best = mean_and_deviation(bests) if bests else ""
     best += " †" if any(map(chosen_on_test, records)) else ""
     norms = [record["filter_norm"] for record in records if record.get("filter_norm") is not None]
