@@ -6,7 +6,7 @@ from keras_ssc.arguments import dictionary
 from keras_ssc.layer_copy import copied
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import is_input
-from keras_ssc.pruning.channels import follow_channels
+from keras_ssc.pruning.channel_groups import follow_channels
 
 
 def remove_filters(model, kept):
@@ -85,7 +85,7 @@ def kept_without(channels, removed):
     """Return {layer name: indices of the filters that stay} once some channels are removed.
 
     Args:
-        channels: `Channels`.
+        channels: `ChannelGroups`.
         removed: set of their numbers.
     """
     stays = {name: _stays(channels.written[name], removed) for name in channels.makers}

@@ -29,7 +29,7 @@ _SUMS = (
 )  # fmt: skip
 
 
-class Channels:
+class ChannelGroups:
     """The channels of a functional or Sequential model, numbered; made by `follow_channels`.
 
     Attributes:
@@ -213,7 +213,7 @@ class Channels:
 
 
 def follow_channels(model):
-    """Return the `Channels` of a model.
+    """Return the `ChannelGroups` of a model.
 
     Followed are Conv2D (without groups), DepthwiseConv2D, Dense, BatchNormalization (Keras's and
     ours), pooling, padding, dropout, elementwise activations, Flatten, Concatenate, sums and
@@ -239,7 +239,7 @@ def follow_channels(model):
     # The walk calls the layers anew, which `model` would remember: a copy is called.
     copy, _ = copy_graph(model)
     names = collections.Counter(layer.name for layer in graph_layers(copy))
-    channels = Channels({name for name, count in names.items() if count > 1})
+    channels = ChannelGroups({name for name, count in names.items() if count > 1})
     _, outputs = call_graph(
         copy, lambda layer: copied(layer) if is_input(layer) else layer, channels.call
     )
