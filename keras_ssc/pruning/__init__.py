@@ -1,9 +1,11 @@
-"""Pruning for any Keras model: which weights live, and the methods of the paper's rivals."""
+"""Pruning for any Keras model: which weights live, and the methods that the paper compares."""
 
+from keras_ssc.pruning._autoslim import autoslim, autoslim_filters
 from keras_ssc.pruning._grasp import grasp
 from keras_ssc.pruning._lottery_ticket import lottery_ticket
 from keras_ssc.pruning._magnitude import magnitude
 from keras_ssc.pruning._mlprune import mlprune
+from keras_ssc.pruning._slimmable import slimmable
 from keras_ssc.pruning._slimming import slim, slim_filters, slimming
 from keras_ssc.pruning._snip import snip
 from keras_ssc.pruning._synflow import synflow
@@ -36,6 +38,8 @@ __all__ = [
     "Rewiring",
     "RigL",
     "apply_masks",
+    "autoslim",
+    "autoslim_filters",
     "erk_counts",
     "grasp",
     "l1_filters",
@@ -54,6 +58,7 @@ __all__ = [
     "set_masks",
     "slim",
     "slim_filters",
+    "slimmable",
     "slimming",
     "smart_ratio",
     "smart_ratio_counts",

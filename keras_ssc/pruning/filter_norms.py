@@ -50,7 +50,7 @@ def l1_filters(model, fraction, dense=()):
         )
     scores = _scores(model, channels)
     removed, blocked = set(), {}
-    for names in _layers_that_meet(channels):
+    for names in layers_that_meet(channels):
         numbers = sorted({number for name in names for number in channels.written[name].tolist()})
         if why := next((channels.whole[one] for one in numbers if one in channels.whole), None):
             blocked.update(dict.fromkeys(names, why))
@@ -78,8 +78,8 @@ def _scores(model, channels):
     return scores
 
 
-def _layers_that_meet(channels):
-    """Lists of names of layers that share channels, each layer in one list."""
+def layers_that_meet(channels):
+    """Return lists of names of layers that share channels, each layer in one list."""
     groups = []
     for name in channels.makers:
         numbers, names = set(channels.written[name].tolist()), [name]
