@@ -81,17 +81,26 @@ def reached(setting):
     The classes are those of the whole image set.
     """
     options = ssc_options(setting)
+    layers = _layers(setting, options)
     rules = {name: options.pop(name) for name in ("distribution", "parity") if name in options}
-    options = {name: value for name, value in options.items() if name.startswith("sparse_")}
-    builder, own = builder_and_options(setting.network)
-    shape = (setting.image_size, setting.image_size, 3)
-    layers = network_layers(builder, shape, CLASSES[setting.dataset], **own, **options)
     if setting.sparsity:
         choice = choose_network(layers, sparsity=setting.sparsity, **rules)
     else:  # what compact networks take by themselves
         own = {layer.name: half_pointwise(layer) if layer.sparse else None for layer in layers}
         choice = count_network(layers, own)
     return round((1 - choice.sparsity) * sum(layer.dense_weight_count for layer in layers))
+
+
+def dense_weights(setting):
+    """Return the weights of all kernels of the dense network of a setting."""
+    return sum(layer.dense_weight_count for layer in _layers(setting, {}))
+
+
+def _layers(setting, options):
+    options = {name: value for name, value in options.items() if name.startswith("sparse_")}
+    builder, own = builder_and_options(setting.network)
+    shape = (setting.image_size, setting.image_size, 3)
+    return network_layers(builder, shape, CLASSES[setting.dataset], **own, **options)
 
 
 def seeded(setting, seeds):

@@ -17,7 +17,14 @@ from paper.masking import (
     synflow_dense_shortcuts,
 )
 from paper.networks import dense, ssc
-from paper.train_then_prune import damage, l1_filters, mlpruned, slimmed, ticket
+from paper.train_then_prune import (
+    auto_slimmed,
+    l1_filters,
+    lottery_ticket,
+    mlpruned,
+    network_slimming,
+    optimal_brain_damage,
+)
 
 METHODS = {
     "dense": dense,
@@ -44,11 +51,12 @@ METHODS = {
     "IP-SNIP": masked(scored(pruning.snip), interspace=True),
     "IP-GraSP": masked(scored(pruning.grasp), interspace=True),
     "IP-SynFlow": masked(synflow, interspace=True),
-    "lottery ticket (init)": ticket,
-    "lottery ticket (epoch 5)": ticket,
-    "OBD": damage,
+    "lottery ticket (init)": lottery_ticket,
+    "lottery ticket (epoch 5)": lottery_ticket,
+    "OBD": optimal_brain_damage,
     "MLPrune": mlpruned,
     "L1 filters": l1_filters,
-    "Slimming": slimmed,
+    "Slimming": network_slimming,
+    "AutoSlim": auto_slimmed,
 }
 SCORED = ("SNIP", "GraSP", "GraSP, its code", "IP-SNIP", "IP-GraSP")

@@ -20,7 +20,7 @@ from paper.networks import build
 SMALL = {"epochs": 2, "batch_size": 64, "image_size": 16, "train_images": 128, "held_out": 64}
 DYNAMIC = ("SET", "RigL", "DSR", "Deep-R", "GMP")
 DYNAMIC += tuple(f"{name}, published" for name in DYNAMIC[:4])
-FILTERS = ("L1 filters", "Slimming")
+FILTERS = ("L1 filters", "Slimming", "AutoSlim")
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_trainings_are_counted():
 
 def test_too_few_weights_for_whole_filters_are_refused(tiny):
     setting = Setting(tiny, "digits", "L1 filters", keep=20, **(SMALL | {"epochs": 1}))
-    with pytest.raises(ValueError, match="less than whole filters of Tiny can leave"):
+    with pytest.raises(ValueError, match="less than complete filters of Tiny can leave"):
         run(setting, progress=lambda line: None)
 
 

@@ -130,8 +130,10 @@ def test_cells_carry_the_printed_figures():
     assert all(cells["ResNet32", "cifar100", row, "0.98"].printed for row in tables.OURS)
     assert cells["VGG19", "cifar10", "dense", "0.9"].printed == "94.23"
     assert cells["VGG19", "cifar10", "MLPrune", "0.9"].settings[0].method == "MLPrune"
-    without_method = [cell for cell in tables.table5("paper") if cell.row == "AutoSlim"]
-    assert [cell.settings for cell in without_method] == [()] * len(without_method) != []
+    autoslim = [cell for cell in tables.table5("paper") if cell.row.startswith("AutoSlim")]
+    assert [cell.network for cell in autoslim] == ["MobileNetV2"] * 2 + ["ShuffleNetV2"]
+    assert autoslim[0].printed
+    assert all(cell.settings[0].method == "AutoSlim" for cell in autoslim)
 
 
 def test_rivals_keep_what_the_ssc_network_reaches():
