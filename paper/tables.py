@@ -175,7 +175,8 @@ def table5(protocol, seeds=(3, 4, 5)):
     """Compact networks on CIFAR-10, with the layers of section 2.3 in one ("fused").
 
     L1-norm, Slimming and AutoSlim keep as many weights as SSC does, or a little less: complete
-    filters. AutoSlim's article starts from networks of 1.5 times the width; the paper prints it at 46 % of the parameters, which has a row of its own.
+    filters. AutoSlim's article starts from networks of 1.5 times the width; the paper prints it at
+    46 % of the parameters, which has a row of its own.
     """
     cells = []
     for network in ("MobileNetV2", "ShuffleNetV2"):

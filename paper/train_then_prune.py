@@ -20,8 +20,8 @@ HALVINGS = 10
 # MLPrune takes that many times as many images as OBD: 2,000 of CIFAR-10's.
 IMAGES_OF_OBD = 20
 REWIND = {"lottery ticket (init)": False, "lottery ticket (epoch 5)": True}
-# AutoSlim's slimmable network: its share of the epochs, with four passes a step; and of the training
-# images at most so many, and at most that share, for the search.
+# AutoSlim's slimmable network: its share of the epochs, with four passes a step; and how many of the
+# training images the search has, at most, and at most which share.
 SLIMMABLE_EPOCHS = 0.15
 SEARCH_IMAGES, SEARCH_SHARE = 5000, 0.2
 TWICE = ("OBD", "MLPrune", "L1 filters", "Slimming")
@@ -114,7 +114,7 @@ def network_slimming(setting, data):
 
 
 def auto_slimmed(setting, data):
-    """AutoSlim: widths from a slimmable network, searched on training images that it did not see."""
+    """AutoSlim: the search has training images that the slimmable network did not see."""
     images = min(SEARCH_IMAGES, round(SEARCH_SHARE * len(data.x_train)))
     first, last = (
         dataclasses.replace(data, x_train=data.x_train[part], y_train=data.y_train[part])
