@@ -1,11 +1,13 @@
 """One page for all experiments of a protocol."""
 
+import functools
 import inspect
 import io
 
 from keras_ssc.training.run_folder import beside
 from paper.correlations import correlation_table, plot_correlations
 from paper.figures import EXPERIMENTS, PAPERS_PATTERN
+from paper.kernels_figure import plot_kernels
 from paper.plots import plot_accuracy, plot_multiply_adds
 from paper.result_tables import (
     better_of,
@@ -126,6 +128,7 @@ def write_page(records, folder, protocol, empty=False):
     folder.mkdir(parents=True, exist_ok=True)
     if ran_on := machines(wanted, records):
         parts += ["What the runs ran on:", ran_on]
+    parts += _picture("figure1: the kernels", plot_kernels, folder / "figure1-kernels.png")
     for name, cells in experiments.items():
         settings = {
             one for cell in cells for one in cell.settings if one in records or not cell.past
@@ -178,10 +181,16 @@ def _pictures(name, cells, records, folder, protocol):
         plots = {"accuracy": plot_accuracy, "multiply-adds": plot_multiply_adds}
     lines = []
     for what, plot in plots.items():
-        file = f"{protocol}-{name}-{what}.png"
-        picture = io.BytesIO()
-        if plot(cells, records, picture):
-            with beside(folder / file) as temporary:
-                temporary.write_bytes(picture.getvalue())
-            lines.append(f"![{name}: {what}]({file})")
+        draw = functools.partial(plot, cells, records)
+        lines += _picture(f"{name}: {what}", draw, folder / f"{protocol}-{name}-{what}.png")
     return lines
+
+
+def _picture(words, draw, path):
+    """[the line of a page that shows a picture], [] where there was nothing to draw."""
+    picture = io.BytesIO()
+    if not draw(picture):
+        return []
+    with beside(path) as temporary:
+        temporary.write_bytes(picture.getvalue())
+    return [f"![{words}]({path.name})"]

@@ -85,7 +85,7 @@ def table(cells, records, reference="SSC"):
         ran = {cell.row: found(cell, records) for cell in group}
         title = ", ".join(filter(None, subject))
         if not any(ran.values()):
-            runs = len({setting for cell in group for setting in cell.settings})
+            runs = len({one for cell in group if not cell.past for one in cell.settings})
             parts.append(f"**{title}**: not run, {runs} runs.")
             continue
         printed = any(cell.printed for cell in group)
@@ -155,7 +155,8 @@ def tally(cells, records, rows, reference="SSC"):
     if not verdicts:
         return ""
     return (
-        f"Of {len(verdicts)} comparisons of {reference} with {', '.join(rows)}: {reference} beats "
+        f"Of {len(verdicts)} comparisons of {reference} with "
+        f"{', '.join(f'"{row}"' for row in rows)}: {reference} beats "
         f"in {verdicts.count('beats')}, loses in {verdicts.count('loses')}; in "
         f"{verdicts.count('no difference shown')} no difference is shown."
     )

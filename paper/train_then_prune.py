@@ -20,8 +20,8 @@ HALVINGS = 10
 # MLPrune takes that many times as many images as OBD: 2,000 of CIFAR-10's.
 IMAGES_OF_OBD = 20
 REWIND = {"lottery ticket (init)": False, "lottery ticket (epoch 5)": True}
-# AutoSlim's slimmable network: its share of the epochs, with four passes a step; and how many of the
-# training images the search has, at most, and at most which share.
+# AutoSlim's slimmable network: its share of the epochs, with four passes a step; and how many
+# of the training images the search has, at most, and at most which share.
 SLIMMABLE_EPOCHS = 0.15
 SEARCH_IMAGES, SEARCH_SHARE = 5000, 0.2
 TWICE = ("OBD", "MLPrune", "L1 filters", "Slimming")
