@@ -154,9 +154,9 @@ def tally(cells, records, rows, reference="SSC"):
     verdicts = [one.verdict for (_, row), one in results.items() if row in rows]
     if not verdicts:
         return ""
+    names = ", ".join(f'"{row}"' for row in rows)
     return (
-        f"Of {len(verdicts)} comparisons of {reference} with "
-        f"{', '.join(f'"{row}"' for row in rows)}: {reference} beats "
+        f"Of {len(verdicts)} comparisons of {reference} with {names}: {reference} beats "
         f"in {verdicts.count('beats')}, loses in {verdicts.count('loses')}; in "
         f"{verdicts.count('no difference shown')} no difference is shown."
     )
