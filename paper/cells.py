@@ -78,7 +78,7 @@ def base(protocol, network, dataset, /, **changes):
 def reached(setting):
     """Return the live weights of the SSC network of a setting, which the other methods keep.
 
-    The classes are those of the whole image set.
+    The classes are those of all images of the set.
     """
     options = ssc_options(setting)
     layers = _layers(setting, options)

@@ -72,7 +72,7 @@ class Records:
         return [(Setting(**record["setting"]), record) for record in self.all()]
 
     def add(self, record):
-        """Write a record beside its place and rename it when it is whole."""
+        """Write a record to a temporary path, renamed when it is complete."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path(Setting(**record["setting"]))
         with beside(path) as temporary:

@@ -140,7 +140,7 @@ def weights_kept(setting, model):
 def largest_within(setting, model, cut):
     """Return the largest network `cut(fraction)` that has no more weights than the budget.
 
-    Whole filters seldom meet a budget to one weight: the network stays a little below it.
+    Complete filters seldom meet a budget to one weight: the network stays a little below it.
     """
     keep = weights_kept(setting, model)
     low, high, best = 0.0, 1.0, None

@@ -34,7 +34,7 @@ class Widths:
             for name in names:
                 for index, number in enumerate(channels.written[name].tolist()):
                     place[number] = min(index, place.get(number, index))
-            if any(number in channels.whole for number in place):
+            if any(number in channels.fixed for number in place):
                 continue
             for rank, number in enumerate(sorted(place, key=lambda one: (place[one], one))):
                 self.of[number] = (len(self.choices), rank)

@@ -52,7 +52,7 @@ def l1_filters(model, fraction, dense=()):
     removed, blocked = set(), {}
     for names in layers_that_meet(channels):
         numbers = sorted({number for name in names for number in channels.written[name].tolist()})
-        if why := next((channels.whole[one] for one in numbers if one in channels.whole), None):
+        if why := next((channels.fixed[one] for one in numbers if one in channels.fixed), None):
             blocked.update(dict.fromkeys(names, why))
         if why or set(names) & set(dense):
             continue

@@ -1,4 +1,4 @@
-"""Whole filters removed: a smaller model of the same kind, without masks."""
+"""Removes complete filters: a smaller model of the same kind, without masks."""
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from keras_ssc.pruning.channel_groups import follow_channels
 def remove_filters(model, kept):
     """Return a smaller copy of a model: only the named filters of some layers are left.
 
-    With a filter go its BatchNormalization, its depthwise kernel, and what the next layers read of
-    it. Channels that meet in a sum go together: naming one of their layers is enough. Weights are
+    Removing a filter also removes its BatchNormalization entries, its depthwise kernel and the
+    matching inputs of later layers. Channels that meet in a sum go together: naming one of their layers is enough. Weights are
     copied, compile settings too (the optimizer starts anew); names stay.
 
     Args:
@@ -120,9 +120,9 @@ def _removed(channels, kept):
         for index, number in enumerate(numbers):
             (staying if index in stays else removed).setdefault(number, name)
     for number, name in removed.items():
-        if number in channels.whole:
+        if number in channels.fixed:
             raise ValueError(
-                f"`kept` can't remove filters of {name!r}: {channels.whole[number]}. "
+                f"`kept` can't remove filters of {name!r}: {channels.fixed[number]}. "
                 f"Received: {name!r} in `kept`"
             )
         if number in staying:
