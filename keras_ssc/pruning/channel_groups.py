@@ -175,7 +175,7 @@ class ChannelGroups:
         return None
 
     def _numbers(self, x, axis):
-        """The numbers of the channels of `x`; where they are not known, new ones, none of which may go."""
+        """The numbers of the channels of `x`; where they are not known, new ones, all kept."""
         if id(x) in self._tensors and self._tensors[id(x)][1] == axis:
             return self._tensors[id(x)][2]
         self.keep_all(x, "another axis is read as channels")

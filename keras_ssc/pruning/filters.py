@@ -13,8 +13,9 @@ def remove_filters(model, kept):
     """Return a smaller copy of a model: only the named filters of some layers are left.
 
     Removing a filter also removes its BatchNormalization entries, its depthwise kernel and the
-    matching inputs of later layers. Channels that meet in a sum go together: naming one of their layers is enough. Weights are
-    copied, compile settings too (the optimizer starts anew); names stay.
+    matching inputs of later layers. Channels that meet in a sum go together: naming one of
+    their layers is enough. Weights are copied, compile settings too (the optimizer starts anew);
+    names stay.
 
     Args:
         model: a built functional or Sequential `keras.Model`; it is not touched.
