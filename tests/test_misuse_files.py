@@ -13,10 +13,10 @@ from misuse import budget, count, finding, refusal, refused
 
 from keras_ssc.datasets.local_images import read_images
 from keras_ssc.datasets.tiny_imagenet_files import read_examples
-from keras_ssc.experiments import Records
-from keras_ssc.experiments.setting import Setting
 from keras_ssc.training.run_folder import RunFolderError, check_settings, read_csv
 from keras_ssc.training.settings import Settings
+from paper import Records
+from paper.setting import Setting
 
 Image = pytest.importorskip("PIL.Image")
 pytestmark = pytest.mark.fuzz

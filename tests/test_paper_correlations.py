@@ -3,8 +3,8 @@
 import pytest
 from made_records import record_of
 
-from keras_ssc.experiments import EXPERIMENTS, Records
-from keras_ssc.experiments.correlations import correlation_table, drawn, plot_correlations
+from paper import EXPERIMENTS, Records
+from paper.correlations import correlation_table, drawn, plot_correlations
 
 
 @pytest.fixture

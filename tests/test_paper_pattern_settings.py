@@ -8,8 +8,8 @@ import pytest
 
 import keras_ssc
 from keras_ssc import applications
-from keras_ssc.applications.paper_settings import CELLS, paper_cell, paper_table
 from keras_ssc.datasets import cifar
+from paper.pattern_settings import CELLS, paper_cell, paper_table
 
 every_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 

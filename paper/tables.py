@@ -3,9 +3,9 @@
 import dataclasses
 
 from keras_ssc.distributions import distribution_at
-from keras_ssc.experiments.cells import Cell, base, reached, seeded
-from keras_ssc.experiments.methods import METHODS
-from keras_ssc.experiments.paper import PRINTED, PRINTED_TABLE_5
+from paper.cells import Cell, base, reached, seeded
+from paper.methods import METHODS
+from paper.printed import PRINTED, PRINTED_TABLE_5
 
 # What the builders do, below a sparsity of 98 % and from there on (`distribution="auto"`): of
 # "variants" on held-out images per_filter is the best at 98 % on both networks; at 95 and 90 %

@@ -5,8 +5,7 @@ Those in `SCORED` take a further pair (setting, data): another image set, which 
 """
 
 from keras_ssc import pruning
-from keras_ssc.experiments.around import damage, l1_filters, mlpruned, slimmed, ticket
-from keras_ssc.experiments.masking import (
+from paper.masking import (
     drawn,
     gradual,
     magnitude,
@@ -15,7 +14,8 @@ from keras_ssc.experiments.masking import (
     scored,
     synflow,
 )
-from keras_ssc.experiments.networks import dense, ssc
+from paper.networks import dense, ssc
+from paper.train_then_prune import damage, l1_filters, mlpruned, slimmed, ticket
 
 METHODS = {
     "dense": dense,

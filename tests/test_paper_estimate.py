@@ -7,9 +7,9 @@ from tiny_networks import Tiny
 
 import keras_ssc
 from keras_ssc import applications
-from keras_ssc.experiments import EXPERIMENTS, Records, Setting, cells, dry, open_runs, runs
-from keras_ssc.experiments.estimate import estimate, seconds_per_image, spoken
 from keras_ssc.training.environment import environment
+from paper import EXPERIMENTS, Records, Setting, cells, dry, open_runs, runner
+from paper.estimate import estimate, seconds_per_image, spoken
 
 
 def add(records, setting, seconds, **changes):
@@ -70,10 +70,10 @@ def test_a_dry_run_has_every_row_once(name, protocol, tmp_path, monkeypatch):
             "metrics": [{"val_accuracy": 0.5}], "environment": environment(),
         }  # fmt: skip
 
-    monkeypatch.setattr(runs, "run", pretend)
-    monkeypatch.setattr("keras_ssc.experiments.estimate.seconds_per_image", lambda setting: 1e-3)
+    monkeypatch.setattr(runner, "run", pretend)
+    monkeypatch.setattr("paper.estimate.seconds_per_image", lambda setting: 1e-3)
     records = Records(tmp_path)
-    assert runs.reproduce(few, records, progress=lines.append) == 0
+    assert runner.reproduce(few, records, progress=lines.append) == 0
     assert {setting.epochs for setting in done} == {2}
     assert max(setting.train_images for setting in done) <= 512
     assert not set(done) & {setting for cell in whole for setting in cell.settings}

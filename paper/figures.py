@@ -2,8 +2,19 @@
 
 import dataclasses
 
-from keras_ssc.experiments.cells import Cell, base, reached, seeded
-from keras_ssc.experiments.tables import PER_FILTER, UNIFORM, ours, tuned
+from paper.cells import Cell, base, reached, seeded
+from paper.tables import (
+    PER_FILTER,
+    UNIFORM,
+    ours,
+    table1,
+    table1_tuned,
+    table2,
+    table3,
+    table4,
+    table5,
+    tuned,
+)
 
 SWITCHES = (
     "", "butterfly", "block", "alternate", "per_filter", "shortcuts", "shortcuts+classifier",
@@ -133,3 +144,20 @@ def ablation(protocol, seeds=(0, 1, 2)):
         )
         for g, p in ((10, 0), (12, 14), (16, 6), (24, 4), (32, 3))
     ]  # fmt: skip
+
+
+# Every table and figure by its name.
+EXPERIMENTS = {
+    "table1-tuned": table1_tuned,
+    "table1": table1,
+    "table2": table2,
+    "table3": table3,
+    "table4": table4,
+    "table5": table5,
+    "variants": variants,
+    "rates": rates,
+    "figure3": figure3,
+    "figure4-left": figure4_left,
+    "figure4-right": figure4_right,
+    "ablation": ablation,
+}

@@ -3,8 +3,8 @@
 import numpy as np
 
 from keras_ssc import pruning
-from keras_ssc.experiments.inputs import images_per_class, sampled, steps_per_epoch
-from keras_ssc.experiments.networks import Start, budget, build
+from paper.inputs import images_per_class, sampled, steps_per_epoch
+from paper.networks import Start, budget, build
 
 SYNFLOW_ROUNDS = 100
 # Rewirings of a run: a run of 8 epochs has too few steps for one in 100.

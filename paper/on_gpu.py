@@ -3,7 +3,7 @@
 For a machine that is lent for minutes, has Keras on JAX and no TensorFlow, and to and from which
 few MiB travel at once. Here, with CIFAR-10 prepared in data (applications/prepare_dataset.py):
 
-python benchmarks/paper_on_gpu.py pack --data-dir data carry-1 carry-2
+python -m paper.on_gpu pack --data-dir data carry-1 carry-2
 
 There, in the root of the repository, once for each of the folders, as they come:
 
@@ -12,7 +12,7 @@ mkdir -p images && cp carry-1/* images
 and when both have come, with records.tar.gz of the call before, if there is one (otherwise without
 --carried):
 
-KERAS_BACKEND=jax PYTHONPATH=. python benchmarks/paper_on_gpu.py run --data-dir images \\
+KERAS_BACKEND=jax python -m paper.on_gpu run --data-dir images \\
     --carried records.tar.gz --out out/records.tar.gz --minutes 9
 
 It ends with exit code 143 when the minutes are over, and with 0 when all runs are done; what it
@@ -42,11 +42,11 @@ from threading import Timer
 
 from keras_ssc import datasets
 from keras_ssc.datasets.packed import pack
-from keras_ssc.experiments import EXPERIMENTS, Records, dry, reproduce
 from keras_ssc.new_file import check_new_file, new_file
 from keras_ssc.training.checkpoint import LAST
 from keras_ssc.training.run_folder import RunFolderError
 from keras_ssc.training.termination import Terminated, Termination
+from paper import EXPERIMENTS, Records, dry, reproduce
 
 ROWS = ("SSC", "GraSP", "SNIP", "random ERK", "dense")  # of table 1, in the order of running
 COLUMNS = ("0.98", "0.9")
@@ -148,7 +148,7 @@ def main():
         else:
             run(arguments)
     except (FloatingPointError, ImportError, OSError, RunFolderError, ValueError) as error:
-        sys.exit(f"paper_on_gpu: {error}")
+        sys.exit(f"on_gpu: {error}")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ import dataclasses
 import functools
 
 from keras_ssc.applications._settings import half_pointwise
-from keras_ssc.applications.paper_settings import network_layers
 from keras_ssc.arguments import known
-from keras_ssc.experiments.data import SIDES
-from keras_ssc.experiments.networks import builder_and_options, ssc_options
-from keras_ssc.experiments.setting import Setting
 from keras_ssc.network_sparsity import choose_network
 from keras_ssc.sparsity import count_network
+from paper.data import SIDES
+from paper.networks import builder_and_options, ssc_options
+from paper.pattern_settings import network_layers
+from paper.setting import Setting
 
 CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100}
 CLASSES |= {"tiny_imagenet": 200, "tiny_imagenet_100": 100, "imagenet2012": 1000}

@@ -27,7 +27,7 @@ def experiment_data(setting, data_dir=None):
 
     Example:
 
-    >>> from keras_ssc.experiments.setting import Setting
+    >>> from paper.setting import Setting
     >>> setting = Setting("ResNet20", "digits", "dense", image_size=16, train_images=100)
     >>> experiment_data(setting).x_train.shape
     (100, 16, 16, 3)
@@ -111,7 +111,7 @@ def source_setting(setting):
 
     Example:
 
-    >>> from keras_ssc.experiments.setting import Setting
+    >>> from paper.setting import Setting
     >>> setting = Setting(
     ...     "ResNet20", "tiny_imagenet", "GraSP", image_size=32, mask_dataset="cifar100")
     >>> source_setting(setting).dataset, source_setting(setting).image_size
@@ -128,7 +128,7 @@ def image_count(setting):
 
     Example:
 
-    >>> from keras_ssc.experiments.setting import Setting
+    >>> from paper.setting import Setting
     >>> image_count(Setting("VGG19", "cifar10", "dense", train_share=0.5, held_out=5000))
     22500
     """

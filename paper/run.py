@@ -7,15 +7,15 @@ import keras
 
 from keras_ssc.arguments import known
 from keras_ssc.correlation import layer_correlations
-from keras_ssc.experiments.data import experiment_data, source_setting
-from keras_ssc.experiments.fit import fit
-from keras_ssc.experiments.methods import METHODS, SCORED
 from keras_ssc.summary import summary
 from keras_ssc.training.checkpoint import load_checkpoint
 from keras_ssc.training.environment import environment
 from keras_ssc.training.interruption import Checkpoints
 from keras_ssc.training.run_folder import remove_leftovers
 from keras_ssc.training.termination import Termination
+from paper.data import experiment_data, source_setting
+from paper.fit import fit
+from paper.methods import METHODS, SCORED
 
 
 def run(setting, data_dir=None, progress=print, folder=None):

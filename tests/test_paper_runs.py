@@ -9,20 +9,20 @@ from made_records import record_of
 
 import keras_ssc
 from keras_ssc import pruning
-from keras_ssc.experiments import (
+from keras_ssc.training.lock import locked
+from paper import (
     EXPERIMENTS,
     METHODS,
     Records,
     Setting,
     estimate,
     run,
-    runs,
+    runner,
     tables,
 )
-from keras_ssc.experiments.cells import reached
-from keras_ssc.experiments.data import averaged, balanced, experiment_data
-from keras_ssc.experiments.networks import build, ssc_options
-from keras_ssc.training.lock import locked
+from paper.cells import reached
+from paper.data import averaged, balanced, experiment_data
+from paper.networks import build, ssc_options
 
 
 def test_a_key_belongs_to_one_setting():
@@ -176,34 +176,34 @@ def test_finished_runs_are_not_repeated(tmp_path, monkeypatch):
         done.append(setting)
         return record_of(setting)
 
-    monkeypatch.setattr(runs, "run", pretend)
+    monkeypatch.setattr(runner, "run", pretend)
     monkeypatch.setattr(estimate, "seconds_per_image", lambda setting: 1e-3)
     lines = []
     with pytest.raises(KeyboardInterrupt):
-        runs.reproduce(cells, records, progress=lines.append)
-    assert lines[0].startswith(f"{len(runs.open_runs(cells, Records('')))} runs take about ")
+        runner.reproduce(cells, records, progress=lines.append)
+    assert lines[0].startswith(f"{len(runner.open_runs(cells, Records('')))} runs take about ")
     assert len(list(tmp_path.glob("*.json"))) == 5
-    first, todo = list(done), runs.open_runs(cells, records)
+    first, todo = list(done), runner.open_runs(cells, records)
     done.clear()
-    assert runs.reproduce(cells, records, limit=3, progress=lambda line: None) == len(todo) - 3
+    assert runner.reproduce(cells, records, limit=3, progress=lambda line: None) == len(todo) - 3
     assert done == todo[:3]
     assert not set(first) & set(done)
 
 
 def test_a_run_that_another_process_has_begun_is_left_out(tmp_path, monkeypatch):
     cells, records, lines = tables.table1("small", seeds=(3,)), Records(tmp_path), []
-    monkeypatch.setattr(runs, "run", lambda setting, *_: record_of(setting))
-    todo = runs.open_runs(cells, records)
+    monkeypatch.setattr(runner, "run", lambda setting, *_: record_of(setting))
+    todo = runner.open_runs(cells, records)
     with locked(records.unfinished(todo[1])):
-        assert runs.reproduce(cells, records, limit=3, progress=lines.append) == len(todo) - 3
+        assert runner.reproduce(cells, records, limit=3, progress=lines.append) == len(todo) - 3
         assert [setting in records for setting in todo[:5]] == [True, False, True, True, False]
         assert any("left out" in line and str(os.getpid()) in line for line in lines)
-    runs.reproduce(cells, records, limit=1, progress=lines.append)
+    runner.reproduce(cells, records, limit=1, progress=lines.append)
     assert todo[1] in records
     # Done by another process between the look and the claim: not done again.
-    monkeypatch.setattr(runs, "open_runs", lambda *_: todo[:1])
-    monkeypatch.setattr(runs, "run", None)
-    runs.reproduce(cells, records, progress=lines.append)
+    monkeypatch.setattr(runner, "open_runs", lambda *_: todo[:1])
+    monkeypatch.setattr(runner, "run", None)
+    runner.reproduce(cells, records, progress=lines.append)
     assert not list(tmp_path.glob(".unfinished/[!.]*/*.keras"))
 
 

@@ -4,8 +4,8 @@ import dataclasses
 import json
 from pathlib import Path
 
-from keras_ssc.experiments.setting import Setting
 from keras_ssc.training.run_folder import beside
+from paper.setting import Setting
 
 
 class Records:

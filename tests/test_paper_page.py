@@ -6,16 +6,16 @@ import matplotlib.figure
 import pytest
 from made_records import record_of
 
-from keras_ssc.experiments import EXPERIMENTS, Records, Setting, tables
-from keras_ssc.experiments.page import write_page
-from keras_ssc.experiments.report import (
+from paper import EXPERIMENTS, Records, Setting, tables
+from paper.page import write_page
+from paper.result_tables import (
     better_of,
     machines,
     mean_and_deviation,
     scoreboard,
     verdict,
 )
-from keras_ssc.experiments.row_plots import plot_rows
+from paper.row_plots import plot_rows
 
 
 def test_means_and_verdicts():

@@ -2,10 +2,10 @@
 
 import keras
 
-from keras_ssc.experiments.inputs import drop_shares, test_batches, training_batches
 from keras_ssc.training import interruption
 from keras_ssc.training.optimizer import CoupledSGD
 from keras_ssc.training.recipe import drop_at
+from paper.inputs import drop_shares, test_batches, training_batches
 
 
 def fit(model, setting, data, callbacks=(), first=0, last=None, keep=None):

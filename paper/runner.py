@@ -5,10 +5,10 @@ import shutil
 import statistics
 from contextlib import suppress
 
-from keras_ssc.experiments.estimate import estimate, spoken
-from keras_ssc.experiments.records import last_accuracy
-from keras_ssc.experiments.run import run
 from keras_ssc.training.lock import FolderInUseError, locked
+from paper.estimate import estimate, spoken
+from paper.records import last_accuracy
+from paper.run import run
 
 
 def open_runs(cells, records):

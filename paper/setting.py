@@ -14,8 +14,8 @@ class Setting:
             last maximum.
         dataset: str, a name of `keras_ssc.datasets`, "tiny_imagenet_100" (its every second
             class) or "imagenet2012".
-        method: str, a key of `keras_ssc.experiments.METHODS`.
-        variant: str, words of `keras_ssc.experiments.VARIANTS` joined by "+", for method "ssc".
+        method: str, a key of `paper.METHODS`.
+        variant: str, words of `paper.VARIANTS` joined by "+", for method "ssc".
         sparsity: float in [0, 1), the wanted network sparsity.
         keep: int or None, live weights of Conv and Dense kernels that a rival keeps; None: by
             `sparsity`.

@@ -3,18 +3,17 @@
 import inspect
 import io
 
-from keras_ssc.experiments.correlations import correlation_table, plot_correlations
-from keras_ssc.experiments.figures import PAPERS_PATTERN
-from keras_ssc.experiments.matrix import EXPERIMENTS
-from keras_ssc.experiments.plots import plot_accuracy, plot_multiply_adds
-from keras_ssc.experiments.report import (
+from keras_ssc.training.run_folder import beside
+from paper.correlations import correlation_table, plot_correlations
+from paper.figures import EXPERIMENTS, PAPERS_PATTERN
+from paper.plots import plot_accuracy, plot_multiply_adds
+from paper.result_tables import (
     better_of,
     machines,
     scoreboard,
     table,
 )
-from keras_ssc.experiments.row_plots import plot_rows
-from keras_ssc.training.run_folder import beside
+from paper.row_plots import plot_rows
 
 HEAD = {
     "small": """\
@@ -40,7 +39,7 @@ says what learns fastest.""",
 Protocol `paper`: GraSP's recipe, which the paper uses: 160 epochs (300 on Tiny-ImageNet, 90 on
 ImageNet). Where one seed ran, there is no spread and no verdict: a point or two between single
 runs can be chance. The runs of ResNet32 on CIFAR-10 shared one GPU, four at a time
-(`benchmarks/paper_on_gpu.py`): their seconds say nothing of speed.""",
+(`paper/on_gpu.py`): their seconds say nothing of speed.""",
 }
 RULES = """\
 Network sparsity is 1 - live / dense weights over all Conv and Dense kernels; the KxK sparsity

@@ -2,9 +2,9 @@
 
 import statistics
 
-from keras_ssc.experiments.records import last_accuracy
-from keras_ssc.experiments.report import found, mean_and_deviation, subjects, table_line
-from keras_ssc.experiments.tables import OURS
+from paper.records import last_accuracy
+from paper.result_tables import found, mean_and_deviation, subjects, table_line
+from paper.tables import OURS
 
 
 def levels(record):

@@ -2,9 +2,9 @@
 
 import statistics
 
-from keras_ssc.experiments.records import last_accuracy
-from keras_ssc.experiments.report import found, subjects
-from keras_ssc.experiments.tables import OURS
+from paper.records import last_accuracy
+from paper.result_tables import found, subjects
+from paper.tables import OURS
 
 GREYS = dict(zip(OURS, ("black", "dimgray", "darkgray", "lightgray"), strict=True))
 

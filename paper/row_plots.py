@@ -2,8 +2,8 @@
 
 import statistics
 
-from keras_ssc.experiments.records import last_accuracy
-from keras_ssc.experiments.report import found, subjects
+from paper.records import last_accuracy
+from paper.result_tables import found, subjects
 
 
 def plot_rows(cells, records, path):

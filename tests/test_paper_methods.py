@@ -10,12 +10,12 @@ import pytest
 from tiny_networks import Tiny
 
 from keras_ssc import applications, datasets, pruning
-from keras_ssc.experiments import METHODS, Setting, around, masking, run
-from keras_ssc.experiments.data import every_second_class, experiment_data, source_setting
-from keras_ssc.experiments.fit import fit
-from keras_ssc.experiments.inputs import sampled
-from keras_ssc.experiments.networks import build
 from keras_ssc.training.termination import Terminated
+from paper import METHODS, Setting, masking, run, train_then_prune
+from paper.data import every_second_class, experiment_data, source_setting
+from paper.fit import fit
+from paper.inputs import sampled
+from paper.networks import build
 
 SMALL = {"epochs": 2, "batch_size": 64, "image_size": 16, "train_images": 128, "held_out": 64}
 DYNAMIC = ("SET", "RigL", "DSR", "Deep-R", "GMP")
@@ -27,7 +27,7 @@ def tiny(monkeypatch):
     """The name of a small network among the builders, and few rounds of SynFlow."""
     monkeypatch.setattr(applications, "Tiny", Tiny, raising=False)
     monkeypatch.setattr(masking, "SYNFLOW_ROUNDS", 2)
-    monkeypatch.setattr(around, "SHARE", 0.9)
+    monkeypatch.setattr(train_then_prune, "SHARE", 0.9)
     return "Tiny"
 
 
@@ -113,7 +113,7 @@ def test_a_late_ticket_has_the_weights_of_its_epoch(tiny):
 
 def test_trainings_are_counted():
     def count(method, sparsity):
-        return around.trainings(Setting("VGG19", "cifar10", method, sparsity=sparsity))
+        return train_then_prune.trainings(Setting("VGG19", "cifar10", method, sparsity=sparsity))
 
     init = "lottery ticket (init)"  # 1 more than the levels of open_lth
     assert [count(init, sparsity) for sparsity in (0.9, 0.95, 0.98)] == [12, 15, 19]

@@ -8,9 +8,9 @@ the same recipe from its first learning rate (learning-rate rewinding, Renda et 
 import math
 
 from keras_ssc import pruning
-from keras_ssc.experiments.fit import fit
-from keras_ssc.experiments.inputs import images_per_class, sampled
-from keras_ssc.experiments.networks import Start, budget, build
+from paper.fit import fit
+from paper.inputs import images_per_class, sampled
+from paper.networks import Start, budget, build
 
 # Of the live weights, removed after each training of a lottery ticket.
 SHARE = 0.2
@@ -26,7 +26,7 @@ def trainings(setting):
 
     Example:
 
-    >>> from keras_ssc.experiments.setting import Setting
+    >>> from paper.setting import Setting
     >>> trainings(Setting("VGG19", "cifar10", "lottery ticket (init)", sparsity=0.9))
     12
     """

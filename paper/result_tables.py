@@ -3,7 +3,7 @@
 import dataclasses
 import statistics
 
-from keras_ssc.experiments.records import best_accuracy, last_accuracy
+from paper.records import best_accuracy, last_accuracy
 
 
 def mean_and_deviation(values):

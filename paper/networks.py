@@ -76,7 +76,7 @@ def ssc_options(setting):
 
     Example:
 
-    >>> from keras_ssc.experiments.setting import Setting
+    >>> from paper.setting import Setting
     >>> ssc_options(Setting("ResNet20", "digits", "ssc", "block+shortcuts", 0.9))
     {'distribution': 'uniform', 'initial_scale': 'live', 'shift': 'block', \
 'sparse_shortcuts': True, 'sparsity': 0.9}

@@ -6,11 +6,11 @@ import time
 import keras
 import numpy as np
 
-from keras_ssc.experiments.around import trainings
-from keras_ssc.experiments.cells import CLASSES
-from keras_ssc.experiments.data import image_count
-from keras_ssc.experiments.networks import build
 from keras_ssc.training.environment import environment
+from paper.cells import CLASSES
+from paper.data import image_count
+from paper.networks import build
+from paper.train_then_prune import trainings
 
 _TIMED_STEPS = 3
 
