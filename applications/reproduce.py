@@ -41,7 +41,7 @@ def main():
 
     from keras_ssc.experiments import EXPERIMENTS, Records, dry, open_runs, reproduce
     from keras_ssc.training.run_folder import RunFolderError
-    from keras_ssc.training.termination import Terminated, Termination
+    from keras_ssc.training.sigterm import Terminated, Termination
 
     if arguments.name not in EXPERIMENTS:
         parser.error(f"the experiments are {', '.join(EXPERIMENTS)}")

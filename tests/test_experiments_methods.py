@@ -15,7 +15,7 @@ from keras_ssc.experiments.data import every_second_class, experiment_data, sour
 from keras_ssc.experiments.fit import fit
 from keras_ssc.experiments.inputs import sampled
 from keras_ssc.experiments.networks import build
-from keras_ssc.training.termination import Terminated
+from keras_ssc.training.sigterm import Terminated
 
 SMALL = {"epochs": 2, "batch_size": 64, "image_size": 16, "train_images": 128, "held_out": 64}
 DYNAMIC = ("SET", "RigL", "DSR", "Deep-R", "GMP")

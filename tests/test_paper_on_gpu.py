@@ -15,8 +15,8 @@ import keras_ssc
 from keras_ssc import datasets
 from keras_ssc.datasets.packed import pack
 from keras_ssc.experiments import Cell, Records, Setting, runs
-from keras_ssc.training.interruption import Checkpoints
-from keras_ssc.training.termination import Terminated, Termination
+from keras_ssc.training.loop import Checkpoints
+from keras_ssc.training.sigterm import Terminated, Termination
 
 pytestmark = pytest.mark.jax
 TINY = {"epochs": 2, "batch_size": 8, "image_size": 8, "train_images": 32, "held_out": 16}

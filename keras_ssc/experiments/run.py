@@ -13,9 +13,9 @@ from keras_ssc.experiments.methods import METHODS, SCORED
 from keras_ssc.summary import summary
 from keras_ssc.training.checkpoint import load_checkpoint
 from keras_ssc.training.environment import environment
-from keras_ssc.training.interruption import Checkpoints
+from keras_ssc.training.loop import Checkpoints
 from keras_ssc.training.run_folder import remove_leftovers
-from keras_ssc.training.termination import Termination
+from keras_ssc.training.sigterm import Termination
 
 
 def run(setting, data_dir=None, progress=print, folder=None):
