@@ -10,9 +10,9 @@ from keras_ssc.correlation import layer_correlations
 from keras_ssc.summary import summary
 from keras_ssc.training.checkpoint import load_checkpoint
 from keras_ssc.training.environment import environment
-from keras_ssc.training.interruption import Checkpoints
+from keras_ssc.training.loop import Checkpoints
 from keras_ssc.training.run_folder import remove_leftovers
-from keras_ssc.training.termination import Termination
+from keras_ssc.training.sigterm import Termination
 from paper.data import experiment_data, source_setting
 from paper.fit import fit
 from paper.methods import METHODS, SCORED
