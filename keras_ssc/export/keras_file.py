@@ -5,7 +5,7 @@ It holds the live weights only; loading it needs `import keras_ssc`.
 
 import keras
 
-from keras_ssc.export.fold import fold
+from keras_ssc.export._fold import fold
 
 SUFFIX = ".keras"
 PACKAGES = {}

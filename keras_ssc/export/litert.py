@@ -8,8 +8,8 @@ import os
 import re
 import tempfile
 
-from keras_ssc.export.graph import PureModel, by_name
-from keras_ssc.export.graph_twin import graph_twin
+from keras_ssc.export.lowering import graph_twin
+from keras_ssc.export.pure_model import PureModel, by_name
 from keras_ssc.export.tf_saved_model import save
 
 SUFFIX = ".tflite"

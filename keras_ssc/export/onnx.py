@@ -7,8 +7,8 @@ file.
 
 import numpy as np
 
-from keras_ssc.export.graph import PureModel, by_name
-from keras_ssc.export.graph_twin import graph_twin
+from keras_ssc.export.lowering import graph_twin
+from keras_ssc.export.pure_model import PureModel, by_name
 
 SUFFIX = ".onnx"
 PACKAGES = {"tensorflow": None, "onnx": "onnx", "onnxruntime": "onnx", "tf2onnx": "onnx"}

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from keras_ssc.export import onnx
-from keras_ssc.export.graph import by_name
+from keras_ssc.export.pure_model import by_name
 
 SUFFIX = ".xml"
 PACKAGES = {"tensorflow": None, "openvino": "openvino", "onnx": "openvino", "tf2onnx": "openvino"}

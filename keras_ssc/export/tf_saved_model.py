@@ -9,8 +9,8 @@ when the model is first called, and not in every call.
 
 import keras
 
-from keras_ssc.export.graph import PureModel, by_name
-from keras_ssc.export.graph_twin import graph_twin
+from keras_ssc.export.lowering import graph_twin
+from keras_ssc.export.pure_model import PureModel, by_name
 
 SUFFIX = ""
 PACKAGES = {"tensorflow": None}

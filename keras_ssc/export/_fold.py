@@ -2,7 +2,7 @@
 
 import functools
 
-from keras_ssc.export.twin import TwinBuilder, folded_weights
+from keras_ssc.export.inference_model import TwinBuilder, folded_weights
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_graph import check_graph
 

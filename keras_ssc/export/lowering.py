@@ -10,10 +10,10 @@ which order their readers want them.
 import keras
 import numpy as np
 
-from keras_ssc.export import forms
+from keras_ssc.export import lowered_convolution as forms
+from keras_ssc.export.inference_model import TwinBuilder, folded_weights, merged_weights
 from keras_ssc.export.layers import Reorder, residues_first
 from keras_ssc.export.packing import PackedKernel
-from keras_ssc.export.twin import TwinBuilder, folded_weights, merged_weights
 from keras_ssc.layer_copy import copied, merged_lora
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_graph import ELEMENTWISE

@@ -8,10 +8,10 @@ from hypothesis import settings as profile
 from settings import layers
 
 import keras_ssc
-from keras_ssc.export.graph_twin import graph_twin
+from keras_ssc.export.inference_model import TwinBuilder
 from keras_ssc.export.layers import GroupedConvolution, Reorder
+from keras_ssc.export.lowering import graph_twin
 from keras_ssc.export.packing import pack
-from keras_ssc.export.twin import TwinBuilder
 
 L = keras.layers
 
