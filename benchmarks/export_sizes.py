@@ -1,4 +1,4 @@
-"""Bytes and times of exported networks beside their dense twins, as a table and a CSV file.
+"""Bytes and times of exported networks beside their dense counterparts, as a table and a CSV file.
 
 python benchmarks/export_sizes.py --model VGG19 ResNet32 --sparsity 0.9 --csv export_sizes.csv
 """

@@ -1,4 +1,4 @@
-"""Which layers `sparsify` converts, with which patterns, and which not, and why."""
+"""Which layers `sparsify` converts and with which patterns, and why the others stay."""
 
 from dataclasses import dataclass
 

@@ -16,7 +16,7 @@ NARROWEST_GROUP = 4
 
 
 def write(model, path):
-    """Write the inference twin of `model` to `path` and to the .bin file beside it."""
+    """Write the inference model of `model` to `path` and to the .bin file beside it."""
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:
