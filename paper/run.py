@@ -5,9 +5,9 @@ import time
 
 import keras
 
+from keras_ssc._summary import summary
 from keras_ssc.arguments import known
 from keras_ssc.correlation import layer_correlations
-from keras_ssc.summary import summary
 from keras_ssc.training.checkpoint import load_checkpoint
 from keras_ssc.training.environment import environment
 from keras_ssc.training.loop import Checkpoints

@@ -15,7 +15,7 @@ FLOORS = (
     | {"arguments", "tables", "atomic_write", "model_file"},
     {"execution", "native"},
     {"layers", "model_graph", "layer_copy", "model_class", "model_copy"},
-    {"regularizers", "correlation", "pruning", "summary", "export", "convert", "plots"}
+    {"regularizers", "correlation", "pruning", "_summary", "export", "convert", "plots"}
     | {"model_plots"},
     {"applications", "datasets", "callbacks"},
     {"training"},

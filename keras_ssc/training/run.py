@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 
 from keras_ssc import applications, datasets
+from keras_ssc._summary import summary
 from keras_ssc.callbacks import FilterCorrelation
-from keras_ssc.summary import summary
 from keras_ssc.training.checkpoint import BEFORE, LAST, load_checkpoint
 from keras_ssc.training.epoch_log import EpochLog
 from keras_ssc.training.lock import locked
