@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_ssc.arguments import integer, known
-from keras_ssc.datasets.cifar_classes import CIFAR10, CIFAR100
+from keras_ssc.datasets.prepare.cifar_classes import CIFAR10, CIFAR100
 from keras_ssc.layers.arguments import data_format as check_format
 
 STATISTICS = {
