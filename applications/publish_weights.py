@@ -28,7 +28,7 @@ def main():
     arguments = parse()
     # Imported here, so that --help and a mistyped flag answer at once.
     from keras_ssc.applications._pretrained import cards
-    from keras_ssc.training.publish import page, publish
+    from keras_ssc.training.publishing import page, publish
 
     try:
         if arguments.run_dir:

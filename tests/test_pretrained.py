@@ -9,8 +9,9 @@ import pytest
 
 from keras_ssc import applications, datasets
 from keras_ssc.applications import _pretrained as pretrained
-from keras_ssc.applications.cifar_resnet import decode_predictions
-from keras_ssc.training.publish import accuracy, page
+from keras_ssc.applications.cifar_resnet import decode_predictions, preprocess_input
+from keras_ssc.training import publishing
+from keras_ssc.training.publishing import accuracy, page
 
 ROOT = pathlib.Path(__file__).parents[1]
 CARDS = pretrained.cards()
@@ -152,3 +153,40 @@ def test_cards_are_json_with_what_a_reader_asks_for():
         assert json.loads(json.dumps(card)) == card
         for key in ("data", "recipe", "licence", "hardware", "milliseconds", "multiply_adds"):
             assert card[key], key
+
+
+def test_a_finished_run_is_published(tmp_path, monkeypatch):
+    run, made = tmp_path / "run", tmp_path / "made"
+    run.mkdir()
+    made.mkdir()
+    model = applications.ResNet20(sparsity=0.98)
+    model.save(run / "last.keras")
+    settings = {
+        "model": "ResNet20",
+        "dataset": "cifar10",
+        "sparsity": 0.98,
+        **dict.fromkeys(("g", "p", "limit")),
+        **dict.fromkeys(publishing.RECIPE, 1),
+    }
+    about = {"settings": settings, "hardware": {"cpu": {"name": "any"}}, "versions": {}}
+    (run / "settings.json").write_text(json.dumps(about))
+    random = np.random.default_rng(0)
+    x = random.integers(0, 256, (20, 32, 32, 3), dtype="uint8")
+    found = keras.ops.convert_to_numpy(model(preprocess_input(x))).argmax(-1).astype("int32")
+    labels = np.where(np.arange(20) < 15, found, (found + 1) % 10)  # a quarter of them wrong
+    data = datasets.Dataset("cifar10", x, labels, x, labels, range(10), (), (), True)
+    monkeypatch.setattr(datasets, "load", lambda *_: data)
+    with pytest.raises(ValueError, match="must hold a finished run"):
+        publishing.publish(run, None, made)
+    (run / "results.json").write_text("{}")
+    card = publishing.publish(run, None, made)
+    assert card["test_accuracy"] == 0.75
+    assert card["live_weights"] < 0.023 * card["dense_weights"]
+    assert card == json.loads((made / card["file"]).with_suffix(".json").read_text())
+    assert f"| ResNet20 | cifar10 | 0.98 | 75.00% | 1 | 1 | {card['live_weights']:,} |" in page(
+        [card]
+    )
+    settings["g"] = 8
+    (run / "settings.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=r"without `g` and `p`\. Received: \['g'\]"):
+        publishing.publish(run, None, made)

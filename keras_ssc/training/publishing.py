@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from keras_ssc import applications, datasets
+from keras_ssc._summary import summary
 from keras_ssc.applications._preprocess import preprocess_input
 from keras_ssc.applications._pretrained import FOLDER, write
 from keras_ssc.model_file import read_model
-from keras_ssc._summary import summary
 
 RECIPE = ("epochs", "batch_size", "learning_rate", "momentum", "l2", "seed")
 SOURCES = {
