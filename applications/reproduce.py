@@ -40,7 +40,7 @@ def main():
     import dataclasses
 
     from keras_ssc.training.run_folder import RunFolderError
-    from keras_ssc.training.termination import Terminated, Termination
+    from keras_ssc.training.sigterm import Terminated, Termination
     from paper import EXPERIMENTS, Records, dry, open_runs, reproduce
 
     if arguments.name not in EXPERIMENTS:

@@ -31,8 +31,8 @@ def main():
     arguments = parse()
     # Imported here, so that --help and a mistyped flag answer at once.
     import keras_ssc
+    from keras_ssc.atomic_write import check_new_file, new_file
     from keras_ssc.model_file import read_model
-    from keras_ssc.new_file import check_new_file, new_file
 
     chosen = {"keep": arguments.keep, "dense": arguments.dense}
     try:

@@ -1,4 +1,4 @@
-"""Print what a saved Keras model weighs, layer by layer, beside its dense twin.
+"""Print what a saved Keras model weighs, layer by layer, beside its dense counterpart.
 
 python applications/summarize.py --model sparse.keras --csv layers.csv --picture layers.png
 """
@@ -28,8 +28,8 @@ def main():
     arguments = parse()
     # Imported here, so that --help and a mistyped flag answer at once.
     import keras_ssc
+    from keras_ssc.atomic_write import check_new_file, new_file
     from keras_ssc.model_file import read_model
-    from keras_ssc.new_file import check_new_file, new_file
 
     outputs = {".csv": arguments.csv, ".png": arguments.picture}
     try:

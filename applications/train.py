@@ -49,7 +49,7 @@ def main():
     # Imported here, so that --help and a mistyped flag answer at once.
     from keras_ssc.training import Settings, closing_table, train
     from keras_ssc.training.run_folder import RunFolderError
-    from keras_ssc.training.termination import Terminated
+    from keras_ssc.training.sigterm import Terminated
 
     try:
         settings = Settings(**chosen)

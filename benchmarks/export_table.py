@@ -59,7 +59,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--csv", type=Path, required=True)
     arguments = parser.parse_args()
-    from keras_ssc.export.exporting import FORMATS
+    from keras_ssc.export._export import FORMATS
 
     formats = {name: form for name, form in FORMATS.items() if all(map(find_spec, form.PACKAGES))}
     print(

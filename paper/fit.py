@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_ssc.training import interruption
+from keras_ssc.training import loop
 from keras_ssc.training.optimizer import CoupledSGD
 from keras_ssc.training.recipe import drop_at
 from paper.inputs import drop_shares, training_batches
@@ -37,7 +37,7 @@ def fit(model, setting, data, callbacks=(), first=0, last=None, keep=None, valid
     if first:
         optimizer.build(model.trainable_variables)
         optimizer.iterations.assign(first * len(batches))
-    interruption.fit(
+    loop.fit(
         model,
         batches,
         setting.epochs if last is None else last,

@@ -41,11 +41,11 @@ from pathlib import Path
 from threading import Timer
 
 from keras_ssc import datasets
+from keras_ssc.atomic_write import check_new_file, new_file
 from keras_ssc.datasets.packed import pack
-from keras_ssc.new_file import check_new_file, new_file
 from keras_ssc.training.checkpoint import LAST
 from keras_ssc.training.run_folder import RunFolderError
-from keras_ssc.training.termination import Terminated, Termination
+from keras_ssc.training.sigterm import Terminated, Termination
 from paper import EXPERIMENTS, Records, dry, reproduce
 
 ROWS = ("SSC", "GraSP", "SNIP", "random ERK", "dense")  # of table 1, in the order of running

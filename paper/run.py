@@ -8,16 +8,16 @@ import time
 import keras
 import numpy as np
 
+from keras_ssc._summary import summary
 from keras_ssc.arguments import known
 from keras_ssc.correlation import layer_correlations
 from keras_ssc.layers import InterspaceConv2D
 from keras_ssc.model_graph import flat_layers
-from keras_ssc.summary import summary
 from keras_ssc.training.checkpoint import load_checkpoint
 from keras_ssc.training.environment import environment
-from keras_ssc.training.interruption import Checkpoints
+from keras_ssc.training.loop import Checkpoints
 from keras_ssc.training.run_folder import remove_leftovers
-from keras_ssc.training.termination import Termination
+from keras_ssc.training.sigterm import Termination
 from paper.best_epoch import BestEpoch
 from paper.data import experiment_data, source_setting, validation_data
 from paper.fit import fit

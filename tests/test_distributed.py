@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 
 from keras_ssc.datasets import Batches, load
-from keras_ssc.datasets.parts import PartOfBatches
+from keras_ssc.datasets.sharding import ShardedBatches
 from keras_ssc.training.devices import data_parallel, join, synchronized
 from keras_ssc.training.distributed import train_distributed
 from keras_ssc.training.job import Job
@@ -153,14 +153,14 @@ def images(count):
 
 def test_parts_together_are_the_batch():
     whole = Batches(*images(11), 4, mean=(0,), std=(1 / 255,), shuffle=True)
-    parts = [PartOfBatches(whole, 2, process, accumulate=2).epoch(3) for process in (0, 1)]
+    parts = [ShardedBatches(whole, 2, process, accumulate=2).epoch(3) for process in (0, 1)]
     assert [len(part) for part in parts] == [4, 4]
     read = [part[piece][0] for piece in (0, 1) for part in parts]
     np.testing.assert_array_equal(np.concatenate(read), whole[0][0])
 
 
 def test_a_test_is_filled_up_with_weight_0():
-    part = PartOfBatches(Batches(*images(5), 4, mean=(0,), std=(1,)), 2, 0, fill=True)
+    part = ShardedBatches(Batches(*images(5), 4, mean=(0,), std=(1,)), 2, 0, fill=True)
     assert [part[index][2].tolist() for index in (0, 1)] == [[1, 1], [1, 0]]
 
 
@@ -215,4 +215,4 @@ def test_a_folder_in_use_is_refused(tmp_path):
 
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(ValueError, match="`batch_size` must be a multiple of 3 processes"):
-        PartOfBatches(Batches(*images(8), 4, mean=(0,), std=(1,)), 3, 0)
+        ShardedBatches(Batches(*images(8), 4, mean=(0,), std=(1,)), 3, 0)

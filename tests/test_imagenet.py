@@ -12,7 +12,7 @@ Image = pytest.importorskip("PIL.Image")
 
 from keras_ssc import applications  # noqa: E402
 from keras_ssc.datasets.imagenet import ImageNet  # noqa: E402
-from keras_ssc.datasets.local_images import prepare  # noqa: E402
+from keras_ssc.datasets.prepare.cifar import prepare  # noqa: E402
 from paper import Setting, run  # noqa: E402
 from paper.inputs import drop_shares, sampled, steps_per_epoch  # noqa: E402
 

@@ -12,10 +12,10 @@ PACKAGE = Path(keras_ssc.__file__).parent
 # From the ground up. A module may import from its own floor and from those below.
 FLOORS = (
     {"patterns", "sparsity", "distributions", "network_sparsity", "initializers"}
-    | {"arguments", "tables", "new_file", "model_file"},
+    | {"arguments", "tables", "atomic_write", "model_file"},
     {"execution", "native"},
     {"layers", "model_graph", "layer_copy", "model_class", "model_copy"},
-    {"regularizers", "correlation", "pruning", "summary", "export", "convert", "plots"}
+    {"regularizers", "correlation", "pruning", "_summary", "export", "convert", "plots"}
     | {"model_plots"},
     {"applications", "datasets", "callbacks"},
     {"training"},

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from misuse import budget, count, finding, refusal, refused
 
-from keras_ssc.datasets.local_images import read_images
-from keras_ssc.datasets.tiny_imagenet_files import read_examples
+from keras_ssc.datasets.prepare.cifar import read_images
+from keras_ssc.datasets.prepare.files import read_examples
 from keras_ssc.training.run_folder import RunFolderError, check_settings, read_csv
 from keras_ssc.training.settings import Settings
 from paper import Records

@@ -10,7 +10,7 @@ import pytest
 from tiny_networks import Tiny
 
 from keras_ssc import applications, datasets, pruning
-from keras_ssc.training.termination import Terminated
+from keras_ssc.training.sigterm import Terminated
 from paper import METHODS, Setting, masking, run, train_then_prune
 from paper.data import every_second_class, experiment_data, source_setting
 from paper.fit import fit

@@ -14,8 +14,8 @@ from conftest import ROOT
 import keras_ssc
 from keras_ssc import datasets
 from keras_ssc.datasets.packed import pack
-from keras_ssc.training.interruption import Checkpoints
-from keras_ssc.training.termination import Terminated, Termination
+from keras_ssc.training.loop import Checkpoints
+from keras_ssc.training.sigterm import Terminated, Termination
 from paper import Cell, Records, Setting, runner
 
 pytestmark = pytest.mark.jax

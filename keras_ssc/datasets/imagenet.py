@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ssc.datasets.cuts import MEAN, STD, middle, random_part
+from keras_ssc.datasets.imagenet_crops import MEAN, STD, center_crop, random_resized_crop
 from keras_ssc.datasets.prepared import found
 
 _HOW = """\
@@ -76,7 +76,7 @@ class ImageNet:
         numbers = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
 
         def augmented(example, number):
-            return random_part(example["image"], size, number), example["label"]
+            return random_resized_crop(example["image"], size, number), example["label"]
 
         images = tf.data.Dataset.zip(examples, numbers).map(
             augmented, num_parallel_calls=tf.data.AUTOTUNE
@@ -88,7 +88,7 @@ class ImageNet:
         import tensorflow as tf
 
         images = self._examples(self.test_split).map(
-            lambda example: (middle(example["image"], size), example["label"]),
+            lambda example: (center_crop(example["image"], size), example["label"]),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         return self._batched(images, batch_size, self.test_count)

@@ -4,8 +4,8 @@ import io
 from pathlib import Path
 
 from keras_ssc.datasets.dataset import Dataset
+from keras_ssc.datasets.prepare.files import SIDE, read_classes, read_examples
 from keras_ssc.datasets.prepared import found, put_in_place
-from keras_ssc.datasets.tiny_imagenet_files import SIDE, read_classes, read_examples
 
 _HOW = """\
 Unpack tiny-imagenet-200.zip (cs231n.stanford.edu) and run: python applications/prepare_dataset.py \

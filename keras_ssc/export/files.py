@@ -1,4 +1,4 @@
-"""Files written beside their place, and renamed to it when they are whole and checked."""
+"""Files are written to a temporary path beside their own, and renamed when complete and checked."""
 
 import os
 import shutil

@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_ssc._summary import summary
 from keras_ssc.arguments import integer
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import is_input
@@ -11,7 +12,6 @@ from keras_ssc.pruning.differentiate import compiled, function_of_weights
 from keras_ssc.pruning.filters import remove_filters
 from keras_ssc.pruning.log_probabilities import log_probabilities
 from keras_ssc.pruning.samples import check_samples
-from keras_ssc.summary import summary
 
 
 def autoslim(

@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 
 from keras_ssc import datasets
-from keras_ssc.datasets.parts import PartOfBatches
-from keras_ssc.datasets.tfds_stream import TfdsStream
+from keras_ssc.datasets.sharding import ShardedBatches
+from keras_ssc.datasets.streaming import TfdsStream
 from keras_ssc.training.devices import data_parallel, join, synchronized
 from keras_ssc.training.lock import locked
 from keras_ssc.training.optimizer import CoupledSGD
@@ -162,8 +162,8 @@ def _data(job):
     cut, size = slice(job.limit), job.batch_size
     train = datasets.Batches(data.x_train[cut], data.y_train[cut], size, **options, **common)
     test = datasets.Batches(data.x_test[cut], data.y_test[cut], size, **common)
-    train = PartOfBatches(train, accumulate=job.accumulate, **part)
-    return train, PartOfBatches(test, fill=True, **part), data.classes, data.x_train.shape[1:]
+    train = ShardedBatches(train, accumulate=job.accumulate, **part)
+    return train, ShardedBatches(test, fill=True, **part), data.classes, data.x_train.shape[1:]
 
 
 def _compile(job, model, steps):

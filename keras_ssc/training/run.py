@@ -7,15 +7,15 @@ from pathlib import Path
 import keras
 
 from keras_ssc import applications, datasets
+from keras_ssc._summary import summary
 from keras_ssc.callbacks import FilterCorrelation
-from keras_ssc.summary import summary
 from keras_ssc.training.checkpoint import BEFORE, LAST, load_checkpoint
-from keras_ssc.training.interruption import Checkpoints, fit
+from keras_ssc.training.epoch_log import EpochLog
 from keras_ssc.training.lock import locked
+from keras_ssc.training.loop import Checkpoints, fit
 from keras_ssc.training.optimizer import CoupledSGD
 from keras_ssc.training.progress import Progress
 from keras_ssc.training.recipe import drop_at_half_and_three_quarters
-from keras_ssc.training.record import Record
 from keras_ssc.training.results import finish
 from keras_ssc.training.run_folder import (
     beside,
@@ -24,7 +24,7 @@ from keras_ssc.training.run_folder import (
     remove_leftovers,
     write_settings,
 )
-from keras_ssc.training.termination import Termination
+from keras_ssc.training.sigterm import Termination
 
 
 def train(settings, run_dir, resume=False):
@@ -77,7 +77,7 @@ def train(settings, run_dir, resume=False):
             write_settings(folder, settings)
             with beside(folder / "summary.txt") as temporary:
                 temporary.write_text(f"{summary(model)}\n")
-        record = Record(folder)
+        record = EpochLog(folder)
         checkpoints = Checkpoints(
             folder, _name(settings), len(batches), termination, [record], progress
         )

@@ -3,8 +3,8 @@
 import io
 from pathlib import Path
 
+from keras_ssc.datasets.prepare.files import of_npz, ranked
 from keras_ssc.datasets.prepared import put_in_place
-from keras_ssc.datasets.tiny_imagenet_files import of_npz, ranked
 
 SPLITS = {"train": "train", "validation": "val"}  # as tensorflow-datasets and as folders call them
 

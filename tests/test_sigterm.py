@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from keras_ssc.training.termination import Terminated, Termination
+from keras_ssc.training.sigterm import Terminated, Termination
 
 
 def swallowed():

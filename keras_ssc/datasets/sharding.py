@@ -1,15 +1,15 @@
-"""What one process of a distributed training reads of every batch."""
+"""The shard of each batch that one process of a distributed training reads."""
 
 import keras
 import numpy as np
 
 
-class PartOfBatches(keras.utils.PyDataset):
-    """The part of every batch that one of several processes reads, in batches of one size.
+class ShardedBatches(keras.utils.PyDataset):
+    """The shard of each batch that one of several processes reads, in batches of one size.
 
     What all processes read together is what a single one would read, so that the training does not
-    depend on their number. A last batch that is not whole cannot be shared out evenly: it is left
-    out of a training, and filled up with images of weight 0 for a test.
+    depend on their number. An incomplete last batch, whose shards would have unequal weight, is
+    dropped in training and padded with images of weight 0 in a test.
 
     Args:
         batches: `Batches`, of all processes together.
@@ -25,7 +25,7 @@ class PartOfBatches(keras.utils.PyDataset):
 
     >>> x, y = np.zeros((10, 8, 8, 3), "uint8"), np.zeros(10, "int32")
     >>> batches = keras_ssc.datasets.Batches(x, y, 4, mean=(0, 0, 0), std=(1, 1, 1))
-    >>> part = PartOfBatches(batches, processes=2, process=1)
+    >>> part = ShardedBatches(batches, processes=2, process=1)
     >>> len(part), part[0][0].shape
     (2, (2, 8, 8, 3))
     """

@@ -1,4 +1,4 @@
-"""The inference twin: BatchNormalization folded, standard operations, packed kernels, all equal."""
+"""Inference models: BatchNormalization folded, standard operations, packed kernels, all equal."""
 
 import keras
 import numpy as np
@@ -8,10 +8,10 @@ from hypothesis import settings as profile
 from settings import layers
 
 import keras_ssc
-from keras_ssc.export.graph_twin import graph_twin
-from keras_ssc.export.layers import GroupedConvolution, Reorder
+from keras_ssc.export.inference_model import InferenceModelBuilder
+from keras_ssc.export.lowered_convolution import GroupedConvolution, Reorder
+from keras_ssc.export.lowering import lower
 from keras_ssc.export.packing import pack
-from keras_ssc.export.twin import TwinBuilder
 
 L = keras.layers
 
@@ -45,28 +45,28 @@ def images(model, batch=3):
     return np.random.default_rng(1).normal(size=(batch, *shape)).astype("float32")
 
 
-def check_twins(model, tolerance=1e-5):
-    """Compare both kinds of twin with the model; return them."""
+def check_forms(model, tolerance=1e-5):
+    """Compare all inference models with the model; return them."""
     x = images(model)
     expected = np.asarray(model(x, training=False))
-    grouped, _ = graph_twin(model, 1)
-    dense, _ = graph_twin(model, 9999)
-    twins = TwinBuilder().build(model), grouped, dense, keras_ssc.fold(model)
-    for twin in twins:
+    grouped, _ = lower(model, 1)
+    dense, _ = lower(model, 9999)
+    forms = InferenceModelBuilder().build(model), grouped, dense, keras_ssc.fold(model)
+    for form in forms:
         np.testing.assert_allclose(
-            np.asarray(twin(x)), expected, atol=tolerance * np.abs(expected).max(), rtol=0
+            np.asarray(form(x)), expected, atol=tolerance * np.abs(expected).max(), rtol=0
         )
-    return twins
+    return forms
 
 
 def kinds(model):
     return {type(layer) for layer in model.layers}
 
 
-def test_twins_of_a_network_compute_the_same():
+def test_forms_of_a_network_compute_the_same():
     model = network()
     before = [value.copy() for value in model.get_weights()]
-    folded, grouped, dense, _ = check_twins(model)
+    folded, grouped, dense, _ = check_forms(model)
     assert L.BatchNormalization not in kinds(folded) | kinds(grouped) | kinds(dense)
     assert keras_ssc.SSCConv2D not in kinds(grouped) | kinds(dense)
     assert GroupedConvolution in kinds(grouped)
@@ -79,7 +79,7 @@ def test_twins_of_a_network_compute_the_same():
 def test_packed_kernels_are_the_live_weights():
     model = network()
     for narrowest_group in (1, 9999):
-        _, packed = graph_twin(model, narrowest_group)
+        _, packed = lower(model, narrowest_group)
         sparse = [layer for layer in model.layers if isinstance(layer, keras_ssc.SSCConv2D)]
         stored = sum(kernel.values.size for kernel in packed.values())
         assert stored == sum(layer.pattern.weight_count for layer in sparse)
@@ -95,9 +95,9 @@ def sparse_layer_model(pattern, geometry, size, **options):
 
 @given(layers())
 @profile(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-def test_any_sparse_layer_has_equal_twins(settings):
+def test_any_sparse_layer_has_equal_forms(settings):
     pattern, geometry, size, _ = settings
-    check_twins(sparse_layer_model(pattern, geometry, size))
+    check_forms(sparse_layer_model(pattern, geometry, size))
 
 
 @pytest.mark.parametrize("activation", ["relu", "softmax"])
@@ -108,12 +108,12 @@ def test_activation_and_data_format(activation, data_format):
     layer = keras_ssc.SSCConv2D(8, 3, g=2, p=2, activation=activation, **options)
     model = lively(keras.Model(inputs, layer(inputs)))
     if data_format == "channels_last":
-        check_twins(model)
+        check_forms(model)
     else:
         x = images(model)
         for narrowest_group in (1, 9999):
-            twin, _ = graph_twin(model, narrowest_group)
-            np.testing.assert_allclose(twin(x), model(x), atol=1e-5)
+            form, _ = lower(model, narrowest_group)
+            np.testing.assert_allclose(form(x), model(x), atol=1e-5)
 
 
 def test_shared_and_nested_and_sequential_models():
@@ -122,15 +122,15 @@ def test_shared_and_nested_and_sequential_models():
     inputs = keras.Input((8, 8, 8))
     x = sparse(sparse(inputs))
     x = L.Concatenate()([inner(x), inner(inputs), x * 2.0])
-    _, grouped, _, _ = check_twins(lively(keras.Model(inputs, x)))
+    _, grouped, _, _ = check_forms(lively(keras.Model(inputs, x)))
     assert sum(type(layer) is GroupedConvolution for layer in grouped.layers) <= 2
-    check_twins(lively(inner))
+    check_forms(lively(inner))
 
 
 def test_plain_grouped_convolution_is_called_directly():
     inputs = keras.Input((8, 8, 8))
     model = lively(keras.Model(inputs, L.Conv2D(8, 3, groups=2)(inputs)))
-    with_groups, *_ = [graph_twin(model, 4)[0]]
+    with_groups, *_ = [lower(model, 4)[0]]
     assert GroupedConvolution in kinds(with_groups)
     x = images(model)
     np.testing.assert_allclose(with_groups(x), model(x), atol=1e-5)
@@ -141,7 +141,7 @@ def test_a_convolution_that_others_read_is_not_folded_away():
     raw = keras_ssc.SSCConv2D(8, 3, g=2, p=3)(inputs)
     first, second = L.BatchNormalization()(raw), L.BatchNormalization()(raw)
     model = lively(keras.Model(inputs, L.Concatenate()([raw, first, second])))
-    check_twins(model)
+    check_forms(model)
 
 
 def test_pack_finds_the_longest_runs():
@@ -166,4 +166,4 @@ def test_a_layer_that_can_not_be_copied_is_named():
     inputs = keras.Input((8,))
     model = keras.Model(inputs, Strange(name="strange")(inputs))
     with pytest.raises(ValueError, match=r"'strange' \(Strange\) can't be copied"):
-        TwinBuilder().build(model)
+        InferenceModelBuilder().build(model)

@@ -2,8 +2,8 @@
 
 import keras
 
-from keras_ssc.execution.gather import why_not_gather
-from keras_ssc.execution.grouped import why_not_grouped
+from keras_ssc.execution._gather import why_not_gather
+from keras_ssc.execution._grouped import why_not_grouped
 from keras_ssc.native import why_not_native
 
 EXECUTIONS = ("auto", "dense", "grouped", "gather", "native")

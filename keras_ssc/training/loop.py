@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import keras
 
 from keras_ssc.training.checkpoint import save_checkpoint
-from keras_ssc.training.termination import Terminated
+from keras_ssc.training.sigterm import Terminated
 
 
 class Checkpoints(keras.callbacks.Callback):

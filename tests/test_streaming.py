@@ -10,9 +10,9 @@ from tiny_networks import Tiny
 tfds = pytest.importorskip("tensorflow_datasets")
 Image = pytest.importorskip("PIL.Image")
 
-from keras_ssc.datasets.cuts import middle, random_part  # noqa: E402
-from keras_ssc.datasets.local_images import prepare  # noqa: E402
-from keras_ssc.datasets.tfds_stream import TfdsStream  # noqa: E402
+from keras_ssc.datasets.imagenet_crops import center_crop, random_resized_crop  # noqa: E402
+from keras_ssc.datasets.prepare.cifar import prepare  # noqa: E402
+from keras_ssc.datasets.streaming import TfdsStream  # noqa: E402
 from keras_ssc.training.distributed import train_distributed  # noqa: E402
 from keras_ssc.training.job import Job  # noqa: E402
 
@@ -75,7 +75,7 @@ def test_a_test_has_every_image_once(data_dir):
 
 def test_an_image_is_cut_alike_as_jpeg_and_as_png():
     levels = np.arange(40)[:, None, None] * 4 + np.zeros((40, 30, 3))
-    for cut in (lambda one: middle(one, 16), lambda one: random_part(one, 16, (1, 2))):
+    for cut in (lambda one: center_crop(one, 16), lambda one: random_resized_crop(one, 16, (1, 2))):
         cuts = []
         for kind in ("JPEG", "PNG"):
             buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The twin whose convolutions are written in standard operations, channels in a handy order.
+"""Lower SSC layers to standard operations, and track channel orders to avoid reorderings.
 
 A grouped convolution wants its input by residue class (channels 0, g, 2g, ..., then 1, g + 1, ...)
 and gives its output so. Where the next layers do not mind the order, or can take it into their
@@ -10,10 +10,10 @@ which order their readers want them.
 import keras
 import numpy as np
 
-from keras_ssc.export import forms
-from keras_ssc.export.layers import Reorder, residues_first
+from keras_ssc.export import lowered_convolution as forms
+from keras_ssc.export.inference_model import InferenceModelBuilder, folded_weights, merged_weights
+from keras_ssc.export.lowered_convolution import Reorder, residues_first
 from keras_ssc.export.packing import PackedKernel
-from keras_ssc.export.twin import TwinBuilder, folded_weights, merged_weights
 from keras_ssc.layer_copy import copied, merged_lora
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_graph import ELEMENTWISE
@@ -31,8 +31,8 @@ ORDER_FREE = (
 )
 
 
-def graph_twin(model, narrowest_group):
-    """Return (twin, packed): the twin for graph formats, and its packed kernels.
+def lower(model, narrowest_group):
+    """Return (lowered, packed): the lowered model, and its packed kernels.
 
     Args:
         model: functional or Sequential model with weights; only read.
@@ -42,14 +42,14 @@ def graph_twin(model, narrowest_group):
     Returns:
         A functional model, and a dict, id of one of its variables -> `PackedKernel` of its values.
     """
-    first = GraphTwinBuilder(narrowest_group, {})
+    first = LoweringBuilder(narrowest_group, {})
     first.walk(model)
-    second = GraphTwinBuilder(narrowest_group, first.wanted)
+    second = LoweringBuilder(narrowest_group, first.wanted)
     return second.build(model), second.packed
 
 
-class GraphTwinBuilder(TwinBuilder):
-    """Builds the twin for graph formats; arguments and attributes as for `graph_twin`.
+class LoweringBuilder(InferenceModelBuilder):
+    """Builds the lowered model; arguments and attributes as for `lower`.
 
     `wishes` are the orders in which the outputs of dense convolutions were wanted in an earlier
     walk: dict, key of a convolution -> {order's bytes: order}. `wanted` are those of this walk.
@@ -100,20 +100,20 @@ class GraphTwinBuilder(TwinBuilder):
         return self._roots[id(x)][1] if id(x) in self._roots else set()
 
     def nested(self, model):
-        """Return the twin of a nested model."""
+        """Return the lowered form of a nested model."""
         builder = self.another()
-        twin = builder.build(model)
+        new = builder.build(model)
         self.copies += builder.copies
         self.packed |= builder.packed
         self.wanted |= builder.wanted
-        return twin
+        return new
 
     def another(self):
         """Return a builder for a nested model."""
-        return GraphTwinBuilder(self._narrowest_group, self._wishes)
+        return LoweringBuilder(self._narrowest_group, self._wishes)
 
     def fill(self, layer, values):
-        """Give a layer of the twin its weights; note which are packed kernels."""
+        """Give a new layer its weights; note which are packed kernels."""
         for variable, value in zip(layer.weights, values, strict=True):
             if isinstance(value, PackedKernel):
                 self.packed[id(variable)] = value
@@ -151,7 +151,7 @@ class GraphTwinBuilder(TwinBuilder):
             kernel, *bias = merged_weights(layer)
             new.set_weights([kernel[order], *bias])
 
-        return self.twin_of((layer,), make, fill, order.tobytes())(x)
+        return self.layer_for((layer,), make, fill, order.tobytes())(x)
 
     def convolution(self, layer, norm, x):
         """Return the output on `x` of a convolution and a BatchNormalization (or None)."""
@@ -232,7 +232,7 @@ class GraphTwinBuilder(TwinBuilder):
         def fill(new):
             self.fill(new, values())
 
-        return self.twin_of((layer, norm), make, fill, self.order(x).tobytes())(x)
+        return self.layer_for((layer, norm), make, fill, self.order(x).tobytes())(x)
 
 
 def _is_float(layer):

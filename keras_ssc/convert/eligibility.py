@@ -1,4 +1,4 @@
-"""Which layers of a model can become sparse, and why the others can't or shan't."""
+"""Which layers of a model can become sparse, and why the others cannot or should not."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""The twin as a pure function: inputs and arrays in, outputs out."""
+"""The model as a pure function: inputs and arrays in, outputs out."""
 
 import keras
 
@@ -7,21 +7,21 @@ class PureModel:
     """What the graph formats write: `outputs = pure(inputs, arrays)`.
 
     Args:
-        twin: functional model.
+        model: functional model.
         packed: dict, id of a variable -> `PackedKernel`; other variables are arrays as they are.
 
     Attributes:
         arrays: list of NumPy arrays, all that a file has to hold.
-        inputs: list of the twin's input tensors; files name them input_0, input_1, ...
+        inputs: list of the model's input tensors; files name them input_0, input_1, ...
     """
 
-    def __init__(self, twin, packed):
-        self.twin = twin
-        self.inputs = keras.tree.flatten(twin.input)
+    def __init__(self, model, packed):
+        self.model = model
+        self.inputs = keras.tree.flatten(model.input)
         self.arrays = []
         self._kernels = []  # for every variable: (PackedKernel or None, places in `arrays`)
         places = {}
-        for variable in twin.trainable_variables + twin.non_trainable_variables:
+        for variable in model.trainable_variables + model.non_trainable_variables:
             kernel = packed.get(id(variable))
             arrays = [keras.ops.convert_to_numpy(variable)]
             if kernel:
@@ -46,8 +46,8 @@ class PureModel:
             kernel.unpack(*(arrays[place] for place in places)) if kernel else arrays[places[0]]
             for kernel, places in self._kernels
         ]
-        trainable = len(self.twin.trainable_variables)
-        outputs, _ = self.twin.stateless_call(
+        trainable = len(self.model.trainable_variables)
+        outputs, _ = self.model.stateless_call(
             values[:trainable],
             values[trainable:],
             self.in_structure(inputs),
@@ -56,8 +56,8 @@ class PureModel:
         return outputs
 
     def in_structure(self, tensors):
-        """Return a flat list of the inputs as the twin takes them: one, a list or a dict."""
-        return keras.tree.pack_sequence_as(self.twin.input, list(tensors))
+        """Return a flat list of the inputs as the model takes them: one, a list or a dict."""
+        return keras.tree.pack_sequence_as(self.model.input, list(tensors))
 
     def signature(self):
         """Return a `tf.TensorSpec` for every input: input_0, input_1, ..."""

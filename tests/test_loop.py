@@ -16,10 +16,10 @@ from keras_ssc import pruning
 from keras_ssc.datasets import Batches
 from keras_ssc.training import CoupledSGD
 from keras_ssc.training.checkpoint import BEFORE, DAMAGED, LAST, load_checkpoint, save_checkpoint
-from keras_ssc.training.interruption import Checkpoints, fit
 from keras_ssc.training.lock import LOCK, FolderInUseError, locked
+from keras_ssc.training.loop import Checkpoints, fit
 from keras_ssc.training.run_folder import RunFolderError, beside
-from keras_ssc.training.termination import Terminated, Termination
+from keras_ssc.training.sigterm import Terminated, Termination
 
 EPOCHS = 3
 X = np.random.default_rng(0).integers(0, 256, (22, 8, 8, 2)).astype("uint8")

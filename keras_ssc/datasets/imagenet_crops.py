@@ -1,16 +1,16 @@
-"""ImageNet's cuts: encoded images of any size to normalised ones of one size, in `tf.data`."""
+"""Random and centre crops of ImageNet: encoded images to normalised ones, in `tf.data`."""
 
 import numpy as np
 
 # Of GraSP's code.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-# Images are tested on the middle of their shorter side scaled to 256 for a cut of 224.
+# Test images: the shorter side is scaled to 256 for a centre crop of 224.
 _TEST_SCALE = 256 / 224
 
 
-def random_part(encoded, size, seed):
-    """Return a random part of an image, mirrored at random: torchvision's RandomResizedCrop.
+def random_resized_crop(encoded, size, seed):
+    """Return a random crop of an image, mirrored at random: torchvision's RandomResizedCrop.
 
     8 to 100 % of the area, of a shape between 3:4 and 4:3, scaled bilinearly with antialiasing.
 
@@ -20,13 +20,13 @@ def random_part(encoded, size, seed):
         seed: two integers; they decide alone.
 
     Returns:
-        float32 (size, size, 3), of ImageNet's mean 0 and deviation 1.
+        float32 (size, size, 3), normalised by ImageNet's mean and standard deviation.
 
     Example:
 
-        image = random_part(tf.io.read_file("cat.jpg"), 224, seed=(0, 1))
+        image = random_resized_crop(tf.io.read_file("cat.jpg"), 224, seed=(0, 1))
 
-    Reference: Szegedy et al., "Going Deeper with Convolutions" (the cuts); He et al., 2016.
+    Reference: Szegedy et al., "Going Deeper with Convolutions" (the crops); He et al., 2016.
     """
     import tensorflow as tf
 
@@ -47,27 +47,27 @@ def random_part(encoded, size, seed):
     )
     height, width = extent[0], extent[1]
     window = tf.stack([begin[0], begin[1], height, width])
-    part = tf.cond(
-        jpeg,  # only the part is decoded
+    crop = tf.cond(
+        jpeg,  # only the crop is decoded
         lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels=3),
         lambda: tf.slice(
             tf.io.decode_png(encoded, channels=3), [begin[0], begin[1], 0], [height, width, 3]
         ),
     )
-    part = tf.image.resize(part, (size, size), antialias=True)
-    part = tf.image.stateless_random_flip_left_right(part, seed=tf.convert_to_tensor(seed) + 1)
-    return _normalised(part, size)
+    crop = tf.image.resize(crop, (size, size), antialias=True)
+    crop = tf.image.stateless_random_flip_left_right(crop, seed=tf.convert_to_tensor(seed) + 1)
+    return _normalised(crop, size)
 
 
-def middle(encoded, size):
-    """Return the middle of an image whose shorter side is scaled to 256 / 224 of the size.
+def center_crop(encoded, size):
+    """Return the centre crop of an image whose shorter side is scaled to 256 / 224 of the size.
 
     Args:
-        encoded, size: as for `random_part`.
+        encoded, size: as for `random_resized_crop`.
 
     Example:
 
-        image = middle(tf.io.read_file("cat.jpg"), 224)
+        image = center_crop(tf.io.read_file("cat.jpg"), 224)
     """
     import tensorflow as tf
 

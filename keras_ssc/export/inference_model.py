@@ -1,4 +1,4 @@
-"""The inference twin of a model: the same graph on copied layers, BatchNormalization folded in."""
+"""A graph of the layers of a model for inference, BatchNormalization folded into convolutions."""
 
 import keras
 import numpy as np
@@ -12,8 +12,8 @@ from keras_ssc.model_graph import call_graph, is_graph, is_input
 CONVOLUTIONS = (SSCConv2D, keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
-class TwinBuilder:
-    """Walks through a functional model and calls a copy of each layer on the twin's tensors.
+class InferenceModelBuilder:
+    """Walks through a functional model and calls a copy of each layer on new tensors.
 
     A BatchNormalization that follows a convolution is folded into it: its scale multiplies the
     filters, its offset joins the bias. The result has the name of the BatchNormalization, whose
@@ -22,24 +22,24 @@ class TwinBuilder:
 
     def __init__(self):
         self.copies = []  # of layers and models: (old, new), models before what they hold
-        self._layers = {}  # by key: (layer of the twin, function that gives it its weights)
+        self._layers = {}  # by key: (new layer, function that gives it its weights)
         self._names = {}  # how often a name was given
         self._sources = {}  # by id of a convolution's output: (output, layer, its input)
         self._steps = {}  # by id of one of our BatchNormalizations: Keras's layers in its place
 
     def build(self, model):
-        """Return the twin of `model`, a functional or Sequential model with weights."""
-        twin = self.walk(model)
-        used = {id(layer) for layer in twin.layers}
+        """Return the inference model of `model`, a functional or Sequential model with weights."""
+        new = self.walk(model)
+        used = {id(layer) for layer in new.layers}
         for layer, fill in self._layers.values():
             if id(layer) in used and fill is not None:
                 fill(layer)
-        self.copies.insert(0, (model, twin))
+        self.copies.insert(0, (model, new))
         copy_trainable([(old, new) for old, new in self.copies if isinstance(old, keras.Layer)])
-        return twin
+        return new
 
     def walk(self, model):
-        """Return the twin of `model`, its weights not yet set."""
+        """Return the inference model of `model`, its weights not yet set."""
         if changed := {"call", "__call__"} & set(overridden(model)):
             raise ValueError(
                 "`model` must compute what its graph says. Received: "
@@ -103,40 +103,40 @@ class TwinBuilder:
             }
             return copied(layer, **config, **changes, **merged_lora(layer)[0])
 
-        twin = self.twin_of((layer, norm), make, lambda new: self.fill(new, values()), order)
-        return twin(x) if residual is None else twin(x, residual=residual)
+        new = self.layer_for((layer, norm), make, lambda new: self.fill(new, values()), order)
+        return new(x) if residual is None else new(x, residual=residual)
 
     def other(self, layer, args, kwargs):
         """Return the output of a copy of any other layer."""
         if is_graph(layer):
-            twin = self.twin_of((layer,), lambda: self.nested(layer), None)
+            new = self.layer_for((layer,), lambda: self.nested(layer), None)
         elif isinstance(layer, keras.Layer):
             changes, weights = merged_lora(layer)
 
             def fill(new):
                 copy_state(layer, new) if weights is None else new.set_weights(weights)
 
-            twin = self.twin_of((layer,), lambda: copied(layer, **changes), fill)
+            new = self.layer_for((layer,), lambda: copied(layer, **changes), fill)
         else:
-            twin = self.twin_of((layer,), lambda: copied(layer), None)
-        return twin(*args, **kwargs)
+            new = self.layer_for((layer,), lambda: copied(layer), None)
+        return new(*args, **kwargs)
 
     def nested(self, model):
-        """Return the twin of a nested model."""
+        """Return the inference model of a nested model."""
         builder = self.another()
-        twin = builder.build(model)
+        new = builder.build(model)
         self.copies += builder.copies
-        return twin
+        return new
 
     def another(self):
         """Return a builder for a nested model."""
         return type(self)()
 
     def fill(self, layer, values):
-        """Give a layer of the twin its weights."""
+        """Give a new layer its weights."""
         layer.set_weights(values)
 
-    def twin_of(self, originals, make, fill, order=b""):
+    def layer_for(self, originals, make, fill, order=b""):
         """Return the layer that `make` makes, the same one for the same originals and order."""
         key = (*map(id, originals), order)
         if key not in self._layers:

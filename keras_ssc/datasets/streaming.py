@@ -1,6 +1,6 @@
 """A large image set read from disk: the part of one process, epoch by epoch."""
 
-from keras_ssc.datasets.cuts import middle, random_part
+from keras_ssc.datasets.imagenet_crops import center_crop, random_resized_crop
 from keras_ssc.datasets.prepared import found
 
 # Compressed images that are shuffled together: about 400 MB of ImageNet.
@@ -11,9 +11,9 @@ class TfdsStream:
     """Batches of one process's part of a set of tensorflow-datasets, too large for memory.
 
     The examples of the split are divided evenly among the processes; each reads its own and no
-    other. Training images are cut and mirrored at random, of test images the middle is taken
-    (`keras_ssc.datasets.cuts`). What an epoch holds follows from (seed, epoch, process, processes)
-    alone. With another number of processes the batches are others.
+    other. Training images are random crops, test images centre crops
+    (`keras_ssc.datasets.imagenet_crops`). What an epoch holds follows from (seed, epoch, process,
+    processes) alone. With another number of processes the batches are others.
 
     Args:
         name: str, such as `"imagenet2012"`, prepared in `data_dir`.
@@ -38,7 +38,7 @@ class TfdsStream:
                             processes=4, process=0, training=True)
         model.fit(stream.epoch(0))
 
-    Reference: He et al., 2016, section 3.4; Szegedy et al., "Going Deeper" (the cuts).
+    Reference: He et al., 2016, section 3.4; Szegedy et al., "Going Deeper" (the crops).
     """
 
     def __init__(
@@ -121,10 +121,10 @@ class TfdsStream:
         return tf.data.Dataset.from_tensors(black).repeat(count)
 
     def _image(self, encoded, index, epoch):
-        """Decode, cut and normalise one image."""
+        """Decode, crop and normalise one image."""
         import tensorflow as tf
 
         if not self.training:
-            return middle(encoded, self.size)
+            return center_crop(encoded, self.size)
         seed = tf.stack([tf.cast(self.seed + epoch, tf.int64), index])
-        return random_part(encoded, self.size, seed)
+        return random_resized_crop(encoded, self.size, seed)

@@ -5,11 +5,16 @@ from pathlib import Path
 import numpy as np
 
 from keras_ssc.arguments import known
-from keras_ssc.datasets.cifar_classes import CIFAR10, CIFAR100, CIFAR100_COARSE, FINE_TO_COARSE
-from keras_ssc.datasets.imagenet_files import prepare_imagenet
+from keras_ssc.datasets.prepare.cifar_classes import (
+    CIFAR10,
+    CIFAR100,
+    CIFAR100_COARSE,
+    FINE_TO_COARSE,
+)
+from keras_ssc.datasets.prepare.files import read_image
+from keras_ssc.datasets.prepare.imagenet import prepare_imagenet
 from keras_ssc.datasets.prepared import put_in_place
 from keras_ssc.datasets.tiny_imagenet import prepare_tiny_imagenet
-from keras_ssc.datasets.tiny_imagenet_files import read_image
 
 CLASS_NAMES = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 IMAGE_ENDINGS = (".png", ".webp", ".jpg", ".jpeg", ".bmp")
@@ -115,8 +120,8 @@ def prepare(dataset, images, data_dir, limit=None, overwrite=False):
 
     Args:
         dataset: `"cifar10"`, `"cifar100"`, `"tiny_imagenet"` or `"imagenet2012"`.
-        images: folder, see `read_images`; of Tiny-ImageNet, `tiny_imagenet_files.read_classes`; of
-            ImageNet, `imagenet_files.read_images`.
+        images: folder, see `read_images`; of Tiny-ImageNet, `prepare.files.read_classes`; of
+            ImageNet, `prepare.imagenet.read_images`.
         data_dir: folder for tensorflow-datasets.
         limit: int, at most so many images a split.
         overwrite: bool, replace a prepared set.

@@ -1,8 +1,8 @@
-"""The inference twin in Keras: BatchNormalization, sum and ReLU inside the convolutions."""
+"""The inference model in Keras: BatchNormalization, sum and ReLU inside the convolutions."""
 
 import functools
 
-from keras_ssc.export.twin import TwinBuilder, folded_weights
+from keras_ssc.export.inference_model import InferenceModelBuilder, folded_weights
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_graph import check_graph
 
@@ -43,8 +43,8 @@ def fold(model):
     return _FoldingBuilder().build(model)
 
 
-class _FoldingBuilder(TwinBuilder):
-    """A twin whose sums and ReLUs are part of the convolutions too."""
+class _FoldingBuilder(InferenceModelBuilder):
+    """An inference model whose sums and ReLUs are part of the convolutions too."""
 
     def _in_steps(self, layer, x, residual):
         if id(x) in self._sources:

@@ -8,7 +8,7 @@ import keras
 from keras_ssc.training.run_folder import beside, write_csv
 
 
-class Record(keras.callbacks.Callback):
+class EpochLog(keras.callbacks.Callback):
     """Write metrics.csv, correlation.csv and best.keras.
 
     The rows are also part of the checkpoints: a training that goes back to one forgets the rows
@@ -22,7 +22,7 @@ class Record(keras.callbacks.Callback):
 
     Example:
 
-        model.fit(batches, callbacks=[FilterCorrelation(), Record(folder)])
+        model.fit(batches, callbacks=[FilterCorrelation(), EpochLog(folder)])
     """
 
     def __init__(self, folder):
