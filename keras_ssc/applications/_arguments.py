@@ -2,6 +2,8 @@
 
 import os
 
+from keras_ssc.arguments import integer
+
 ARGUMENTS = """
     include_top: bool, whether the classifier is there.
     weights: None, or the path of a `.weights.h5` file of this network.
@@ -64,8 +66,7 @@ def check_arguments(input_shape, classes, weights, data_format):
         raise ValueError(
             f"`input_shape` must name the channels. Received: input_shape={input_shape!r}"
         )
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
-        raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
+    integer("classes", classes, 1)
     if not isinstance(weights, (str, os.PathLike, type(None))):
         raise TypeError(f"`weights` must be None or a path. Received: weights={weights!r}")
     if weights is not None and not os.path.isfile(os.fspath(weights)):

@@ -1,15 +1,14 @@
-"""Images from 0 to 255 brought to mean 0 and deviation 1, as in the networks' training."""
+"""Images from 0 to 255 brought to mean 0 and standard deviation 1, as in the networks' training."""
 
 import keras
 
 from keras_ssc.arguments import known
+from keras_ssc.datasets.facts import FACTS
 from keras_ssc.layers.arguments import data_format as check_format
 
-STATISTICS = {
-    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
-    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
-    "tiny_imagenet": ((0.480246, 0.448072, 0.397548), (0.276986, 0.269064, 0.282082)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+# ImageNet under the name that the argument has.
+_FACTS = {
+    name.removesuffix("2012"): facts for name, facts in FACTS.items() if facts.mean is not None
 }
 
 
@@ -37,7 +36,7 @@ def preprocess_input(x, data_format=None, dataset="cifar10"):
 
     Reference: GraSP's code.
     """
-    known("dataset", dataset, STATISTICS)
+    known("dataset", dataset, _FACTS)
     data_format = check_format(data_format)
     x = keras.ops.convert_to_tensor(x)
     if "float" not in keras.backend.standardize_dtype(x.dtype):
@@ -45,6 +44,6 @@ def preprocess_input(x, data_format=None, dataset="cifar10"):
     shape = (3,) if data_format == "channels_last" else (3, 1, 1)
     mean, deviation = (
         keras.ops.reshape(keras.ops.convert_to_tensor(values, x.dtype), shape)
-        for values in STATISTICS[dataset]
+        for values in (_FACTS[dataset].mean, _FACTS[dataset].std)
     )
     return (x / 255 - mean) / deviation

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from keras_ssc.datasets.imagenet_crops import MEAN, STD, center_crop, random_resized_crop
+from keras_ssc.datasets.facts import FACTS
+from keras_ssc.datasets.imagenet_crops import center_crop, random_resized_crop
 from keras_ssc.datasets.prepared import found
 
 _HOW = """\
@@ -39,7 +40,7 @@ class ImageNet:
     Reference: Russakovsky et al., 2015; GraSP's recipe for ImageNet.
     """
 
-    mean, std = MEAN, STD
+    mean, std = FACTS["imagenet2012"].mean, FACTS["imagenet2012"].std
 
     def __init__(self, data_dir=None, train_images=None, held_out=0):
         self.builder = _builder(data_dir)

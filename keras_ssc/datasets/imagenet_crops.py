@@ -2,9 +2,9 @@
 
 import numpy as np
 
-# Of GraSP's code.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+from keras_ssc.datasets.facts import FACTS
+
+_FACTS = FACTS["imagenet2012"]
 # Test images: the shorter side is scaled to 256 for a centre crop of 224.
 _TEST_SCALE = 256 / 224
 
@@ -81,5 +81,5 @@ def center_crop(encoded, size):
 def _normalised(image, size):
     import tensorflow as tf
 
-    image = (image / 255.0 - np.array(MEAN, "float32")) / np.array(STD, "float32")
+    image = (image / 255.0 - np.array(_FACTS.mean, "float32")) / np.array(_FACTS.std, "float32")
     return tf.ensure_shape(image, (size, size, 3))

@@ -2,8 +2,9 @@
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
+
+from keras_ssc.atomic_write import atomic_write
 
 
 def found(builder, data_dir, how):
@@ -26,12 +27,11 @@ def found(builder, data_dir, how):
     return builder
 
 
-def put_in_place(place, data_dir, overwrite, write):
-    """Write a set beside its place and rename it when it is whole.
+def put_in_place(place, overwrite, write):
+    """Write a set atomically: its folder gets its name when it is complete.
 
     Args:
         place: pathlib.Path, the folder of the set.
-        data_dir: folder of tensorflow-datasets, `place` is inside.
         overwrite: bool, replace what is there.
         write: function (folder for tensorflow-datasets) -> the builder that has written there.
 
@@ -43,17 +43,15 @@ def put_in_place(place, data_dir, overwrite, write):
     """
     if place.exists() and not overwrite:
         raise FileExistsError(f"{str(place)!r} exists; --overwrite replaces it")
-    data_dir = Path(data_dir)
-    data_dir.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".preparing-", dir=data_dir))
+    made = [folder for folder in place.parents if not folder.exists()]
+    place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        made = write(beside)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists():
-            shutil.rmtree(place)
-        os.replace(made.data_dir, place)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        if not any(data_dir.iterdir()):  # a failure leaves no empty folder
-            data_dir.rmdir()
+        with atomic_write(place) as temporary:
+            folder = temporary.with_name("prepared")
+            os.replace(write(folder).data_dir, temporary)
+            shutil.rmtree(folder)
+    except BaseException:
+        for folder in made:  # a failure leaves no empty folder
+            folder.rmdir()
+        raise
     return place

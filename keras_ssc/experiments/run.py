@@ -6,6 +6,7 @@ import time
 import keras
 
 from keras_ssc.arguments import known
+from keras_ssc.atomic_write import remove_leftovers
 from keras_ssc.correlation import layer_correlations
 from keras_ssc.experiments.data import experiment_data, source_setting
 from keras_ssc.experiments.fit import fit
@@ -14,7 +15,6 @@ from keras_ssc.summary import summary
 from keras_ssc.training.checkpoint import load_checkpoint
 from keras_ssc.training.environment import environment
 from keras_ssc.training.loop import Checkpoints
-from keras_ssc.training.run_folder import remove_leftovers
 from keras_ssc.training.sigterm import Termination
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_ssc import datasets
+from keras_ssc.atomic_write import remove_leftovers
 from keras_ssc.datasets.sharding import ShardedBatches
 from keras_ssc.datasets.streaming import TfdsStream
 from keras_ssc.training.devices import data_parallel, join, synchronized
@@ -17,7 +18,6 @@ from keras_ssc.training.run_folder import (
     RunFolderError,
     beside,
     read_csv,
-    remove_leftovers,
     write_csv,
 )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_ssc import applications, datasets
+from keras_ssc.atomic_write import remove_leftovers
 from keras_ssc.callbacks import FilterCorrelation
 from keras_ssc.summary import summary
 from keras_ssc.training.checkpoint import BEFORE, LAST, load_checkpoint
@@ -21,7 +22,6 @@ from keras_ssc.training.run_folder import (
     beside,
     check_settings,
     open_folder,
-    remove_leftovers,
     write_settings,
 )
 from keras_ssc.training.sigterm import Termination

@@ -1,17 +1,12 @@
-"""The folder of a run: every file is written beside its place and renamed when it is whole."""
+"""The folder of a run: its files, written atomically, and the checks before it is used."""
 
 import csv
 import dataclasses
 import json
-import os
-import shutil
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 
+from keras_ssc.atomic_write import atomic_write, is_leftover
 from keras_ssc.training.environment import environment
-
-_WRITING = ".writing-"
 
 
 class RunFolderError(RuntimeError):
@@ -27,60 +22,18 @@ class RunFolderError(RuntimeError):
 
 @contextmanager
 def beside(path, keep=None):
-    """Yield a path beside `path`, on success renamed to it; nothing is left after a failure.
-
-    What was written is on the disk before its name changes, and the new name before the block is
-    left: after a power cut there is the old file or the new one.
-
-    Args:
-        path: str or Path.
-        keep: Path or None, the name that the old file gets.
-
-    Raises:
-        RunFolderError: it can't be written; the message names the path.
+    """Write a file of a run with `atomic_write`; an `OSError` becomes a `RunFolderError`.
 
     Example:
 
         with beside(folder / "metrics.csv") as temporary:
             temporary.write_text("...")
     """
-    path = Path(path)
     try:
-        holder = Path(tempfile.mkdtemp(prefix=_WRITING, dir=path.parent))
-    except OSError as error:
-        raise RunFolderError(f"{str(path.parent)!r} can't be written: {error}") from error
-    try:
-        temporary = holder / path.name
-        yield temporary
-        for file in [temporary, *temporary.rglob("*")]:
-            _flush(file)
-        if path.is_dir():
-            shutil.rmtree(path)
-        if keep and path.exists():
-            os.replace(path, keep)
-        os.replace(temporary, path)
-        _flush(path.parent)
+        with atomic_write(path, keep) as temporary:
+            yield temporary
     except OSError as error:
         raise RunFolderError(f"{str(path)!r} can't be written: {error}") from error
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
-
-
-def remove_leftovers(folder):
-    """Remove what a run that was killed while it wrote has left beside its files."""
-    for holder in Path(folder).glob(f"{_WRITING}*"):
-        shutil.rmtree(holder, ignore_errors=True)
-
-
-def _flush(path):
-    """Bring a file, or the names in a folder, from the system's buffers to the disk."""
-    if os.name == "nt":  # there, folders can't be opened, and files only for writing
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def open_folder(folder, resume):
@@ -89,8 +42,9 @@ def open_folder(folder, resume):
     Raises:
         RunFolderError: there is something else in the folder, or a run, and `resume` is False.
     """
-    # Our lock, and what a kill in the middle of the very first file has left, are no files.
-    taken = any(not path.name.startswith((".lock", _WRITING)) for path in folder.iterdir())
+    # Our lock, and what a kill during the first write has left, are no files of a run.
+    files = [path for path in folder.iterdir() if path.name != ".lock" and not is_leftover(path)]
+    taken = bool(files)
     if taken and not resume:
         raise RunFolderError(
             f"{str(folder)!r} is not empty. --resume goes on with its run; or name another folder."
