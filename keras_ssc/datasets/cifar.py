@@ -2,7 +2,7 @@
 
 from keras_ssc.datasets.dataset import Dataset
 from keras_ssc.datasets.facts import FACTS
-from keras_ssc.datasets.prepared import found
+from keras_ssc.datasets.prepared import prepared_builder
 
 _HOW = """\
 From images on this machine: python applications/prepare_dataset.py --dataset {name} \
@@ -44,7 +44,7 @@ def load_cifar100(data_dir=None, download=False):
 def _load(name, data_dir, download):
     if download:
         download_cifar(name, data_dir)
-    builder = found(_builder(name, data_dir), data_dir, _HOW.format(name=name))
+    builder = prepared_builder(name, data_dir, _HOW.format(name=name))
     try:
         parts = [_arrays(builder, split) for split in ("train", "test")]
     except Exception as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 from keras_ssc.datasets.dataset import Dataset
 from keras_ssc.datasets.facts import FACTS
 from keras_ssc.datasets.prepare.files import read_classes, read_examples
-from keras_ssc.datasets.prepared import found, put_in_place
+from keras_ssc.datasets.prepared import check_prepared, found, put_in_place
 
 _HOW = """\
 Unpack tiny-imagenet-200.zip (cs231n.stanford.edu) and run: python applications/prepare_dataset.py \
@@ -139,6 +139,7 @@ def load_tiny_imagenet(data_dir=None):
     Reference: Le and Yang, "Tiny ImageNet Visual Recognition Challenge", 2015; mean and standard
     deviation of GraSP's code.
     """
+    check_prepared("tiny_imagenet", data_dir, _HOW)
     builder = found(tiny_imagenet_builder(data_dir), data_dir, _HOW)
     try:
         (x_train, y_train), (x_test, y_test) = (

@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 
 from keras_ssc.atomic_write import atomic_write, is_leftover
+from keras_ssc.training.config import MACHINE, TrainingConfig
 from keras_ssc.training.environment import environment
 
 
@@ -47,7 +48,7 @@ def open_folder(folder, resume):
     taken = bool(files)
     if taken and not resume:
         raise RunFolderError(
-            f"{str(folder)!r} is not empty. --resume goes on with its run; or name another folder."
+            f"{str(folder)!r} is not empty. --resume resumes its run; or name another folder."
         )
     if not (folder / "results.json").exists():
         if taken and not (folder / "settings.json").exists():
@@ -83,28 +84,64 @@ def read_csv(path):
         raise RunFolderError(f"{str(path)!r} can't be read: {error}") from error
 
 
-def write_settings(folder, settings):
-    """Write settings.json: the settings, and the versions and hardware of this run."""
-    record = {"settings": dataclasses.asdict(settings), **environment()}
+def write_config(folder, config):
+    """Write settings.json: the config, and the versions and hardware of this run."""
+    record = {"settings": dataclasses.asdict(config), **environment()}
     with beside(folder / "settings.json") as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def check_settings(folder, settings):
-    """Refuse to go on with a run that was started with other settings."""
-    path = folder / "settings.json"
+def read_config(folder, **changes):
+    """Return the `TrainingConfig` that a run was started with.
+
+    Args:
+        folder: Path of the run.
+        **changes: fields that are different now.
+
+    Raises:
+        RunFolderError: there is none, or a newer version wrote it.
+        ValueError, TypeError: a change is out of range.
+    """
+    fields = _read_fields(folder)
     try:
-        before = dict(json.loads(path.read_text())["settings"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunFolderError(
-            f"{str(path)!r} can't be read ({error}). Choose another --run-dir."
-        ) from error
-    now = json.loads(json.dumps(dataclasses.asdict(settings)))
-    # Where the images lie does not change what is learnt.
-    changed = [name for name in now if now[name] != before.get(name) and name != "data_dir"]
+        before = TrainingConfig(**fields)
+    except (ValueError, TypeError) as error:
+        if not changes:
+            raise RunFolderError(
+                f"{str(folder / 'settings.json')!r} can't be used: {error}"
+            ) from error
+        return TrainingConfig(**fields | changes)
+    return dataclasses.replace(before, **changes)
+
+
+def check_config(folder, config):
+    """Refuse to resume a run that was started with other settings."""
+    before = _read_fields(folder)
+    now = json.loads(json.dumps(dataclasses.asdict(config)))
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    was = {name: before.get(name, defaults[name]) for name in now}
+    changed = [name for name in now if now[name] != was[name] and name not in MACHINE]
     if changed:
-        words = ", ".join(f"{name} was {before.get(name)}, is {now[name]}" for name in changed)
+        words = ", ".join(f"{name} was {was[name]}, is {now[name]}" for name in changed)
         raise RunFolderError(
             f"The run in {str(folder)!r} was started with other settings: {words}. "
             "Give the same ones, or choose another --run-dir."
         )
+
+
+def _read_fields(folder):
+    """The fields of settings.json; those that came later are missing."""
+    path = folder / "settings.json"
+    try:
+        fields = dict(json.loads(path.read_text())["settings"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunFolderError(
+            f"{str(path)!r} can't be read ({error}). Choose another --run-dir."
+        ) from error
+    unknown = set(fields) - {field.name for field in dataclasses.fields(TrainingConfig)}
+    if unknown:
+        raise RunFolderError(
+            f"{str(path)!r} has settings that this version does not know: {sorted(unknown)}. "
+            "A newer version of keras-ssc has written it."
+        )
+    return fields
