@@ -143,9 +143,9 @@ def fit(model, batches, epochs, callbacks, checkpoints=None, first=0, **options)
 
     Args:
         model: a compiled `keras.Model`.
-        batches: `keras_ssc.datasets.Batches` or `Stream`; or a `tf.data.Dataset`, of which an epoch that was
-            interrupted resumes with as many batches as were left, in another order.
-        epochs: int, of the whole training.
+        batches: `keras_ssc.datasets.Batches` or `Stream`; or a `tf.data.Dataset`, of which an
+            interrupted epoch resumes with as many batches as were left, in another order.
+        epochs: int, of the complete training.
         callbacks: list of callbacks; `checkpoints` comes last.
         checkpoints: `Checkpoints`, None: from the beginning, and nothing is saved.
         first: int, epochs to skip where there is no checkpoint.
