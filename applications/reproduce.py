@@ -39,9 +39,9 @@ def main():
     # Imported here, so that --help and a mistyped flag answer at once.
     import dataclasses
 
-    from keras_ssc.experiments import EXPERIMENTS, Records, dry, open_runs, reproduce
     from keras_ssc.training.run_folder import RunFolderError
     from keras_ssc.training.sigterm import Terminated, Termination
+    from paper import EXPERIMENTS, Records, dry, open_runs, reproduce
 
     if arguments.name not in EXPERIMENTS:
         parser.error(f"the experiments are {', '.join(EXPERIMENTS)}")

@@ -1,4 +1,4 @@
-"""Print what a saved Keras model weighs, layer by layer, beside its dense twin.
+"""Print what a saved Keras model weighs, layer by layer, beside its dense counterpart.
 
 python applications/summarize.py --model sparse.keras --csv layers.csv --picture layers.png
 """

@@ -16,7 +16,7 @@ from every_model import TENSORFLOW_ONLY
 
 import keras_ssc
 from keras_ssc import pruning
-from keras_ssc.export.exporting import FORMATS
+from keras_ssc.export._export import FORMATS
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import ends, held_by_graph, held_layers, walk
 from keras_ssc.pruning.channels import follow_channels

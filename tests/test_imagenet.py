@@ -13,8 +13,8 @@ Image = pytest.importorskip("PIL.Image")
 from keras_ssc import applications  # noqa: E402
 from keras_ssc.datasets.imagenet import ImageNet  # noqa: E402
 from keras_ssc.datasets.prepare.cifar import prepare  # noqa: E402
-from keras_ssc.experiments import Setting, run  # noqa: E402
-from keras_ssc.experiments.inputs import drop_shares, sampled, steps_per_epoch  # noqa: E402
+from paper import Setting, run  # noqa: E402
+from paper.inputs import drop_shares, sampled, steps_per_epoch  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 

@@ -13,10 +13,10 @@ from misuse import budget, count, finding, refusal, refused
 
 from keras_ssc.datasets.prepare.cifar import read_images
 from keras_ssc.datasets.prepare.files import read_examples
-from keras_ssc.experiments import Records
-from keras_ssc.experiments.setting import Setting
 from keras_ssc.training.config import TrainingConfig
 from keras_ssc.training.run_folder import RunFolderError, check_config, read_csv
+from paper import Records
+from paper.setting import Setting
 
 Image = pytest.importorskip("PIL.Image")
 pytestmark = pytest.mark.fuzz

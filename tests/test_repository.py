@@ -14,21 +14,25 @@ import pytest
 from conftest import ROOT
 
 import keras_ssc
+import paper
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-MODULES = ["keras_ssc"] + sorted(
-    module.name for module in pkgutil.walk_packages(keras_ssc.__path__, "keras_ssc.")
+MODULES = sorted(
+    name
+    for package in (keras_ssc, paper)
+    for name in [package.__name__]
+    + [m.name for m in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
 )
 SOURCES = sorted(
     file
-    for folder in ("keras_ssc", "applications", "tests")
+    for folder in ("keras_ssc", "paper", "applications", "tests")
     for file in (ROOT / folder).rglob("*.py")
 )
 
 
 def public_names():
     """Return {dotted name: object} for all that `__all__` offers, modules opened."""
-    found, waiting = {}, [keras_ssc]
+    found, waiting = {}, [keras_ssc, paper]
     while waiting:
         module = waiting.pop()
         for name in module.__all__:

@@ -5,7 +5,7 @@ import statistics
 
 import keras
 
-from keras_ssc.summary import summary
+from keras_ssc._summary import summary
 from keras_ssc.training.curves import plot_correlation, plot_curves
 from keras_ssc.training.run_folder import RunFolderError, beside
 

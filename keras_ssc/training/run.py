@@ -4,8 +4,8 @@ from pathlib import Path
 
 import keras
 
+from keras_ssc._summary import summary
 from keras_ssc.callbacks import FilterCorrelation
-from keras_ssc.summary import summary
 from keras_ssc.training.checkpoint import BEFORE, LAST
 from keras_ssc.training.data import load_data
 from keras_ssc.training.epoch_log import EpochLog
