@@ -30,7 +30,7 @@ def load_digits(data_dir=None):
         from sklearn.datasets import load_digits as load
         from sklearn.model_selection import train_test_split
     except ImportError as error:
-        raise ImportError('The digits need scikit-learn: pip install "keras-ssc[train]"') from error
+        raise ImportError("The digits need scikit-learn: pip install scikit-learn") from error
     bunch = load()
     x = np.round(bunch.images * (255 / 16)).astype("uint8")
     x = np.repeat(np.repeat(x, 4, axis=1), 4, axis=2)

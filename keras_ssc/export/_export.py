@@ -60,9 +60,9 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
     |---|---|---|---|
     | `"tf_saved_model"` | a folder | TensorFlow, TensorFlow Serving | |
     | `"keras"` | `.keras` | Keras, keras_ssc (SSC layers stay) and your own classes | |
-    | `"litert"` | `.tflite` | LiteRT | `pip install keras-ssc[litert]` |
-    | `"onnx"` | `.onnx` | ONNX Runtime | `pip install keras-ssc[onnx]` |
-    | `"openvino"` | `.xml`, with a `.bin` | OpenVINO | `pip install keras-ssc[openvino]` |
+    | `"litert"` | `.tflite` | LiteRT | `pip install "keras-ssc[litert]"` |
+    | `"onnx"` | `.onnx` | ONNX Runtime | `pip install "keras-ssc[onnx]"` |
+    | `"openvino"` | `.xml`, with a `.bin` | OpenVINO | `pip install "keras-ssc[openvino]"` |
 
     Args:
         model: functional or Sequential `keras.Model`, built.
@@ -177,7 +177,7 @@ def _check_model(model):
 def _check_packages(format, packages):
     for package, extra in packages.items():
         if importlib.util.find_spec(package) is None:
-            install = f"keras-ssc[{extra}]" if extra else package
+            install = f'"keras-ssc[{extra}]"' if extra else package
             raise ImportError(f'format="{format}" needs {package}: pip install {install}')
 
 
