@@ -18,7 +18,7 @@ FLOORS = (
     {"regularizers", "correlation", "pruning", "_summary", "export", "convert", "plots"}
     | {"model_plots", "sweeps", "sweep_plots"},
     {"applications", "datasets", "callbacks"},
-    {"training", "experiments"},
+    {"training"},
     {"cli", "__main__"},
 )
 FLOOR_OF = {name: height for height, names in enumerate(FLOORS) for name in names}

@@ -1,13 +1,13 @@
 """`execution="native"`: our own CPU kernels, compiled on first use for TensorFlow or for JAX."""
 
-from keras_ssc.native.availability import (
+from keras_ssc.native.convolution import native
+from keras_ssc.native.normalization import batch_norm, scale_shift
+from keras_ssc.native.where import (
     compiled_by_xla,
     portable,
     why_not_native,
     why_not_native_operations,
 )
-from keras_ssc.native.convolution import native
-from keras_ssc.native.normalization import batch_norm, scale_shift
 
 __all__ = [
     "batch_norm",
