@@ -79,8 +79,7 @@ $(VENV)/%.stamp: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(JAX)/ready.stamp: pyproject.toml | $(JAX)/bin/python
-	$(JAX)/bin/python -m pip install --quiet "keras>=3.12" numpy jax pytest hypothesis scikit-learn
-	$(JAX)/bin/python -m pip install --quiet --no-deps --editable .
+	$(JAX)/bin/python -m pip install --quiet --editable ".[jax,test]"
 	touch $@
 
 .PRECIOUS: %/bin/python
