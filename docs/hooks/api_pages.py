@@ -33,7 +33,10 @@ def _members(match):
     ]
     values = {member: getattr(module, member) for member in members}
     return "\n\n".join(
-        f"::: {name}.{member}"
+        # By its own file: some modules have the name of their function.
+        f'<a id="{name}.{member}"></a>\n\n'
+        f"::: {value.__module__}.{value.__name__}\n"
+        f"    options:\n      heading: {name}.{member}\n      toc_label: {member}"
         for member, value in values.items()
         if not isinstance(value, types.ModuleType)
     )
