@@ -1,4 +1,4 @@
-"""Pictures of a whole model, layer by layer. Needs matplotlib, which comes with `train`."""
+"""Pictures of a model, layer by layer. Needs matplotlib, which comes with `train`."""
 
 import os
 from typing import TYPE_CHECKING
@@ -18,8 +18,8 @@ COLOURS = (EVEN, ODD, POINTWISE, "#cc79a7", "#56b4e9", "#d55e00")
 def plot_model_sparsity(model: keras.Model, path: str | os.PathLike | None = None) -> "Figure":
     """Draw how many weights every layer of a model keeps.
 
-    One bar for each convolution and Dense layer, in the order of the model: grey what a dense
-    layer has, blue what is live; beside them the layer's sparsity, none where the layer is dense.
+    One bar for each convolution and Dense layer, in the order of the model: grey the weights of the
+    dense counterpart, blue the live ones; beside them the layer's sparsity, none for a dense layer.
 
     Args:
         model: a built `keras.Model`.

@@ -11,6 +11,7 @@ at every place where one may give way to the other; `choose_together` gives ever
 setting, near one density that it halves an interval to find, for no setting fits all those widths.
 """
 
+from keras_ssc.arguments import fraction as fraction
 from keras_ssc.sparsity.distributions import DISTRIBUTIONS, distribution_at
 from keras_ssc.sparsity.layer import LAYER_TOLERANCE, MOST_STEPS, awkwardness, choose_pattern
 from keras_ssc.sparsity.mixed_layers import choose_together
@@ -18,8 +19,8 @@ from keras_ssc.sparsity.network import NETWORK_TOLERANCE, choose_network
 from keras_ssc.sparsity.shapes import (
     LayerShape,
     NetworkChoice,
+    UnreachableSparsity,
     count_network,
-    fraction,
     pattern_weight_count,
 )
 
@@ -30,12 +31,12 @@ __all__ = [
     "NETWORK_TOLERANCE",
     "LayerShape",
     "NetworkChoice",
+    "UnreachableSparsity",
     "awkwardness",
     "choose_network",
     "choose_pattern",
     "choose_together",
     "count_network",
     "distribution_at",
-    "fraction",
     "pattern_weight_count",
 ]

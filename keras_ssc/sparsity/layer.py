@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from keras_ssc.arguments import fraction
 from keras_ssc.patterns import SSCPattern
-from keras_ssc.sparsity.shapes import fraction, pattern_weight_count
+from keras_ssc.sparsity.shapes import UnreachableSparsity, pattern_weight_count
 
 # A layer's density may miss its target by this share of it (at 0.9: by one point).
 LAYER_TOLERANCE = 0.1
@@ -99,7 +100,7 @@ def choose_pattern(
     miss = np.abs(reached / density - 1)
     near = np.flatnonzero(miss <= LAYER_TOLERANCE)
     if not len(near):
-        raise ValueError(_nearest_layers(in_channels, filters, first, sparsity, g, p, reached))
+        raise _unreachable(in_channels, filters, first, sparsity, g, p, reached)
     cost = awkwardness(in_channels, filters, g, p) + miss
     best = None
     for index in near[np.lexsort((slower(g, p)[near], cost[near]))][:32]:
@@ -126,16 +127,18 @@ def _layer_candidates(in_channels, kernel_size):
     return g[legal], p[legal]
 
 
-def _nearest_layers(in_channels, filters, pattern, sparsity, g, p, reached):
-    """The words for a layer sparsity that can't be reached."""
+def _unreachable(in_channels, filters, pattern, sparsity, g, p, reached):
+    """The error for a layer sparsity that can't be reached."""
     density = 1 - sparsity
-    found = []
+    found, nearest = [], []
     for side in (reached >= density, reached < density):
         if side.any():
             index = np.flatnonzero(side)[np.argmin(np.abs(reached[side] - density))]
-            found.append(f"{1 - reached[index]:.4f} (g={g[index]}, p={p[index]})")
-    return (
+            nearest.append(1 - reached[index])
+            found.append(f"{nearest[-1]:.4f} (g={g[index]}, p={p[index]})")
+    return UnreachableSparsity(
         f"`sparsity` can't be reached by a {pattern.kernel_size} kernel with {in_channels} input "
         f"channels and {filters} filters. Nearest reachable: {' and '.join(found)}. "
-        f"Received: sparsity={sparsity}"
+        f"Received: sparsity={sparsity}",
+        nearest,
     )

@@ -7,7 +7,7 @@ import numpy as np
 from keras_ssc.patterns import SSCPattern
 from keras_ssc.sparsity.layer import LAYER_TOLERANCE, awkwardness, slower
 from keras_ssc.sparsity.network import NETWORK_TOLERANCE
-from keras_ssc.sparsity.shapes import pattern_weight_count
+from keras_ssc.sparsity.shapes import UnreachableSparsity, pattern_weight_count
 
 HALVINGS = 40  # of the interval in which the common density lies
 
@@ -148,7 +148,8 @@ def _check_reach(shapes, sparsity, candidates):
     least = 1 - sum(candidates[shape].live.max() for shape in shapes) / dense
     most = 1 - sum(candidates[shape].live.min() for shape in shapes) / dense
     if not least - NETWORK_TOLERANCE <= sparsity <= most + NETWORK_TOLERANCE:
-        raise ValueError(
+        raise UnreachableSparsity(
             f"`sparsity` can't be reached by these {len(shapes)} convolutions, whose patterns give "
-            f"{least:.4f} to {most:.4f} together. Received: sparsity={sparsity}"
+            f"{least:.4f} to {most:.4f} together. Received: sparsity={sparsity}",
+            [least if sparsity < least else most],
         )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ssc.arguments import one_of
+from keras_ssc.arguments import fraction, one_of
 from keras_ssc.patterns import PARITIES
 from keras_ssc.sparsity.distributions import (
     DISTRIBUTIONS,
@@ -14,8 +14,8 @@ from keras_ssc.sparsity.layer import awkwardness
 from keras_ssc.sparsity.shapes import (
     LayerShape,
     NetworkChoice,
+    UnreachableSparsity,
     count_network,
-    fraction,
     pattern_weight_count,
 )
 
@@ -98,11 +98,13 @@ def choose_network(
             settings[layer.name] = None if setting == (0, 1) else setting
         if abs(share - kept) <= NETWORK_TOLERANCE:
             return count_network(layers, settings, parity)
-        nearest.append(f"{1 - share if name == 'sparsity' else share:.4f}")
+        nearest.append(float(1 - share if name == "sparsity" else share))
     received = sparsity if name == "sparsity" else mac_share
-    raise ValueError(
+    words = ", ".join(sorted({f"{value:.4f}" for value in nearest}))
+    raise UnreachableSparsity(
         f"`{name}` can't be reached within {NETWORK_TOLERANCE} by these layers. Nearest "
-        f"reachable: {', '.join(sorted(set(nearest)))}. Received: {name}={received}"
+        f"reachable: {words}. Received: {name}={received}",
+        nearest,
     )
 
 

@@ -13,13 +13,25 @@ from keras_ssc.arguments import one_of
 from keras_ssc.patterns import PARITIES
 
 
-def fraction(name: str, value: float) -> float:
-    """Return `value` as a float strictly between 0 and 1, or say what is wrong with it."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not 0 < value < 1:
-        raise ValueError(f"`{name}` must lie strictly between 0 and 1. Received: {name}={value}")
-    return float(value)
+class UnreachableSparsity(ValueError):
+    """A sparsity or share of multiply-adds that no (g, p) comes near enough to.
+
+    Args:
+        message: str.
+        nearest: list of floats, the nearest that can be reached, in the unit that was asked.
+
+    Example:
+
+    >>> try:
+    ...     keras_ssc.choose_pattern(8, 8, 3, sparsity=0.99)
+    ... except UnreachableSparsity as error:
+    ...     print([round(value, 4) for value in error.nearest])
+    [0.9375]
+    """
+
+    def __init__(self, message: str, nearest: list[float]):
+        super().__init__(message)
+        self.nearest = [float(value) for value in nearest]
 
 
 def pattern_weight_count(
