@@ -6,10 +6,10 @@ import inspect
 import keras
 
 from keras_ssc.applications._arguments import ARGUMENTS, RETURNS, check_arguments
-from keras_ssc.applications._layers import Layers
+from keras_ssc.applications._layer_builder import LayerBuilder
+from keras_ssc.applications._pattern_choice import choose_settings
 from keras_ssc.applications._pretrained import CLASSES, load_pretrained
-from keras_ssc.applications._settings import choose_settings
-from keras_ssc.applications._table import Table
+from keras_ssc.applications._shape_recorder import ShapeRecorder
 from keras_ssc.arguments import boolean, integer, one_of
 from keras_ssc.layers.arguments import activation
 from keras_ssc.layers.arguments import data_format as check_format
@@ -19,9 +19,9 @@ def builder(*, default_setting=None, **defaults):
     """Return a decorator that turns `network(build, x, *, its own arguments)` into a builder.
 
     The builder has all arguments of `make_model`, and those of the network. It runs the network
-    twice: over a `Table`, to choose (g, p) for its layers, then over `Layers`, to make them. The
-    docstring of the network tells its own arguments; `{arguments}` and `{returns}` stand for what
-    all builders share.
+    twice: over a `ShapeRecorder`, to choose (g, p) for its layers, then over a `LayerBuilder`, to
+    make them. The docstring of the network tells its own arguments; `{arguments}` and `{returns}`
+    stand for what all builders share.
 
     Args:
         default_setting: function sparse `LayerShape` -> (g, p), for where neither a sparsity nor g
@@ -97,7 +97,7 @@ def make_model(
 
     Args:
         network: `functools.partial` of a builder's function; called with (build, x), where `build`
-            is a `Table` or `Layers`, it returns the last map.
+            is a `ShapeRecorder` or `LayerBuilder`, it returns the last map.
         default_setting: as for `builder`. All other arguments are told in `_arguments.py`.
     """
     activation("classifier_activation", classifier_activation)
@@ -117,16 +117,16 @@ def make_model(
         input_shape, classes, weights, data_format, include_top
     )
     image_size = (height or 32, width or 32)
-    table = Table(image_size, sparse_classifier)
-    last = network(table, (*image_size, channels))
+    recorder = ShapeRecorder(image_size, sparse_classifier)
+    last = network(recorder, (*image_size, channels))
     # The classifier counts in the network's sparsity: trained weights have that of their image set.
     if include_top or weights in CLASSES:
-        table.classifier(last, classes if include_top else CLASSES[weights])
+        recorder.classifier(last, classes if include_top else CLASSES[weights])
     settings = choose_settings(
-        table.shapes(), sparsity, g, p, distribution, parity, default_setting
+        recorder.shapes(), sparsity, g, p, distribution, parity, default_setting
     )
     rules = {"shift": shift, "parity": parity, "set_offset": set_offset, "execution": execution}
-    build = Layers(image_size, settings, data_format, dtype, initial_scale, **rules)
+    build = LayerBuilder(image_size, settings, data_format, dtype, initial_scale, **rules)
     inputs = keras.Input(shape=tuple(input_shape)) if input_tensor is None else input_tensor
     x = network(build, inputs)
     if include_top:

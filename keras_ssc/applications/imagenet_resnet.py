@@ -1,8 +1,8 @@
 """ResNets for large images, laid out as in torchvision (v1.5: the 3x3 convolution strides)."""
 
+from keras_ssc.applications._blocks import basic_block, bottleneck_block, stages
 from keras_ssc.applications._builder import builder
 from keras_ssc.applications._preprocess import preprocess_input as _preprocess
-from keras_ssc.applications._residual import basic_block, bottleneck_block, stages
 
 
 def preprocess_input(x, data_format=None):
