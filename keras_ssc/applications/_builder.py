@@ -1,7 +1,11 @@
 """`@builder`: from the definition of a network to a function as in keras.applications."""
 
+from __future__ import annotations  # the stub for editors repeats them as they are written
+
 import functools
 import inspect
+import os
+from collections.abc import Callable
 
 import keras
 
@@ -65,34 +69,34 @@ def _signature(network, defaults):
         for parameter in inspect.signature(network).parameters.values()
         if parameter.kind is parameter.KEYWORD_ONLY
     ]
-    return inspect.Signature([*common[:-3], *own, *common[-3:]])
+    return inspect.Signature([*common[:-3], *own, *common[-3:]], return_annotation="keras.Model")
 
 
 def make_model(
     network,
     default_setting,
     *,
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(32, 32, 3),
-    pooling=None,
-    classes=10,
-    classifier_activation="softmax",
-    sparsity=None,
-    g=None,
-    p=None,
-    distribution="auto",
-    shift="cyclic",
-    parity="halves",
-    set_offset=0,
-    initial_scale="dense",
-    execution="auto",
-    sparse_classifier=False,
-    data_format=None,
-    dtype=None,
-    name=None,
-):
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int | None] = (32, 32, 3),
+    pooling: str | None = None,
+    classes: int = 10,
+    classifier_activation: str | Callable | None = "softmax",
+    sparsity: float | None = None,
+    g: int | None = None,
+    p: int | None = None,
+    distribution: str = "auto",
+    shift: str = "cyclic",
+    parity: str = "halves",
+    set_offset: int | str = 0,
+    initial_scale: str = "dense",
+    execution: str = "auto",
+    sparse_classifier: bool = False,
+    data_format: str | None = None,
+    dtype: str | keras.DTypePolicy | None = None,
+    name: str | None = None,
+) -> keras.Model:
     """Return the `keras.Model` of a network.
 
     Args:

@@ -14,7 +14,7 @@ PLAN = (
 
 
 @builder(default_setting=half_pointwise, shift="block")
-def MobileNetV2(build, x, *, fused=False, sparse_shortcuts=True):
+def MobileNetV2(build, x, *, fused: bool = False, sparse_shortcuts: bool = True):
     """MobileNetV2 with sparse point-wise convolutions; by default the paper's g = 0, p = 2.
 
     | layers | filters | blocks | stride (small images) |

@@ -8,7 +8,7 @@ from keras_ssc.applications._preprocess import preprocess_input as preprocess_in
 
 
 @builder(default_setting=half_pointwise, shift="block")
-def ShuffleNetV2(build, x, *, fused=False):
+def ShuffleNetV2(build, x, *, fused: bool = False):
     """ShuffleNetV2 x1 with sparse point-wise convolutions; by default the paper's g = 0, p = 2.
 
     | layers | channels | stride |
