@@ -1,6 +1,8 @@
 """Export a saved `.keras` model for another runtime, and compare the two before the file is kept.
 
 python applications/export.py --model runs/digits/best.keras --format onnx --path network.onnx
+python applications/export.py --model runs/digits/best.keras --format litert --path network.tflite \
+    --quantize int8 --calibration digits
 """
 
 import argparse
@@ -20,7 +22,11 @@ def parse():
     add("--format", required=True, help="tf_saved_model, keras, litert, onnx or openvino")
     add("--path", required=True, help="file or folder to write, with the format's suffix")
     add("--overwrite", action="store_true", help="replace what an earlier export wrote there")
-    add("--tolerance", type=float, default=1e-4, help="largest difference allowed, relative")
+    add("--quantize", help="float16, dynamic or int8; for litert, onnx and openvino")
+    add("--calibration", help="images for int8: a .npy or .npz file, or a data set as in train.py")
+    add("--data-dir", help="folder of tensorflow-datasets")
+    add("--images", type=int, default=256, help="how many of them are used; 256")
+    add("--tolerance", type=float, help="difference allowed, relative; 1e-4, quantized 0.05")
     return parser.parse_args()
 
 
@@ -29,23 +35,24 @@ def main():
     arguments = parse()
     # Imported here, so that --help and a mistyped flag answer at once.
     import keras_ssc
+    from keras_ssc.datasets.calibration import calibration_images
     from keras_ssc.model_file import read_model
 
     try:
         model = read_model(arguments.model, compile=False)
+        images = calibration_images(arguments.calibration, arguments.images, arguments.data_dir)
         report = keras_ssc.export(
             model,
             arguments.path,
             arguments.format,
+            quantize=arguments.quantize,
+            calibration=images,
             overwrite=arguments.overwrite,
             tolerance=arguments.tolerance,
         )
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         stop(error)
-    print(
-        f"{report.path}: {report.bytes:,} bytes, outputs within "
-        f"{report.largest_difference:.1e} of the model's"
-    )
+    print(report)
 
 
 if __name__ == "__main__":
