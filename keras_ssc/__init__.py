@@ -10,7 +10,7 @@ from keras_ssc import (
     regularizers,
     training,
 )
-from keras_ssc.convert import conversion_plan, densify, sparsify
+from keras_ssc.convert import conversion_plan, densify, recalibrate, sparsify
 from keras_ssc.export import export, fold
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_plots import plot_correlation, plot_model_sparsity
@@ -44,6 +44,7 @@ __all__ = [
     "plot_pattern",
     "portable",
     "pruning",
+    "recalibrate",
     "regularizers",
     "sparsify",
     "summary",

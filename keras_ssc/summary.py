@@ -163,14 +163,14 @@ def summary(model):
         raise ValueError(
             f"`model` must be built. Received: {model.name!r}, which has no weights yet"
         )
-    rows = [row for layer in flat_layers(model) for row in _rows(layer)]
+    rows = [row for layer in flat_layers(model) for row in layer_rows(layer)]
     trainable = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     removed = sum(row["dense_weights"] - row["live_weights"] for row in rows)
     return ModelSummary(rows, model.count_params(), trainable, trainable + removed)
 
 
-def _rows(layer):
-    """The rows of one layer: none, one, or two for a separable convolution."""
+def layer_rows(layer):
+    """Return the rows of one layer: none, one, or two for a separable convolution."""
     if isinstance(layer, SSCConv2D):
         pattern = layer.pattern
         shape = (*pattern.kernel_size, pattern.in_channels, pattern.filters)
