@@ -6,7 +6,6 @@
 
 #include "block_product.h"
 #include "general_convolution.h"
-#include "pointwise.h"
 #include "tile.h"
 
 namespace keras_ssc {
@@ -271,7 +270,6 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
 
 void forward_by_vectors(const Problem& problem, const float* x, const std::vector<const float*>& weights,
              const Epilogue& epilogue, float* y, int slices, const Runner& run) {
-  if (pointwise_forward(problem, x, weights, epilogue, y, slices, run)) return;
   const Plan plan = forward_plan(problem, weights, epilogue.bias);
   contract(problem, plan, true, x, epilogue, y, slices, run);
 }
@@ -279,7 +277,6 @@ void forward_by_vectors(const Problem& problem, const float* x, const std::vecto
 void input_gradient_by_vectors(const Problem& problem, const float* dy,
                     const std::vector<const float*>& weights, float* dx, int slices,
                     const Runner& run) {
-  if (pointwise_input_gradient(problem, dy, weights, dx, slices, run)) return;
   const Plan plan = input_gradient_plan(problem, weights);
   contract(problem, plan, false, dy, {}, dx, slices, run);
 }

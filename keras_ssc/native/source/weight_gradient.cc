@@ -4,7 +4,6 @@
 #include <map>
 
 #include "general_convolution.h"
-#include "pointwise.h"
 #include "tile.h"
 #include "weight_sums.h"
 
@@ -55,7 +54,7 @@ std::vector<WeightTile> weight_tiles(const Pattern& p, const Layout& layout, boo
     const int most = std::min(kMaxRows, layout.micro->registers / widest);
     for (const auto& [place, list] : ranges(p, first.matrix, first.shift, across, tap_floats)) {
       int position = 0;
-      for (int positions : even_parts((int)list.size(), most)) {
+      for (int positions : row_parts((int)list.size(), most)) {
         int vector = 0;
         for (int vectors : even_parts((int)group.size(), kMaxVectors)) {
           WeightTile tile = {place[0], place[1], first.access, positions, vectors, {}, {}, {}, {}};
@@ -177,7 +176,6 @@ class Worker {
 
 void weight_gradient_by_vectors(const Problem& problem, const float* x, const float* dy,
                      const std::vector<float*>& gradients, int slices, const Runner& run) {
-  if (pointwise_weight_gradient(problem, x, dy, gradients, slices, run)) return;
   const Pattern& p = problem.pattern;
   const Axis &rows = problem.rows, &columns = problem.columns;
   const Layout layout(problem);
