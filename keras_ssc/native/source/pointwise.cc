@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "block_product.h"
+#include "fetch.h"
 #include "normalize.h"
 #include "tile.h"
 #include "weight_sums.h"
@@ -18,28 +19,6 @@ constexpr long kFewWeights = 4 * 1024;
 // where those would be a few pixels only, the second.
 constexpr long kSumsFirst = 6 * 1024, kSumsSecond = 96 * 1024;
 constexpr long kFewPixels = 32;
-// Arrays that together are larger, in bytes, don't wait in the second cache.
-constexpr long kFetch = 512 * 1024;
-constexpr int kLine = 16;  // floats of a cache line
-
-// How the lines of the next chunk are shared out to the steps of this one's products: so many at
-// each of them, from where the last product left off.
-class Fetch {
- public:
-  Fetch(const float* from, long floats, long steps)
-      : at_(from), end_(from + floats), lines_((int)((floats / kLine + steps) / std::max(1L, steps))) {}
-  // For a product of so many steps: where to begin and how many lines at each.
-  const float* begin(long steps, int* lines) {
-    const float* from = at_;
-    *lines = at_ < end_ ? lines_ : 0;
-    at_ += steps * *lines * kLine;
-    return from;
-  }
-
- private:
-  const float *at_, *end_;
-  const int lines_;
-};
 
 bool reads_its_own_pixel(const Problem& problem) {
   const Pattern& p = problem.pattern;
@@ -119,7 +98,7 @@ void contract(const Plan& plan, const Problem& problem, int source_channels, int
   long all_steps = 0;
   for (std::size_t b = 0; b < products.size(); ++b)
     all_steps += (long)products[b].steps * products_along(plan, plan.blocks[b], (int)chunk);
-  const bool far = parts == 1 && pixels * (source_channels + channels) * 4L > kFetch;
+  const bool far = parts == 1 && pixels * (source_channels + channels) > kFetchFrom;
   const long units = chunks * parts;
   slices = (int)std::min<long>(slices, units);
   const int again = plan.source.empty() ? std::max(0, plan.reads() - source_channels) : 8;
@@ -131,7 +110,7 @@ void contract(const Plan& plan, const Problem& problem, int source_channels, int
       const long from = unit / parts * chunk, to = std::min(pixels, from + chunk);
       const int part = (int)(unit % parts), count = (int)plan.blocks.size();
       const float* x = line.chunk(*plan.micro, from, to);
-      const long ahead = far && to < pixels ? std::min(pixels, to + chunk) - to : 0;
+      const long ahead = far ? floats_left(to, chunk, pixels) : 0;
       Fetch next_x(source + to * source_channels, ahead * source_channels, all_steps);
       Fetch next_y(destination + to * channels, ahead * channels, all_steps);
       for (int b = count * part / parts; b < count * (part + 1) / parts; ++b) {
@@ -285,7 +264,7 @@ bool pointwise_weight_gradient(const Problem& problem, const float* x, const flo
   const long chunks = (pixels + chunk - 1) / chunk;
   slices = (int)std::min<long>(slices, chunks);
   const std::vector<SumTile> tiles = sum_tiles(layout);
-  const bool far = pixels * channels * 4 > kFetch;
+  const bool far = pixels * channels > kFetchFrom;
   WeightSums sums(layout, slices);
   run(slices, [&](int slice) {
     float* own = sums.of(slice);
@@ -294,7 +273,7 @@ bool pointwise_weight_gradient(const Problem& problem, const float* x, const flo
     for (long i = chunks * slice / slices; i < chunks * (slice + 1) / slices; ++i) {
       const long from = i * chunk, to = std::min(pixels, from + chunk);
       const float* pixel = line.chunk(*layout.micro, from, to);
-      const long ahead = far && to < pixels ? std::min(pixels, to + chunk) - to : 0;
+      const long ahead = far ? floats_left(to, chunk, pixels) : 0;
       const long steps = (long)tiles.size() * chunk;
       const bool panels = !few || (to == pixels && layout.beyond);
       sum_chunk(layout, tiles, pixel, line.pixel(), dy + from * p.out_channels, (int)(to - from),
