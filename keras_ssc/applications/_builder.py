@@ -102,7 +102,7 @@ def make_model(
     Args:
         network: `functools.partial` of a builder's function; called with (build, x), where `build`
             is a `ShapeRecorder` or `LayerBuilder`, it returns the last map.
-        default_setting: as for `builder`. All other arguments are told in `_arguments.py`.
+        default_setting: as for `builder`. `_arguments.py` describes all others.
     """
     activation("classifier_activation", classifier_activation)
     if input_tensor is not None and not keras.backend.is_keras_tensor(input_tensor):
