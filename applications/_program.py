@@ -10,6 +10,14 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 CLOSED_PIPE = 141  # 128 + SIGPIPE, as other programs
 
 
+def door(name):
+    """Run the subcommand `name` of `keras-ssc` as a program of its own."""
+    os.environ.setdefault("KERAS_SSC_QUIET", "1")
+    from keras_ssc.cli import program
+
+    program(name)
+
+
 def run(main):
     """Call `main`, and end quietly where nobody reads on, as in `program | head`."""
     try:

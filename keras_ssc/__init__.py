@@ -1,5 +1,6 @@
 """Structured Sparse Convolutions for Keras 3: small and fast from the first training step."""
 
+import keras_ssc.start  # noqa: F401 (first: it imports Keras)
 from keras_ssc import (
     applications,
     callbacks,
@@ -20,6 +21,8 @@ from keras_ssc.network_sparsity import choose_network
 from keras_ssc.patterns import SSCPattern
 from keras_ssc.plots import plot_pattern
 from keras_ssc.sparsity import LayerShape, NetworkChoice, choose_pattern
+from keras_ssc.sweep_plots import plot_sweep
+from keras_ssc.sweeps import pareto, sweep, sweep_table
 
 __version__ = "0.1.0"
 
@@ -39,13 +42,17 @@ __all__ = [
     "fold",
     "initializers",
     "layers",
+    "pareto",
     "plot_correlation",
     "plot_model_sparsity",
     "plot_pattern",
+    "plot_sweep",
     "portable",
     "pruning",
     "regularizers",
     "sparsify",
     "summary",
+    "sweep",
+    "sweep_table",
     "training",
 ]

@@ -13,6 +13,7 @@ from keras_ssc.patterns import PARITIES
 from keras_ssc.sparsity import (
     NETWORK_TOLERANCE,
     LayerShape,
+    UnreachableSparsity,
     awkwardness,
     count_network,
     fraction,
@@ -89,11 +90,13 @@ def choose_network(layers, *, sparsity=None, mac_share=None, parity="halves", di
             settings[layer.name] = None if setting == (0, 1) else setting
         if abs(share - kept) <= NETWORK_TOLERANCE:
             return count_network(layers, settings, parity)
-        nearest.append(f"{1 - share if name == 'sparsity' else share:.4f}")
+        nearest.append(float(1 - share if name == "sparsity" else share))
     received = sparsity if name == "sparsity" else mac_share
-    raise ValueError(
+    words = ", ".join(sorted({f"{value:.4f}" for value in nearest}))
+    raise UnreachableSparsity(
         f"`{name}` can't be reached within {NETWORK_TOLERANCE} by these layers. Nearest "
-        f"reachable: {', '.join(sorted(set(nearest)))}. Received: {name}={received}"
+        f"reachable: {words}. Received: {name}={received}",
+        nearest,
     )
 
 

@@ -12,9 +12,7 @@ def pyplot():
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError(
-            "Plots need matplotlib. Install it with `pip install keras-ssc[train]`."
-        ) from error
+        raise ImportError('Plots need matplotlib: pip install "keras-ssc[plot]"') from error
     return plt
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ssc.arguments import one_of
+from keras_ssc.arguments import fraction, one_of
 from keras_ssc.patterns import PARITIES, SSCPattern
 
 # A layer's density may miss its target by this share of it (at 0.9: by one point).
@@ -20,13 +20,25 @@ NETWORK_TOLERANCE = 0.003
 MOST_STEPS = 2048
 
 
-def fraction(name, value):
-    """Return `value` as a float strictly between 0 and 1, or say what is wrong with it."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not 0 < value < 1:
-        raise ValueError(f"`{name}` must lie strictly between 0 and 1. Received: {name}={value}")
-    return float(value)
+class UnreachableSparsity(ValueError):
+    """A sparsity or share of multiply-adds that no (g, p) comes near enough to.
+
+    Args:
+        message: str.
+        nearest: list of floats, the nearest that can be reached, in the unit that was asked.
+
+    Example:
+
+    >>> try:
+    ...     choose_pattern(8, 8, 3, sparsity=0.99)
+    ... except UnreachableSparsity as error:
+    ...     print([round(value, 4) for value in error.nearest])
+    [0.9375]
+    """
+
+    def __init__(self, message, nearest):
+        super().__init__(message)
+        self.nearest = [float(value) for value in nearest]
 
 
 def live_weights(in_channels, filters, kernel_size, g, p, parity="halves", dense_taps=False):
@@ -134,7 +146,7 @@ def choose_pattern(
     miss = np.abs(reached / density - 1)
     near = np.flatnonzero(miss <= LAYER_TOLERANCE)
     if not len(near):
-        raise ValueError(_nearest_layers(in_channels, filters, first, sparsity, g, p, reached))
+        raise _unreachable(in_channels, filters, first, sparsity, g, p, reached)
     cost = awkwardness(in_channels, filters, g, p) + miss
     best = None
     for index in near[np.argsort(cost[near], kind="stable")][:32]:
@@ -161,18 +173,20 @@ def _layer_candidates(in_channels, kernel_size):
     return g[legal], p[legal]
 
 
-def _nearest_layers(in_channels, filters, pattern, sparsity, g, p, reached):
-    """The words for a layer sparsity that can't be reached."""
+def _unreachable(in_channels, filters, pattern, sparsity, g, p, reached):
+    """The error for a layer sparsity that can't be reached."""
     density = 1 - sparsity
-    found = []
+    found, nearest = [], []
     for side in (reached >= density, reached < density):
         if side.any():
             index = np.flatnonzero(side)[np.argmin(np.abs(reached[side] - density))]
-            found.append(f"{1 - reached[index]:.4f} (g={g[index]}, p={p[index]})")
-    return (
+            nearest.append(1 - reached[index])
+            found.append(f"{nearest[-1]:.4f} (g={g[index]}, p={p[index]})")
+    return UnreachableSparsity(
         f"`sparsity` can't be reached by a {pattern.kernel_size} kernel with {in_channels} input "
         f"channels and {filters} filters. Nearest reachable: {' and '.join(found)}. "
-        f"Received: sparsity={sparsity}"
+        f"Received: sparsity={sparsity}",
+        nearest,
     )
 
 

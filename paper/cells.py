@@ -5,6 +5,7 @@ import functools
 
 from keras_ssc.applications._settings import half_pointwise
 from keras_ssc.arguments import known
+from keras_ssc.datasets.facts import FACTS
 from keras_ssc.network_sparsity import choose_network
 from keras_ssc.sparsity import count_network
 from paper.data import SIDES
@@ -12,8 +13,7 @@ from paper.networks import builder_and_options, ssc_options
 from paper.pattern_settings import network_layers
 from paper.setting import Setting
 
-CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100}
-CLASSES |= {"tiny_imagenet": 200, "tiny_imagenet_100": 100, "imagenet2012": 1000}
+CLASSES = {name: facts.classes for name, facts in FACTS.items()} | {"tiny_imagenet_100": 100}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,15 +5,14 @@ import dataclasses
 import numpy as np
 
 from keras_ssc import datasets
+from keras_ssc.datasets.facts import FACTS
 from keras_ssc.datasets.imagenet import ImageNet
 
 # Pixels a side, and training images. "tiny_imagenet_100": the paper names no classes; here every
 # second one.
-SIDES = {"digits": 32, "cifar10": 32, "cifar100": 32}
-SIDES |= {"tiny_imagenet": 64, "tiny_imagenet_100": 64, "imagenet2012": 224}
+SIDES = {name: facts.side for name, facts in FACTS.items()} | {"tiny_imagenet_100": 64}
+IMAGES = {name: facts.train_images for name, facts in FACTS.items()} | {"tiny_imagenet_100": 50_000}
 VALIDATION = 5000
-IMAGES = {"digits": 1437, "cifar10": 50_000, "cifar100": 50_000}
-IMAGES |= {"tiny_imagenet": 100_000, "tiny_imagenet_100": 50_000, "imagenet2012": 1_281_167}
 
 
 def experiment_data(setting, data_dir=None):

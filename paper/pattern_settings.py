@@ -4,13 +4,12 @@ from dataclasses import dataclass, field
 
 from keras_ssc import applications
 from keras_ssc.applications._table import Table
+from keras_ssc.datasets.facts import FACTS
 from keras_ssc.network_sparsity import choose_network
 
 IMAGES = {
-    "cifar10": {"input_shape": (32, 32, 3), "classes": 10},
-    "cifar100": {"input_shape": (32, 32, 3), "classes": 100},
-    "tiny_imagenet": {"input_shape": (64, 64, 3), "classes": 200},
-    "imagenet": {"input_shape": (224, 224, 3), "classes": 1000},
+    name.removesuffix("2012"): {"input_shape": facts.input_shape, "classes": facts.classes}
+    for name, facts in FACTS.items()
 }
 SPARSE_CLASSIFIER = {"sparse_classifier": True}
 ALL_SPARSE = {"sparse_classifier": True, "sparse_shortcuts": True}

@@ -13,10 +13,8 @@ from keras_ssc.arguments import known
 from keras_ssc.correlation import layer_correlations
 from keras_ssc.layers import InterspaceConv2D
 from keras_ssc.model_graph import flat_layers
-from keras_ssc.training.checkpoint import load_checkpoint
 from keras_ssc.training.environment import environment
-from keras_ssc.training.loop import Checkpoints
-from keras_ssc.training.run_folder import remove_leftovers
+from keras_ssc.training.loop import resumed
 from keras_ssc.training.sigterm import Termination
 from paper.best_epoch import BestEpoch
 from paper.data import experiment_data, source_setting, validation_data
@@ -85,14 +83,18 @@ def run(setting, data_dir=None, progress=print, folder=None):
         watched, best = _measured(setting, data, data_dir, folder)
         changes = [*callbacks, *best, epochs]
         with Termination() as termination:
-            remove_leftovers(folder)
 
             def keep(model, steps):
-                found = load_checkpoint(model, folder, setting.key, progress)
-                kept = Checkpoints(folder, setting.key, steps, termination, changes, found)
-                if found:
-                    progress(f"{setting}: resuming after {kept}")
-                return kept
+                return resumed(
+                    model,
+                    folder,
+                    setting.key,
+                    steps,
+                    setting.epochs,
+                    termination,
+                    changes,
+                    lambda line: progress(f"{setting}: {line}"),
+                )
 
             fit(model, setting, data, changes, first, keep=keep, validation=watched)
     return _record(setting, data, model, callbacks, epochs, norm, best)

@@ -12,13 +12,14 @@ PACKAGE = Path(keras_ssc.__file__).parent
 # From the ground up. A module may import from its own floor and from those below.
 FLOORS = (
     {"patterns", "sparsity", "distributions", "network_sparsity", "initializers"}
-    | {"arguments", "tables", "atomic_write", "model_file"},
+    | {"arguments", "tables", "atomic_write", "model_file", "start"},
     {"execution", "native"},
     {"layers", "model_graph", "layer_copy", "model_class", "model_copy"},
     {"regularizers", "correlation", "pruning", "_summary", "export", "convert", "plots"}
-    | {"model_plots"},
+    | {"model_plots", "sweeps", "sweep_plots"},
     {"applications", "datasets", "callbacks"},
     {"training"},
+    {"cli", "__main__"},
 )
 FLOOR_OF = {name: height for height, names in enumerate(FLOORS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -12,9 +12,10 @@ Image = pytest.importorskip("PIL.Image")
 
 from keras_ssc.datasets.imagenet_crops import center_crop, random_resized_crop  # noqa: E402
 from keras_ssc.datasets.prepare.cifar import prepare  # noqa: E402
-from keras_ssc.datasets.streaming import TfdsStream  # noqa: E402
+from keras_ssc.datasets.sources import folder_sources, tfds_source  # noqa: E402
+from keras_ssc.datasets.streaming import Stream  # noqa: E402
+from keras_ssc.training.config import TrainingConfig  # noqa: E402
 from keras_ssc.training.distributed import train_distributed  # noqa: E402
-from keras_ssc.training.job import Job  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -28,7 +29,9 @@ def data_dir(tmp_path_factory):
 
 
 def read(data_dir, split="train", epoch=0, **options):
-    stream = TfdsStream("imagenet2012", data_dir, split, size=16, **options)
+    remainder = "drop" if options.get("training") else "fill"
+    source = tfds_source("imagenet2012", data_dir, split)
+    stream = Stream(source, size=16, remainder=remainder, **options)
     batches = [tuple(part.numpy() for part in batch) for batch in stream.epoch(epoch)]
     assert len(batches) == len(stream)
     return batches
@@ -96,7 +99,7 @@ def test_what_cannot_be_read_is_refused(data_dir, tmp_path):
 
 
 def test_a_run_on_it_and_a_dry_run(data_dir, tmp_path):
-    job = Job(
+    job = TrainingConfig(
         dataset="imagenet2012", data_dir=str(data_dir), image_size=16, epochs=2,
         batch_size=6, devices=1,
     )  # fmt: skip
@@ -111,3 +114,51 @@ def test_a_run_on_it_and_a_dry_run(data_dir, tmp_path):
     assert (tmp_path / "run" / "last.keras").exists()
     _, rows = train_distributed(job, build=build)
     assert rows == []
+
+
+def test_an_epoch_resumes_in_its_middle(data_dir):
+    stream = Stream(tfds_source("imagenet2012", data_dir), size=16, batch_size=5, training=True)
+    stream.follow_epochs().on_epoch_begin(2)
+    complete = [x.numpy() for x, _ in stream.tf_dataset()]
+    rest = stream.from_step(2)
+    assert (len(stream), len(rest)) == (5, 3)
+    for x, (same, _) in zip(complete[2:], rest.tf_dataset(), strict=True):
+        np.testing.assert_array_equal(x, same)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A folder of three classes, ten images each, in several formats."""
+    folder = tmp_path_factory.mktemp("folder")
+    for label, name in enumerate(("ants", "bees", "cats")):
+        (folder / name).mkdir()
+        for number, kind in enumerate(["jpg", "png", "bmp", "gif", "jpeg"] * 2):
+            picture = Image.new("RGB", (20 + number, 24), (80 * label, number, 0))
+            picture.save(folder / name / f"{number}.{kind}")
+    return folder
+
+
+def test_a_folder_of_images_is_split_and_labelled(images):
+    train, test = folder_sources(images, 0.3, seed=4)
+    assert (train.count, test.count, train.class_names) == (21, 9, ("ants", "bees", "cats"))
+    for source, training in ((train, True), (test, False)):
+        for x, y in Stream(source, size=8, batch_size=4, training=training):
+            red = (x[:, 4, 4, 0].numpy() * 0.229 + 0.485) * 255
+            np.testing.assert_allclose(red, 80 * y.numpy(), atol=8)
+    own = folder_sources(images, 0.3, seed=4)[1].read(0, 9)
+    for (one, _), (other, _) in zip(own, test.read(0, 9), strict=True):
+        assert one == other
+
+
+def test_a_folder_with_its_own_split(images, tmp_path):
+    for name in ("train", "val"):
+        (tmp_path / name).symlink_to(images)
+    train, test = folder_sources(tmp_path)
+    assert (train.count, test.count, test.class_names) == (30, 30, ("ants", "bees", "cats"))
+
+
+def test_a_folder_that_cannot_be_used_is_refused(images):
+    with pytest.raises(ValueError, match="`validation_split` must lie strictly between 0 and 1"):
+        folder_sources(images, 1.0)
+    with pytest.raises(ValueError, match=r"at least two|No images found"):
+        folder_sources(images / "ants")

@@ -3,6 +3,7 @@
 import os
 
 from keras_ssc.applications._pretrained import CLASSES
+from keras_ssc.arguments import integer
 
 ARGUMENTS = """
     include_top: bool, whether the classifier is there.
@@ -69,8 +70,7 @@ def check_arguments(input_shape, classes, weights, data_format, include_top):
         raise ValueError(
             f"`input_shape` must name the channels. Received: input_shape={input_shape!r}"
         )
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
-        raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
+    integer("classes", classes, 1)
     if not isinstance(weights, (str, os.PathLike, type(None))):
         raise TypeError(f"`weights` must be None or a path. Received: weights={weights!r}")
     if weights in CLASSES:

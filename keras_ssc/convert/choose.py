@@ -5,7 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_ssc.patterns import SSCPattern
-from keras_ssc.sparsity import LAYER_TOLERANCE, NETWORK_TOLERANCE, awkwardness, live_weights
+from keras_ssc.sparsity import (
+    LAYER_TOLERANCE,
+    NETWORK_TOLERANCE,
+    UnreachableSparsity,
+    awkwardness,
+    live_weights,
+)
 
 HALVINGS = 40  # of the interval in which the common density lies
 
@@ -138,7 +144,8 @@ def _check_reach(shapes, sparsity, candidates):
     least = 1 - sum(candidates[shape].live.max() for shape in shapes) / dense
     most = 1 - sum(candidates[shape].live.min() for shape in shapes) / dense
     if not least - NETWORK_TOLERANCE <= sparsity <= most + NETWORK_TOLERANCE:
-        raise ValueError(
+        raise UnreachableSparsity(
             f"`sparsity` can't be reached by these {len(shapes)} convolutions, whose patterns give "
-            f"{least:.4f} to {most:.4f} together. Received: sparsity={sparsity}"
+            f"{least:.4f} to {most:.4f} together. Received: sparsity={sparsity}",
+            [least if sparsity < least else most],
         )

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-# Of GraSP's code.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+from keras_ssc.datasets.facts import FACTS
+
+_FACTS = FACTS["imagenet2012"]
 # Test images: the shorter side is scaled to 256 for a centre crop of 224.
 _TEST_SCALE = 256 / 224
 
@@ -15,7 +15,7 @@ def random_resized_crop(encoded, size, seed):
     8 to 100 % of the area, of a shape between 3:4 and 4:3, scaled bilinearly with antialiasing.
 
     Args:
-        encoded: string tensor, the bytes of a JPEG or PNG file.
+        encoded: string tensor, the bytes of a JPEG, PNG, BMP or GIF file.
         size: int, pixels a side.
         seed: two integers; they decide alone.
 
@@ -35,7 +35,7 @@ def random_resized_crop(encoded, size, seed):
         tf.cond(
             jpeg,
             lambda: tf.io.extract_jpeg_shape(encoded),
-            lambda: tf.shape(tf.io.decode_png(encoded, channels=3)),
+            lambda: tf.shape(_decoded(encoded)),
         ),
         tf.zeros((1, 0, 4)),
         seed=seed,
@@ -50,9 +50,7 @@ def random_resized_crop(encoded, size, seed):
     crop = tf.cond(
         jpeg,  # only the crop is decoded
         lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels=3),
-        lambda: tf.slice(
-            tf.io.decode_png(encoded, channels=3), [begin[0], begin[1], 0], [height, width, 3]
-        ),
+        lambda: tf.slice(_decoded(encoded), [begin[0], begin[1], 0], [height, width, 3]),
     )
     crop = tf.image.resize(crop, (size, size), antialias=True)
     crop = tf.image.stateless_random_flip_left_right(crop, seed=tf.convert_to_tensor(seed) + 1)
@@ -71,15 +69,21 @@ def center_crop(encoded, size):
     """
     import tensorflow as tf
 
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image = _decoded(encoded)
     sides = tf.cast(tf.shape(image)[:2], "float32")
     scaled = tf.round(sides * (round(size * _TEST_SCALE) / tf.reduce_min(sides)))
     image = tf.image.resize(image, tf.cast(scaled, "int32"), antialias=True)
     return _normalised(tf.image.resize_with_crop_or_pad(image, size, size), size)
 
 
+def _decoded(encoded):
+    import tensorflow as tf
+
+    return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+
+
 def _normalised(image, size):
     import tensorflow as tf
 
-    image = (image / 255.0 - np.array(MEAN, "float32")) / np.array(STD, "float32")
+    image = (image / 255.0 - np.array(_FACTS.mean, "float32")) / np.array(_FACTS.std, "float32")
     return tf.ensure_shape(image, (size, size, 3))

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from keras_ssc.arguments import boolean, one_of
+from keras_ssc.atomic_write import atomic_write
 from keras_ssc.export import keras_file, litert, onnx, openvino, tf_saved_model
-from keras_ssc.export.files import beside, size
+from keras_ssc.export.files import size
 from keras_ssc.export.own_objects import own_scope
 from keras_ssc.export.precision import compute_dtypes, in_float32
 from keras_ssc.model_graph import ends
@@ -59,9 +60,9 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
     |---|---|---|---|
     | `"tf_saved_model"` | a folder | TensorFlow, TensorFlow Serving | |
     | `"keras"` | `.keras` | Keras, keras_ssc (SSC layers stay) and your own classes | |
-    | `"litert"` | `.tflite` | LiteRT | `pip install keras-ssc[litert]` |
-    | `"onnx"` | `.onnx` | ONNX Runtime | `pip install keras-ssc[onnx]` |
-    | `"openvino"` | `.xml`, with a `.bin` | OpenVINO | `pip install keras-ssc[openvino]` |
+    | `"litert"` | `.tflite` | LiteRT | `pip install "keras-ssc[litert]"` |
+    | `"onnx"` | `.onnx` | ONNX Runtime | `pip install "keras-ssc[onnx]"` |
+    | `"openvino"` | `.xml`, with a `.bin` | OpenVINO | `pip install "keras-ssc[openvino]"` |
 
     Args:
         model: functional or Sequential `keras.Model`, built.
@@ -101,7 +102,7 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
     path = _check_path(path, form.SUFFIX, overwrite)
     _check_model(model)
     _check_packages(format, form.PACKAGES)
-    with own_scope(model), beside(path) as temporary:
+    with own_scope(model), atomic_write(path) as temporary:
         model = in_float32(model)
         inputs = _random_inputs(model)
         expected = model(keras.tree.pack_sequence_as(ends(model)[0], inputs), training=False)
@@ -176,7 +177,7 @@ def _check_model(model):
 def _check_packages(format, packages):
     for package, extra in packages.items():
         if importlib.util.find_spec(package) is None:
-            install = f"keras-ssc[{extra}]" if extra else package
+            install = f'"keras-ssc[{extra}]"' if extra else package
             raise ImportError(f'format="{format}" needs {package}: pip install {install}')
 
 

@@ -9,7 +9,7 @@ from keras_ssc.layers import arguments as check
 from keras_ssc.layers import images
 from keras_ssc.layers.whole_kernel import matrix_regularizer
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
-from keras_ssc.sparsity import choose_pattern
+from keras_ssc.sparsity import UnreachableSparsity, choose_pattern
 
 
 @keras.saving.register_keras_serializable(package="keras_ssc")
@@ -155,6 +155,8 @@ class SSCConv2D(keras.layers.Layer):
         in_channels = input_shape[axis]
         try:
             self._pattern = self._make_pattern(in_channels)
+        except UnreachableSparsity as error:
+            raise UnreachableSparsity(f"Layer `{self.name}`: {error}", error.nearest) from None
         except ValueError as error:
             raise ValueError(f"Layer `{self.name}`: {error}") from None
         self.compute_output_shape(input_shape)

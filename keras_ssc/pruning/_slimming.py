@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 
+from keras_ssc.arguments import fraction as in_range
 from keras_ssc.arguments import number as at_least
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import check_graph, graph_layers
 from keras_ssc.pruning.channel_groups import NORMS, follow_channels
 from keras_ssc.pruning.filters import kept_without, remove_filters
-from keras_ssc.sparsity import fraction as in_range
 
 
 def slimming(model, strength=1e-4):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from keras_ssc.arguments import fraction
 from keras_ssc.arguments import names as list_of_names
 from keras_ssc.pruning.masks import check_kernels, prunable_layers
-from keras_ssc.sparsity import fraction
 
 
 def weights_to_keep(model, sparsity=None, keep=None, dense=()):

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 
+from keras_ssc.arguments import fraction as in_range
 from keras_ssc.model_graph import graph_layers
 from keras_ssc.pruning.channel_groups import follow_channels
 from keras_ssc.pruning.filters import kept_without
-from keras_ssc.sparsity import fraction as in_range
 
 
 def l1_filters(model, fraction, dense=()):

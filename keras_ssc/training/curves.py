@@ -7,7 +7,7 @@ def _figure(height):
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError('Plots need matplotlib: pip install "keras-ssc[train]"') from error
+        raise ImportError('Plots need matplotlib: pip install "keras-ssc[plot]"') from error
     return Figure(figsize=(9, height), layout="constrained", dpi=120)
 
 

@@ -1,15 +1,15 @@
-"""Training that can be interrupted and taken up again, in mid-epoch too, as if nothing had been."""
+"""A training loop that resumes after an interruption, in mid-epoch too, with equal results."""
 
 from contextlib import nullcontext
 
 import keras
 
-from keras_ssc.training.checkpoint import save_checkpoint
-from keras_ssc.training.sigterm import Terminated
+from keras_ssc.atomic_write import remove_leftovers
+from keras_ssc.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Save after each epoch, and after the step during which SIGTERM came.
+    """Save after each epoch, and after the step during which SIGTERM or Ctrl-C came.
 
     A checkpoint holds weights, optimizer, the epoch's running metrics and the state of callbacks.
     List it behind all callbacks that change the model.
@@ -61,14 +61,14 @@ class Checkpoints(keras.callbacks.Callback):
         self.step = self.cut_off + batch + 1
         if self.termination.asked and self.step < self.steps:
             self._save()
-            raise Terminated(f"after {self}")
+            raise self.termination.end(f"after {self}")
 
     def on_epoch_end(self, epoch, logs=None):
         """Save."""
         self.epoch, self.step = epoch + 1, 0
         self._save()
         if self.termination.asked:
-            raise Terminated(f"after {self}")
+            raise self.termination.end(f"after {self}")
 
     def _save(self):
         sums = []
@@ -85,21 +85,74 @@ class Checkpoints(keras.callbacks.Callback):
         save_checkpoint(self.model, self.folder, self.progress)
 
 
+def resumed(model, folder, run, steps, epochs, termination, stateful=(), say=print):
+    """Bring a compiled model to its newest checkpoint; return the `Checkpoints` that carry on.
+
+    Args:
+        model: a compiled `keras.Model`, freshly built.
+        folder, run, steps, termination, stateful: as for `Checkpoints`.
+        epochs: int, of the complete training.
+        say: function that takes a line.
+
+    Raises:
+        RunFolderError: there are checkpoints, and none can be used.
+    """
+    remove_leftovers(folder)
+    progress = load_checkpoint(model, folder, run, say)
+    checkpoints = Checkpoints(folder, run, steps, termination, stateful, progress)
+    if progress:
+        say(f"Resuming after {checkpoints} of {epochs}.")
+    return checkpoints
+
+
+def fit_resumably(
+    model,
+    batches,
+    epochs,
+    callbacks,
+    folder,
+    run,
+    termination,
+    *,
+    stateful=(),
+    say=print,
+    **options,
+):
+    """Train from the newest checkpoint in a folder, or from the beginning, and keep checkpoints.
+
+    Args:
+        model: a compiled `keras.Model`, freshly built.
+        batches, epochs, callbacks, **options: as for `fit`.
+        folder, run, termination, stateful, say: as for `resumed`.
+
+    Raises:
+        RunFolderError: there are checkpoints, and none can be used.
+        Terminated, Interrupted: SIGTERM or Ctrl-C came; the step was finished and saved.
+
+    Example:
+
+        with Termination() as termination:
+            fit_resumably(model, batches, 10, [], folder, "digits", termination)
+    """
+    checkpoints = resumed(model, folder, run, len(batches), epochs, termination, stateful, say)
+    fit(model, batches, epochs, callbacks, checkpoints, **options)
+
+
 def fit(model, batches, epochs, callbacks, checkpoints=None, first=0, **options):
-    """Call `model.fit` from where the checkpoints stand; first what is left of an epoch cut off.
+    """Call `model.fit` from the checkpoint on; first for what is left of an interrupted epoch.
 
     Args:
         model: a compiled `keras.Model`.
-        batches: `keras_ssc.datasets.Batches`; or a `tf.data.Dataset`, of which an epoch that was
-            cut off goes on with as many batches as were left, in another order.
-        epochs: int, of the whole training.
+        batches: `keras_ssc.datasets.Batches` or `Stream`; or a `tf.data.Dataset`, of which an
+            interrupted epoch resumes with as many batches as were left, in another order.
+        epochs: int, of the complete training.
         callbacks: list of callbacks; `checkpoints` comes last.
         checkpoints: `Checkpoints`, None: from the beginning, and nothing is saved.
-        first: int, epochs that are not to be made, where no checkpoint was found.
+        first: int, epochs to skip where there is no checkpoint.
         **options: further arguments of `Model.fit`.
 
     Raises:
-        Terminated: SIGTERM came; it is saved.
+        Terminated, Interrupted: SIGTERM or Ctrl-C came; the step was finished and saved.
 
     Example:
 
@@ -114,7 +167,7 @@ def fit(model, batches, epochs, callbacks, checkpoints=None, first=0, **options)
         rest = batches.from_step(step) if ours else batches.skip(step)
         parts = [(rest, epoch, epoch + 1), (batches, epoch + 1, epochs)]
         # Keras makes the variables of the metrics at their first use; `Checkpoints` fills them.
-        x, y = batches[0] if ours else next(iter(batches))
+        x, y = next(iter(batches))
         model.compute_metrics(x, y, keras.ops.ones((len(y), *model.output_shape[1:])))
     if "validation_data" in options:
         options = options | {"validation_data": _fed(options["validation_data"])}
@@ -134,6 +187,7 @@ def fit(model, batches, epochs, callbacks, checkpoints=None, first=0, **options)
 
 def _fed(batches):
     """The form in which `fit` takes batches fastest."""
-    if keras.backend.backend() == "tensorflow" and hasattr(batches, "tf_dataset"):
-        return batches.tf_dataset()
-    return batches
+    if not hasattr(batches, "tf_dataset"):
+        return batches
+    indexed = isinstance(batches, keras.utils.PyDataset)
+    return batches if indexed and keras.backend.backend() != "tensorflow" else batches.tf_dataset()

@@ -115,8 +115,8 @@ def _read_folders(folder, names, limit):
 def prepare(dataset, images, data_dir, limit=None, overwrite=False):
     """Write local images as a set that `tfds.load(dataset, data_dir=...)` reads.
 
-    Name, version, features and splits are those of the real builder. The set is written beside its
-    place and renamed when it is whole.
+    Name, version, features and splits are those of the real builder. The set is written
+    atomically.
 
     Args:
         dataset: `"cifar10"`, `"cifar100"`, `"tiny_imagenet"` or `"imagenet2012"`.
@@ -166,7 +166,7 @@ def prepare(dataset, images, data_dir, limit=None, overwrite=False):
             data_dir=folder,
         )
 
-    return put_in_place(place, data_dir, overwrite, write)
+    return put_in_place(place, overwrite, write)
 
 
 def _examples(split, images, labels, dataset):

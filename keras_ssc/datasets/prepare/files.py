@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-SIDE = 64
+from keras_ssc.datasets.facts import FACTS
+
+SIDE = FACTS["tiny_imagenet"].side
 
 
 def read_classes(folder):

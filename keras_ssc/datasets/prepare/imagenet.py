@@ -81,4 +81,4 @@ def prepare_imagenet(images, data_dir, limit=None, overwrite=False):
             data_dir=folder,
         )
 
-    return put_in_place(Path(real.data_dir), data_dir, overwrite, write)
+    return put_in_place(Path(real.data_dir), overwrite, write)
