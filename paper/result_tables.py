@@ -126,10 +126,8 @@ def scoreboard(cells, records, reference="SSC", turned=False):
     first = f"against {reference}" if turned else f"{reference} against"
     lines = [table_line([first, *(", ".join(filter(None, one)) for one in columns)])]
     lines.append("|---" * (1 + len(columns)) + "|")
-    for row in dict.fromkeys(row for _, row in there):
-        if not any((subject, row) in results for subject in columns):
-            continue
-        line = [row]
+    for row in dict.fromkeys(row for _, row in there if row != reference):
+        line = []
         for subject in columns:
             result = results.get((subject, row))
             own, cell = there.get((subject, reference)), there.get((subject, row))
@@ -139,7 +137,8 @@ def scoreboard(cells, records, reference="SSC", turned=False):
                 line.append("the same runs")
             else:
                 line.append("not run" if cell else "")
-        lines.append(table_line(line))
+        if set(line) - {"", "not run"}:
+            lines.append(table_line([row, *line]))
     return "\n".join(lines)
 
 
