@@ -2,7 +2,8 @@
 
 A model is one function in every_model.py or every_custom_model.py, a route one function in ROUTES.
 A route gives the model that it makes and what that has to compute; or it is refused, by name, as
-every_refusal.py says. Nothing else may differ: names, classes, inputs, what is trainable, states of seeds.
+every_refusal.py says. Nothing else may differ: names, classes, inputs, what is trainable, states of
+seeds.
 """
 
 import functools
