@@ -213,6 +213,7 @@ class Worker {
           a.x_offsets = steps.offsets.data();
           a.w_rows = steps.weights.data();
           a.steps = (int)steps.offsets.size();
+          if (block.add && !a.steps) continue;  // strides: no tap meets these pixels
           a.x = input_.data() + (p.row_reach[r].base - first_row_) * p.tile.row() +
                 (line.base + p.tile.left) * p.tile.pixel();
           const long at = ((r - from) * (long)p.columns + line.first) * pixel_;
