@@ -6,10 +6,10 @@ import sys
 import keras
 import numpy as np
 import pytest
-from test_export_twin import images, lively, network
+from test_inference_model import images, lively, network
 
 import keras_ssc
-from keras_ssc.export.exporting import FORMATS
+from keras_ssc.export._export import FORMATS
 
 L = keras.layers
 
@@ -209,7 +209,7 @@ def test_a_missing_package_names_the_extra(model, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for format, suffix in (("litert", ".tflite"), ("onnx", ".onnx"), ("openvino", ".xml")):
         monkeypatch.setattr(FORMATS[format], "PACKAGES", {"absent": format})
-        with pytest.raises(ImportError, match=rf"absent: pip install keras-ssc\[{format}\]"):
+        with pytest.raises(ImportError, match=rf'absent: pip install "keras-ssc\[{format}\]"'):
             keras_ssc.export(model, tmp_path / f"model{suffix}", format)
     assert not list(tmp_path.iterdir())
 
