@@ -135,9 +135,9 @@ def test_fused_equals_layer_by_layer(side, padding, use_bias, training):
 def test_pointwise_fused_equals_layer_by_layer(side, training):
     import tensorflow as tf
 
-    x = np.random.default_rng(1).normal(2, 1, size=(3, side, side, 16)).astype("float32")
-    fused, graph = results(PointwiseBlock(lambda y: y).build(16), x, training)
-    plain, _ = results(PointwiseBlock(tf.identity).build(16), x, training)
+    x = np.random.default_rng(1).normal(2, 1, size=(3, side, side, 24)).astype("float32")
+    fused, graph = results(PointwiseBlock(lambda y: y).build(24), x, training)
+    plain, _ = results(PointwiseBlock(tf.identity).build(24), x, training)
     for actual, expected in zip(fused, plain, strict=True):
         scale = max(np.abs(expected).max(), 1e-2)
         np.testing.assert_allclose(actual / scale, expected / scale, atol=5e-5)
