@@ -49,9 +49,9 @@ distributed: $(VENV)/all.stamp
 	KERAS_BACKEND=tensorflow $(VENV)/bin/python -m pytest -q -s -m campaign tests/test_distributed.py
 	KERAS_BACKEND=jax $(VENV)/bin/python -m pytest -q -s -m campaign tests/test_distributed.py
 
-# The API reference, from the docstrings: build/docs/index.html.
+# The site, with the API from the docstrings: build/docs/index.html. A dead link fails.
 docs: $(VENV)/all.stamp
-	$(VENV)/bin/python -m pdoc keras_ssc --docformat google --output-directory build/docs
+	$(VENV)/bin/python -m mkdocs build --strict
 
 lint: $(VENV)/all.stamp
 	$(VENV)/bin/ruff check
@@ -79,8 +79,7 @@ $(VENV)/%.stamp: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(JAX)/ready.stamp: pyproject.toml | $(JAX)/bin/python
-	$(JAX)/bin/python -m pip install --quiet "keras>=3.12" numpy jax pytest hypothesis scikit-learn
-	$(JAX)/bin/python -m pip install --quiet --no-deps --editable .
+	$(JAX)/bin/python -m pip install --quiet --editable ".[jax,test]"
 	touch $@
 
 .PRECIOUS: %/bin/python

@@ -4,7 +4,18 @@ import os
 import sys
 from pathlib import Path
 
+# The folder `paper` stands beside the package, and in no wheel.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
 CLOSED_PIPE = 141  # 128 + SIGPIPE, as other programs
+
+
+def door(name):
+    """Run the subcommand `name` of `keras-ssc` as a program of its own."""
+    os.environ.setdefault("KERAS_SSC_QUIET", "1")
+    from keras_ssc.cli import program
+
+    program(name)
 
 
 def run(main):

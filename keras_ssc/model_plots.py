@@ -2,9 +2,9 @@
 
 import keras
 
+from keras_ssc._summary import summary
 from keras_ssc.correlation import layer_correlations
 from keras_ssc.plots import DEAD, EVEN, ODD, POINTWISE, pyplot
-from keras_ssc.summary import summary
 
 COLOURS = (EVEN, ODD, POINTWISE, "#cc79a7", "#56b4e9", "#d55e00")
 

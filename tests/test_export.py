@@ -209,7 +209,7 @@ def test_a_missing_package_names_the_extra(model, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for format, suffix in (("litert", ".tflite"), ("onnx", ".onnx"), ("openvino", ".xml")):
         monkeypatch.setattr(FORMATS[format], "PACKAGES", {"absent": format})
-        with pytest.raises(ImportError, match=rf"absent: pip install keras-ssc\[{format}\]"):
+        with pytest.raises(ImportError, match=rf'absent: pip install "keras-ssc\[{format}\]"'):
             keras_ssc.export(model, tmp_path / f"model{suffix}", format)
     assert not list(tmp_path.iterdir())
 

@@ -125,5 +125,5 @@ def test_missing_matplotlib_names_the_extra(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("matplotlib")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(builtins, "__import__", without_matplotlib)
-    with pytest.raises(ImportError, match=r"pip install keras-ssc\[train\]"):
+    with pytest.raises(ImportError, match=r'pip install "keras-ssc\[plot\]"'):
         plot_pattern(SSCPattern(8, 8, g=4, p=3))

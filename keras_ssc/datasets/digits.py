@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_ssc.datasets.dataset import Dataset
+from keras_ssc.datasets.facts import FACTS
 
 
 def load_digits(data_dir=None):
@@ -29,7 +30,7 @@ def load_digits(data_dir=None):
         from sklearn.datasets import load_digits as load
         from sklearn.model_selection import train_test_split
     except ImportError as error:
-        raise ImportError('The digits need scikit-learn: pip install "keras-ssc[train]"') from error
+        raise ImportError("The digits need scikit-learn: pip install scikit-learn") from error
     bunch = load()
     x = np.round(bunch.images * (255 / 16)).astype("uint8")
     x = np.repeat(np.repeat(x, 4, axis=1), 4, axis=2)
@@ -48,5 +49,5 @@ def load_digits(data_dir=None):
         class_names=tuple(str(name) for name in bunch.target_names),
         mean=tuple(scaled.mean((0, 1, 2)).tolist()),
         std=tuple(scaled.std((0, 1, 2)).tolist()),
-        flip=False,
+        flip=FACTS["digits"].flip,
     )

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_ssc.arguments import boolean, one_of
+from keras_ssc.atomic_write import atomic_write
 from keras_ssc.export import checks, keras_file, litert, onnx, openvino, tf_saved_model
 from keras_ssc.export.comparison import as_function, compare, in_batches, random_inputs
-from keras_ssc.export.files import beside, size
+from keras_ssc.export.files import size
 from keras_ssc.export.own_objects import own_scope
 from keras_ssc.export.precision import compute_dtypes, in_float32
 
@@ -85,9 +86,9 @@ def export(
     |---|---|---|---|
     | `"tf_saved_model"` | a folder | TensorFlow, TensorFlow Serving | |
     | `"keras"` | `.keras` | Keras, keras_ssc (SSC layers stay) and your own classes | |
-    | `"litert"` | `.tflite` | LiteRT | `pip install keras-ssc[litert]` |
-    | `"onnx"` | `.onnx` | ONNX Runtime | `pip install keras-ssc[onnx]` |
-    | `"openvino"` | `.xml`, with a `.bin` | OpenVINO | `pip install keras-ssc[openvino]` |
+    | `"litert"` | `.tflite` | LiteRT | `pip install "keras-ssc[litert]"` |
+    | `"onnx"` | `.onnx` | ONNX Runtime | `pip install "keras-ssc[onnx]"` |
+    | `"openvino"` | `.xml`, with a `.bin` | OpenVINO | `pip install "keras-ssc[openvino]"` |
 
     `quantize` makes the file smaller again; inputs and outputs stay float32. `"float16"` (LiteRT)
     stores weights in 16 bits; `"dynamic"` (LiteRT) those of kernels with 1024 weights or more in 8
@@ -140,7 +141,7 @@ def export(
     checks.check_packages(format, packages, quantize)
     calibration = checks.check_calibration(calibration, quantize, model.inputs)
     options = {"quantize": quantize, "calibration": calibration} if quantize else {}
-    with own_scope(model), beside(path) as temporary:
+    with own_scope(model), atomic_write(path) as temporary:
         model = in_float32(model)
         inputs = calibration or random_inputs(model)
         split = in_batches if calibration else lambda run: run

@@ -56,7 +56,7 @@ def check_packages(format, packages, quantize):
     """Refuse a format whose packages are not there; name the extra."""
     for package, extra in packages.items():
         if importlib.util.find_spec(package) is None:
-            install = f"keras-ssc[{extra}]" if extra else package
+            install = f'"keras-ssc[{extra}]"' if extra else package
             what = f', quantize="{quantize}"' if quantize else ""
             raise ImportError(f'format="{format}"{what} needs {package}: pip install {install}')
 

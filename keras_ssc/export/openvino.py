@@ -15,7 +15,7 @@ from keras_ssc.export.pure_model import PureModel, by_name
 SUFFIX = ".xml"
 PACKAGES = {"tensorflow": None, "openvino": "openvino", "onnx": "openvino", "tf2onnx": "openvino"}
 QUANTIZE = ("int8",)
-INT8_PACKAGES = {"nncf": "openvino"}
+INT8_PACKAGES = {"nncf": "nncf"}
 NARROWEST_GROUP = 4
 NARROWEST_INT8_GROUP = 32  # as for LiteRT
 

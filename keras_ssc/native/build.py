@@ -5,6 +5,7 @@ binary interfaces change with their releases, so no wheel could hold it. Nothing
 install: where there is no compiler, `load` says so in one line and the library paths compute.
 """
 
+import contextlib
 import functools
 import hashlib
 import logging
@@ -131,9 +132,7 @@ def build(framework):
     Args:
         framework: Framework.
     """
-    compiler = _compiler()
-    commands, link = _commands(compiler, framework)
-    target = cache_folder() / f"{_key(compiler, [*commands, link], framework)}.so"
+    commands, link, target = _plan(_compiler(), framework)
     if target.exists():
         return target
     logging.getLogger("keras_ssc").warning(
@@ -153,6 +152,43 @@ def build(framework):
     except OSError as error:
         raise CannotBuild(f"{target.parent} can't be written: {error}") from error
     return target
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is to compile the library with, and where it is or would be.
+
+    Attributes:
+        compiler: str, path of the C++ compiler, or None.
+        instruction_sets: tuple of str, those it is compiled for.
+        folder: `Path` of the cache.
+        library: `Path` of the library for Keras's backend, or None without a compiler or for a
+            backend that has none.
+        built: bool, whether that file exists.
+    """
+
+    compiler: str
+    instruction_sets: tuple
+    folder: Path
+    library: Path
+    built: bool
+
+
+def find():
+    """Return what is `Found` here; nothing is compiled."""
+    compiler = library = None
+    with contextlib.suppress(CannotBuild):
+        compiler = _compiler()
+    if compiler and keras.backend.backend() in _FRAMEWORKS:
+        *_, library = _plan(compiler, _FRAMEWORKS[keras.backend.backend()]())
+    built = library is not None and library.exists()
+    return Found(compiler, tuple(FLAGS), cache_folder(), library, built)
+
+
+def _plan(compiler, framework):
+    """The commands that compile, the one that links, and the path of the library."""
+    commands, link = _commands(compiler, framework)
+    return commands, link, cache_folder() / f"{_key(compiler, [*commands, link], framework)}.so"
 
 
 def _compiler():
