@@ -101,9 +101,9 @@ def test_refusals(model, tmp_path, arguments, words):
 
 def test_a_missing_quantizer_names_the_extra(model, tmp_path, monkeypatch):
     needs("openvino")
-    monkeypatch.setattr(FORMATS["openvino"], "INT8_PACKAGES", {"absent": "openvino"})
+    monkeypatch.setattr(FORMATS["openvino"], "INT8_PACKAGES", {"absent": "nncf"})
     with pytest.raises(
-        ImportError, match=r'quantize="int8" needs absent: pip install keras-ssc\[openvino\]'
+        ImportError, match=r'quantize="int8" needs absent: pip install keras-ssc\[nncf\]'
     ):
         keras_ssc.export(
             model, tmp_path / "a.xml", "openvino", quantize="int8", calibration=images()

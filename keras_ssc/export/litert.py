@@ -7,6 +7,7 @@ once, when the interpreter makes its tensors.
 import os
 import re
 import tempfile
+import warnings
 
 from keras_ssc.export.litert_sparsity import compact
 from keras_ssc.export.lowering import lower
@@ -45,7 +46,9 @@ def write(model, path, quantize=None, calibration=None):
         if quantize == "int8":
             converter.representative_dataset = lambda: _one_by_one(calibration)
         try:
-            content = converter.convert()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # TensorFlow calibrates with what it deprecates
+                content = converter.convert()
         except Exception as error:
             unknown = dict.fromkeys(re.findall(r"'tf\.(\w+)' op is n", str(error)))
             if not unknown:
