@@ -56,7 +56,8 @@ def write(model, path, quantize=None, calibration=None):
             raise ValueError(
                 f"LiteRT has no operation for TensorFlow's {', '.join(unknown)}"
             ) from error
-    path.write_bytes(compact(content))
+    # With "dynamic" LiteRT's convolutions can't read kernels of 8 bits from DENSIFY.
+    path.write_bytes(compact(content, without=("INT8",) if quantize == "dynamic" else ()))
 
 
 def _one_by_one(arrays):
