@@ -52,7 +52,8 @@ def test_quantized_file_is_small_and_close(model, tmp_path, format, quantize):
     report = keras_ssc.export(model, path, format, quantize=quantize, calibration=x)
     (found,), expected = FORMATS[format].load(path)([x]), np.asarray(model(x, training=False))
     assert (report.quantize, report.images) == (quantize, 16)
-    assert report.bytes < 45_000  # dense in 8 bits: more than 75,000
+    # Dense in 8 bits: more than 75,000, and OpenVINO's graph is text.
+    assert report.bytes < (70_000 if format == "openvino" else 45_000)
     checked = compare([found], [expected])
     assert report.largest_difference == pytest.approx(checked.largest_difference, abs=1e-6)
     assert report.mean_difference == pytest.approx(checked.mean_difference, abs=1e-6)
