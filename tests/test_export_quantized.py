@@ -75,7 +75,8 @@ def test_int8_file_shrinks_as_the_weights_do(tmp_path):
     dense, small = sizes
     weights = 2 * 9 * 64 * 64
     assert dense > weights
-    assert dense - small > 0.85 * weights  # 0.906 of them are zeros
+    # 0.906 of them are zeros; the places of the others, and DENSIFY's scales, take 0.06.
+    assert dense - small > 0.84 * weights
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_a_missing_quantizer_names_the_extra(model, tmp_path, monkeypatch):
     needs("openvino")
     monkeypatch.setattr(FORMATS["openvino"], "INT8_PACKAGES", {"absent": "nncf"})
     with pytest.raises(
-        ImportError, match=r'quantize="int8" needs absent: pip install keras-ssc\[nncf\]'
+        ImportError, match=r'quantize="int8" needs absent: pip install "keras-ssc\[nncf\]"'
     ):
         keras_ssc.export(
             model, tmp_path / "a.xml", "openvino", quantize="int8", calibration=images()
