@@ -266,10 +266,8 @@ class SSCConv2D(keras.layers.Layer):
 
     def quantize(self, mode=None, **kwargs):
         """Refuse, as Keras's convolutions do: `keras_ssc.export` writes files in 8 bits."""
-        raise NotImplementedError(
-            f"Layer {self.name!r} (SSCConv2D) stays in float. For a file in 8 bits use "
-            'keras_ssc.export(model, path, "litert", quantize="int8", calibration=images)'
-        )
+        call = 'keras_ssc.export(model, path, "litert", quantize="int8", calibration=images)'
+        raise NotImplementedError(f"{self.name!r} (SSCConv2D) stays in float: use {call}")
 
     def get_config(self):
         """Return the arguments; once built, with the resolved g and p in place of `sparsity`."""
