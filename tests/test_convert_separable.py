@@ -69,8 +69,8 @@ def test_geometry_activation_regularizers_constraints_and_trainable_are_kept():
     assert pointwise.activation is keras.activations.relu
     assert not depthwise.use_bias
     assert not pointwise.use_bias
-    assert depthwise.depthwise_regularizer.l2 == pytest.approx(0.1)
-    assert pointwise.kernel_regularizer.l1 == pytest.approx(0.2)
+    assert float(depthwise.depthwise_regularizer.l2) == pytest.approx(0.1)
+    assert float(pointwise.kernel_regularizer.l1) == pytest.approx(0.2)
     assert isinstance(depthwise.depthwise_constraint, keras.constraints.NonNeg)
     assert isinstance(pointwise.kernel_constraint, keras.constraints.MaxNorm)
     assert not depthwise.trainable

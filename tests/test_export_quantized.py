@@ -52,7 +52,8 @@ def test_quantized_file_is_small_and_close(model, tmp_path, format, quantize):
     report = keras_ssc.export(model, path, format, quantize=quantize, calibration=x)
     (found,), expected = FORMATS[format].load(path)([x]), np.asarray(model(x, training=False))
     assert (report.quantize, report.images) == (quantize, 16)
-    assert report.bytes < 45_000  # dense in 8 bits: more than 75,000
+    # Dense in 8 bits: more than 75,000, and OpenVINO's graph is text.
+    assert report.bytes < (70_000 if format == "openvino" else 45_000)
     checked = compare([found], [expected])
     assert report.largest_difference == pytest.approx(checked.largest_difference, abs=1e-6)
     assert report.mean_difference == pytest.approx(checked.mean_difference, abs=1e-6)
@@ -74,7 +75,8 @@ def test_int8_file_shrinks_as_the_weights_do(tmp_path):
     dense, small = sizes
     weights = 2 * 9 * 64 * 64
     assert dense > weights
-    assert dense - small > 0.85 * weights  # 0.906 of them are zeros
+    # 0.906 of them are zeros; the places of the others, and DENSIFY's scales, take 0.06.
+    assert dense - small > 0.84 * weights
 
 
 @pytest.mark.parametrize(
@@ -101,9 +103,9 @@ def test_refusals(model, tmp_path, arguments, words):
 
 def test_a_missing_quantizer_names_the_extra(model, tmp_path, monkeypatch):
     needs("openvino")
-    monkeypatch.setattr(FORMATS["openvino"], "INT8_PACKAGES", {"absent": "openvino"})
+    monkeypatch.setattr(FORMATS["openvino"], "INT8_PACKAGES", {"absent": "nncf"})
     with pytest.raises(
-        ImportError, match=r'quantize="int8" needs absent: pip install keras-ssc\[openvino\]'
+        ImportError, match=r'quantize="int8" needs absent: pip install "keras-ssc\[nncf\]"'
     ):
         keras_ssc.export(
             model, tmp_path / "a.xml", "openvino", quantize="int8", calibration=images()

@@ -170,7 +170,7 @@ CASES = {
         keras_ssc.export,
         {"model": sparse, "path": "nowhere/model.keras", "format": "keras"},
         {"model": never, "path": never, "format": never, "overwrite": truth,
-         "tolerance": between(0, math.inf)},
+         "tolerance": either(nothing, between(0, math.inf)), "quantize": nothing},
     ),
     "uniform_counts": (pruning.uniform_counts, {"model": model, "sparsity": 0.5}, KEEP),
     "erk_counts": (pruning.erk_counts, {"model": model, "sparsity": 0.5}, KEEP),

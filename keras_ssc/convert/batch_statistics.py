@@ -125,7 +125,7 @@ def _batches(x, batch_size):
         starts = range(0, len(keras.tree.flatten(x)[0]), batch_size)
         return (_slice(x, start, start + batch_size) for start in starts)
     if isinstance(x, keras.utils.PyDataset):
-        x = (x[index] for index in range(len(x)))
+        x = map(x.__getitem__, range(len(x)))
     return (batch[0] if isinstance(batch, tuple) else batch for batch in x)
 
 

@@ -94,7 +94,7 @@ def export(
     stores weights in 16 bits; `"dynamic"` (LiteRT) those of kernels with 1024 weights or more in 8
     bits; `"int8"` (LiteRT; ONNX Runtime's and OpenVINO's own quantizers) weights and activations,
     one scale for each filter, ranges of activations from `calibration`. Zeros of SSC layers are
-    not stored in 8 bits either.
+    not stored in 8 bits either, but for `"dynamic"`, whose kernels are the grouped ones.
 
     Args:
         model: functional or Sequential `keras.Model`, built.

@@ -7,6 +7,7 @@ once, when the interpreter makes its tensors.
 import os
 import re
 import tempfile
+import warnings
 
 from keras_ssc.export.litert_sparsity import compact
 from keras_ssc.export.lowering import lower
@@ -45,7 +46,9 @@ def write(model, path, quantize=None, calibration=None):
         if quantize == "int8":
             converter.representative_dataset = lambda: _one_by_one(calibration)
         try:
-            content = converter.convert()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # TensorFlow calibrates with what it deprecates
+                content = converter.convert()
         except Exception as error:
             unknown = dict.fromkeys(re.findall(r"'tf\.(\w+)' op is n", str(error)))
             if not unknown:
@@ -53,7 +56,8 @@ def write(model, path, quantize=None, calibration=None):
             raise ValueError(
                 f"LiteRT has no operation for TensorFlow's {', '.join(unknown)}"
             ) from error
-    path.write_bytes(compact(content))
+    # With "dynamic" LiteRT's convolutions can't read kernels of 8 bits from DENSIFY.
+    path.write_bytes(compact(content, without=("INT8",) if quantize == "dynamic" else ()))
 
 
 def _one_by_one(arrays):

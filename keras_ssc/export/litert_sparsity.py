@@ -12,22 +12,27 @@ from keras_ssc.export.sparse_layout import sparse_layout, stored, width
 ITEM_TYPES = {"FLOAT32": "float32", "FLOAT16": "float16", "INT8": "int8"}
 
 
-def compact(content):
+def compact(content, without=()):
     """Return the .tflite file `content` (bytes) with mostly zero kernels stored sparsely.
 
     Names of inner tensors are left out too: no runtime reads them.
+
+    Args:
+        content: bytes.
+        without: names of types whose kernels stay as they are, such as "INT8".
     """
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     for graph in model.subgraphs:
-        _compact_graph(model, graph, schema)
+        _compact_graph(model, graph, without, schema)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def _compact_graph(model, graph, schema):
-    dtypes = {getattr(schema.TensorType, name): dtype for name, dtype in ITEM_TYPES.items()}
+def _compact_graph(model, graph, without, schema):
+    names = ITEM_TYPES.keys() - set(without)
+    dtypes = {getattr(schema.TensorType, name): ITEM_TYPES[name] for name in names}
     ends = {*graph.inputs, *graph.outputs}
     for index in range(len(graph.tensors)):
         tensor = graph.tensors[index]

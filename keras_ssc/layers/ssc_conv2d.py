@@ -264,6 +264,11 @@ class SSCConv2D(keras.layers.Layer):
             return (input_shape[0], *sizes, self.filters)
         return (input_shape[0], self.filters, *sizes)
 
+    def quantize(self, mode=None, **kwargs):
+        """Refuse, as Keras's convolutions do: `keras_ssc.export` writes files in 8 bits."""
+        call = 'keras_ssc.export(model, path, "litert", quantize="int8", calibration=images)'
+        raise NotImplementedError(f"{self.name!r} (SSCConv2D) stays in float: use {call}")
+
     def get_config(self):
         """Return the arguments; once built, with the resolved g and p in place of `sparsity`."""
         resolved = self._pattern is not None
