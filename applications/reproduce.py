@@ -71,9 +71,9 @@ def main():
         with Termination():
             left = reproduce(cells, records, arguments.data_dir, arguments.limit)
     except KeyboardInterrupt:
-        sys.exit("\nInterrupted. The same command goes on with the run that was cut off.")
+        sys.exit("\nInterrupted. The same command resumes the interrupted run.")
     except Terminated as end:
-        print(f"Ended by SIGTERM {end.where}. The same command goes on there.", flush=True)
+        print(f"Ended by SIGTERM {end.where}. The same command resumes there.", flush=True)
         raise
     except (FloatingPointError, ImportError, OSError, RunFolderError, ValueError) as error:
         stop(error)

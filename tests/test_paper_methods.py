@@ -72,7 +72,7 @@ def test_a_run_goes_on_where_it_was_cut_off(method, tiny, tmp_path, monkeypatch)
     with pytest.raises(Terminated, match="143"):
         run(setting, progress=lines.append, folder=tmp_path)
     again = run(setting, progress=lines.append, folder=tmp_path)
-    assert "going on after step 2 of epoch 1" in lines[1]
+    assert "Resuming after step 2 of epoch 1" in lines[1]
     for record in (whole, again):
         for name in ("seconds", "seconds_before_training"):
             record.pop(name)
