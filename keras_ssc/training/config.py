@@ -50,7 +50,7 @@ class TrainingConfig:
         momentum: float.
         l2: float, coupled L2 on every variable; None: 5e-4 for VGG, 1e-4 for the others.
         seed: int, for weights, order and augmentation.
-        limit: int or None, use only so many training and test images of a set in memory.
+        limit: int or None, use at most this many training and test images.
         execution: str, how the sparse layers compute, as for `SSCConv2D`.
         jit_compile: True, False or `"auto"`, compile with XLA, as for `Model.compile`.
         image_size: int, height and width of the crops of streamed images.
@@ -58,7 +58,7 @@ class TrainingConfig:
             sub-folders `train` and `val`.
         test_split: str, split of a `tfds:` set to test on; None: validation, else test.
         bf16: bool, compute in bfloat16, keep weights in float32.
-        accumulate: int, add the gradients of so many pieces of a batch before an update (JAX, in
+        accumulate: int, add the gradients of this many pieces of a batch before an update (JAX, in
             `train_distributed`). BatchNormalization sees a piece at a time.
         devices: int, of one process, for `train_distributed`; None: all.
         address: str, host:port of process 0; one process needs none.
