@@ -49,9 +49,9 @@ distributed: $(VENV)/all.stamp
 	KERAS_BACKEND=tensorflow $(VENV)/bin/python -m pytest -q -s -m campaign tests/test_distributed.py
 	KERAS_BACKEND=jax $(VENV)/bin/python -m pytest -q -s -m campaign tests/test_distributed.py
 
-# The API reference, from the docstrings: build/docs/index.html.
+# The site, with the API from the docstrings: build/docs/index.html. A dead link fails.
 docs: $(VENV)/all.stamp
-	$(VENV)/bin/python -m pdoc keras_ssc --docformat google --output-directory build/docs
+	$(VENV)/bin/python -m mkdocs build --strict
 
 lint: $(VENV)/all.stamp
 	$(VENV)/bin/ruff check

@@ -1,4 +1,4 @@
-"""Run one of the paper's tables or figures, or go on where it was interrupted.
+"""Run one of the paper's tables or figures, or resume it.
 
 python applications/reproduce.py table1 --protocol small --data-dir data
 """

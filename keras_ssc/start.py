@@ -15,10 +15,14 @@ from pathlib import Path
 QUIET = "KERAS_SSC_QUIET"  # set to 1: TensorFlow's lines stay off the screen
 
 
+def _arguments():
+    return getattr(sys, "argv", [])  # there are none in a program that embeds Python
+
+
 def is_command():
     """Whether this process is `keras-ssc`, `python -m keras_ssc` or one that asks for quiet."""
     return (
-        Path(sys.argv[0]).stem == "keras-ssc"
+        Path(*_arguments()[:1]).stem == "keras-ssc"
         or ("-m", "keras_ssc") in itertools.pairwise(sys.orig_argv)
         or os.environ.get(QUIET) == "1"
     )
@@ -27,8 +31,11 @@ def is_command():
 @contextlib.contextmanager
 def quiet():
     """Keep what is written to the error stream off the screen; after an exception it is shown."""
-    sys.stderr.flush()
-    screen = os.dup(2)
+    try:
+        screen = os.dup(2)
+    except OSError:  # there is no error stream
+        yield
+        return
     with tempfile.TemporaryFile() as kept:
         os.dup2(kept.fileno(), 2)
         try:
@@ -38,7 +45,6 @@ def quiet():
             os.write(screen, kept.read())
             raise
         finally:
-            sys.stderr.flush()
             os.dup2(screen, 2)
             os.close(screen)
 
@@ -61,7 +67,7 @@ def import_keras():
         ) from error
 
 
-if is_command() and "--verbose" not in sys.argv:
+if is_command() and "--verbose" not in _arguments():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow leaves oneDNN off on CPUs without AVX-512, where it would be two to three times
     # faster.

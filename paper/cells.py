@@ -6,8 +6,7 @@ import functools
 from keras_ssc.applications._settings import half_pointwise
 from keras_ssc.arguments import known
 from keras_ssc.datasets.facts import FACTS
-from keras_ssc.network_sparsity import choose_network
-from keras_ssc.sparsity import count_network
+from keras_ssc.sparsity import choose_network, count_network
 from paper.data import SIDES
 from paper.networks import builder_and_options, ssc_options
 from paper.pattern_settings import network_layers
@@ -26,6 +25,7 @@ class Cell:
         column: str, what changes along a line of the table.
         settings: tuple of `Setting`, one for each seed; empty where it can't be run here.
         printed: str, the paper's figure, or "".
+        past: bool, whether the row is shown for its old records and is not run any more.
     """
 
     network: str
@@ -34,6 +34,7 @@ class Cell:
     column: str
     settings: tuple
     printed: str = ""
+    past: bool = False
 
 
 # The small protocol: two cores. Smaller networks of the same kind on images of 16 x 16.
@@ -74,22 +75,31 @@ def base(protocol, network, dataset, /, **changes):
 
 @functools.cache
 def reached(setting):
-    """Return the live weights of the SSC network of a setting, which its rivals keep.
+    """Return the live weights of the SSC network of a setting, which the other methods keep.
 
-    The classes are those of the whole image set.
+    The classes are those of all images of the set.
     """
     options = ssc_options(setting)
+    layers = _layers(setting, options)
     rules = {name: options.pop(name) for name in ("distribution", "parity") if name in options}
-    options = {name: value for name, value in options.items() if name.startswith("sparse_")}
-    builder, own = builder_and_options(setting.network)
-    shape = (setting.image_size, setting.image_size, 3)
-    layers = network_layers(builder, shape, CLASSES[setting.dataset], **own, **options)
     if setting.sparsity:
         choice = choose_network(layers, sparsity=setting.sparsity, **rules)
     else:  # what compact networks take by themselves
         own = {layer.name: half_pointwise(layer) if layer.sparse else None for layer in layers}
         choice = count_network(layers, own)
     return round((1 - choice.sparsity) * sum(layer.dense_weight_count for layer in layers))
+
+
+def dense_weights(setting):
+    """Return the weights of all kernels of the dense network of a setting."""
+    return sum(layer.dense_weight_count for layer in _layers(setting, {}))
+
+
+def _layers(setting, options):
+    options = {name: value for name, value in options.items() if name.startswith("sparse_")}
+    builder, own = builder_and_options(setting.network)
+    shape = (setting.image_size, setting.image_size, 3)
+    return network_layers(builder, shape, CLASSES[setting.dataset], **own, **options)
 
 
 def seeded(setting, seeds):

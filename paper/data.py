@@ -12,6 +12,7 @@ from keras_ssc.datasets.imagenet import ImageNet
 # second one.
 SIDES = {name: facts.side for name, facts in FACTS.items()} | {"tiny_imagenet_100": 64}
 IMAGES = {name: facts.train_images for name, facts in FACTS.items()} | {"tiny_imagenet_100": 50_000}
+VALIDATION = 5000
 
 
 def experiment_data(setting, data_dir=None):
@@ -57,6 +58,27 @@ def experiment_data(setting, data_dir=None):
     for name in ("x_train", "x_test"):
         parts[name] = averaged(parts[name], setting.image_size)
     return dataclasses.replace(data, **parts)
+
+
+def validation_data(setting, data_dir=None):
+    """Return (images, labels) that choose an epoch; None where a run trains on all that there are.
+
+    They are the last `VALIDATION` training images, or as many as the setting leaves. A setting with
+    `held_out` is tested on such images, and has no others.
+
+    Example:
+
+    >>> from paper.setting import Setting
+    >>> setting = Setting("ResNet20", "digits", "dense", image_size=16, train_images=1000)
+    >>> validation_data(setting)[0].shape
+    (437, 16, 16, 3)
+    """
+    left = IMAGES[setting.dataset] - (setting.train_images or IMAGES[setting.dataset])
+    if setting.held_out or left < 1 or setting.dataset == "imagenet2012":
+        return None
+    last = dataclasses.replace(setting, held_out=min(VALIDATION, left), train_images=1)
+    data = experiment_data(last, data_dir)
+    return data.x_test, data.y_test
 
 
 def balanced(labels, share):

@@ -1,4 +1,4 @@
-"""How long runs will take, told before they begin."""
+"""How long runs will take, printed before they begin."""
 
 import statistics
 import time

@@ -5,10 +5,10 @@ import keras
 from keras_ssc.training import loop
 from keras_ssc.training.optimizer import CoupledSGD
 from keras_ssc.training.recipe import drop_at
-from paper.inputs import drop_shares, test_batches, training_batches
+from paper.inputs import drop_shares, training_batches
 
 
-def fit(model, setting, data, callbacks=(), first=0, last=None, keep=None):
+def fit(model, setting, data, callbacks=(), first=0, last=None, keep=None, validation=None):
     """Train a model in place, from one epoch of the recipe to another.
 
     Args:
@@ -18,6 +18,7 @@ def fit(model, setting, data, callbacks=(), first=0, last=None, keep=None):
         callbacks: list of `keras.callbacks.Callback`.
         first: int, epochs of the recipe that are done; momentum starts anew.
         last: int, the epoch after which it stops; None: the setting's.
+        validation: batches on which each epoch is measured; None: it is not.
         keep: None, or a function (compiled model, steps of an epoch) -> `Checkpoints`.
     """
     batches = training_batches(setting, data)
@@ -43,5 +44,5 @@ def fit(model, setting, data, callbacks=(), first=0, last=None, keep=None):
         [keras.callbacks.TerminateOnNaN(), *callbacks],
         keep(model, len(batches)) if keep else None,
         first=first,
-        validation_data=test_batches(setting, data),
+        validation_data=validation,
     )

@@ -52,8 +52,19 @@ def training_batches(setting, data):
     )
 
 
+def validation_batches(data, validation):
+    """Return what chooses an epoch, of the images of `validation_data`.
+
+    Args:
+        data: what `experiment_data` gave.
+        validation: (images, labels).
+    """
+    common = {"mean": data.mean, "std": data.std, "classes": data.classes}
+    return Batches(*validation, 500, **common)
+
+
 def test_batches(setting, data):
-    """Return what `fit` tests on."""
+    """Return what a network is tested on."""
     if isinstance(data, ImageNet):
         return data.test_batches(min(500, setting.batch_size), setting.image_size)
     common = {"mean": data.mean, "std": data.std, "classes": data.classes}

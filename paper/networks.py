@@ -3,8 +3,11 @@
 from typing import NamedTuple
 
 import keras
+import numpy as np
 
 from keras_ssc import applications
+from keras_ssc.layers import SSCConv2D
+from keras_ssc.model_graph import flat_layers
 from keras_ssc.regularizers import DoubleSoftOrthogonality, SoftOrthogonality
 
 # Changes of the paper's pattern, one word each: arguments of the builder.
@@ -56,7 +59,7 @@ def builder_and_options(network):
 
 
 def dense(setting, data):
-    """The dense twin, with a regularizer if the setting has one."""
+    """The dense counterpart, with a regularizer if the setting has one."""
     model = build(setting, data.classes, sparsity=0)
     if setting.regularizer:
         penalty = REGULARIZERS[setting.regularizer](setting.factor)
@@ -92,7 +95,28 @@ def ssc_options(setting):
 
 
 def budget(setting):
-    """Return what the methods of `keras_ssc.pruning` are told to keep: `keep` or `sparsity`."""
+    """Return what the methods of `keras_ssc.pruning` are given: `keep` or `sparsity`."""
     if setting.keep is not None:
         return {"keep": setting.keep}
     return {"sparsity": setting.sparsity}
+
+
+def filter_norms(model):
+    """Return {layer name: mean over the filters of the sum of their squared weights}.
+
+    Of all convolutions and Dense layers; pruned weights count as 0.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="one")])
+    >>> model.layers[0].kernel.assign([[3.0], [1.0]]) is None or filter_norms(model)
+    {'one': 10.0}
+    """
+    norms = {}
+    for layer in flat_layers(model):
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense, SSCConv2D)):
+            live = getattr(layer, "live_kernel", lambda layer=layer: layer.kernel)()
+            kernel = keras.ops.convert_to_numpy(keras.ops.cast(live, "float32"))
+            squares = np.square(kernel.astype("float64")).reshape(-1, kernel.shape[-1])
+            norms[layer.name] = float(squares.sum(axis=0).mean())
+    return norms

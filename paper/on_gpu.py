@@ -59,7 +59,7 @@ def parse():
     packing = modes.add_parser("pack", help="pack the images for the way")
     packing.add_argument("--data-dir", help="folder of tensorflow-datasets")
     packing.add_argument("folders", nargs="+", help="each takes an equal part")
-    add = modes.add_parser("run", help="run what is open, or go on").add_argument
+    add = modes.add_parser("run", help="run what is open, or resume").add_argument
     add("--data-dir", required=True, help="folder of the packed images")
     add("--carried", help="records.tar.gz of the call before")
     add("--out", required=True, help="records.tar.gz to write: records, and the open run")
@@ -131,7 +131,7 @@ def run(arguments):
             progress = functools.partial(print, flush=True)
             left = reproduce(cells, Records(folder), arguments.data_dir, progress=progress)
     except Terminated as end:
-        print(f"Ended {end.where}. The next call goes on there.", flush=True)
+        print(f"Ended {end.where}. The next call resumes there.", flush=True)
         raise
     finally:
         limit.cancel()

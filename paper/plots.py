@@ -19,13 +19,13 @@ def _axes(columns):
 def _styles(groups):
     """One colour and one sign for each row of all pictures: dict row -> arguments of matplotlib."""
     rows = sorted({row for rows in groups.values() for row in rows})
-    rivals = [row for row in rows if row not in OURS]
+    others = [row for row in rows if row not in OURS]
     ours = [row for row in OURS if row in rows]  # the first above the others
     styles = {
         row: {"color": GREYS[row], "marker": "o", "zorder": 3 + 1 / (1 + place)}
         for place, row in enumerate(ours)
     }
-    for number, row in enumerate(rivals):
+    for number, row in enumerate(others):
         styles[row] = {"color": f"C{number % 10}", "marker": "sv^D"[number // 10 % 4]}
     return styles
 

@@ -1,6 +1,5 @@
 """Records of runs in a folder: one small JSON file each, named by the settings' hash."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -19,7 +18,7 @@ class Records:
 
     Example:
 
-    >>> import tempfile
+    >>> import dataclasses, tempfile
     >>> records = Records(tempfile.mkdtemp())
     >>> setting = Setting("ResNet20", "digits", "dense")
     >>> setting in records
@@ -51,8 +50,13 @@ class Records:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             own = Setting(**record["setting"]).key
-            if not all(0 <= epoch["val_accuracy"] <= 1 for epoch in record["metrics"]):
-                raise ValueError("val_accuracy must lie in [0, 1]")
+            measured = [epoch.get("val_accuracy", 0) for epoch in record["metrics"]]
+            tested = record.get("test", {})
+            measured += [tested[which]["accuracy"] for which in ("last", "best") if which in tested]
+            if not all(0 <= value <= 1 for value in measured):
+                raise ValueError("accuracies must lie in [0, 1]")
+            if record["metrics"] and not tested and "val_accuracy" not in record["metrics"][-1]:
+                raise ValueError("it has no accuracy")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{str(path)!r} is no record of a run: {error}") from error
         if own != path.stem:
@@ -68,7 +72,7 @@ class Records:
         return [(Setting(**record["setting"]), record) for record in self.all()]
 
     def add(self, record):
-        """Write a record beside its place and rename it when it is whole."""
+        """Write a record to a temporary path, renamed when it is complete."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path(Setting(**record["setting"]))
         with beside(path) as temporary:
@@ -76,15 +80,29 @@ class Records:
 
 
 def last_accuracy(record):
-    """Return the test accuracy after the last epoch."""
+    """Return the test accuracy after the last epoch; of `held_out` images where these are asked."""
+    if "test" in record:
+        return record["test"]["last"]["accuracy"]
     return record["metrics"][-1]["val_accuracy"]
 
 
+def last_top5(record):
+    """Return the top-5 accuracy after the last epoch, None where it was not measured."""
+    last = record["test"]["last"] if "test" in record else record["metrics"][-1]
+    return last.get("top5", last.get("val_top5"))
+
+
 def best_accuracy(record):
-    """Return the best test accuracy of all epochs, which GraSP's pipeline reports."""
+    """Return the test accuracy of the best epoch, None where no validation images chose it.
+
+    The first records chose it by the test images themselves, as GraSP's pipeline does
+    (`chosen_on_test`).
+    """
+    if "test" in record:
+        return record["test"].get("best", {}).get("accuracy")
     return max(epoch["val_accuracy"] for epoch in record["metrics"])
 
 
-def same_but(setting, **changes):
-    """Return the setting with some fields changed."""
-    return dataclasses.replace(setting, **changes)
+def chosen_on_test(record):
+    """Return whether the best epoch of a record was chosen on the images that test it."""
+    return "test" not in record and not record["setting"]["held_out"]

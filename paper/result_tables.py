@@ -3,7 +3,8 @@
 import dataclasses
 import statistics
 
-from paper.records import best_accuracy, last_accuracy
+from paper.records import best_accuracy, chosen_on_test, last_accuracy, last_top5
+from paper.significance import compared
 
 
 def mean_and_deviation(values):
@@ -20,37 +21,55 @@ def mean_and_deviation(values):
     return f"{mean:.2f}" + (f" ± {100 * statistics.stdev(values):.2f}" if values[1:] else "")
 
 
-def verdict(ours, theirs):
-    """Return "beats", "loses" or "tie" of two lists of accuracies, "" where one has no spread.
-
-    One beats the other when the means differ by more than the pooled standard deviation,
-    sqrt((s_1^2 + s_2^2) / 2).
-
-    Example:
-
-    >>> verdict([0.6, 0.62], [0.5, 0.52]), verdict([0.6, 0.62], [0.59, 0.62]), verdict([0.6], [0.5])
-    ('beats', 'tie', '')
-    """
-    if len(ours) < 2 or len(theirs) < 2:
-        return ""
-    pooled = ((statistics.variance(ours) + statistics.variance(theirs)) / 2) ** 0.5
-    difference = statistics.mean(ours) - statistics.mean(theirs)
-    if abs(difference) <= pooled:
-        return "tie"
-    return "beats" if difference > 0 else "loses"
-
-
 def found(cell, records):
     """Return the records that a cell has so far."""
     return [records[setting] for setting in cell.settings if setting in records]
 
 
 def subjects(cells):
-    """Return {(network, image set, column): its cells}, in order."""
+    """Return {(network, image set, column): its cells}, in order; the network is that which runs.
+
+    The protocol "small" has smaller networks in place of the paper's.
+    """
     groups = {}
     for cell in cells:
         groups.setdefault((cell.network, cell.dataset, cell.column), []).append(cell)
-    return groups
+    return {(_running(group), *key[1:]): group for key, group in groups.items()}
+
+
+def _running(group):
+    networks = [cell.settings[0].network for cell in group if cell.settings]
+    return networks[0] if networks else group[0].network
+
+
+def comparisons(cells, records, reference="SSC"):
+    """Return {((network, image set, column), row): `Comparison`} of the reference with all rows.
+
+    Only seeds count that both rows have run: these share the order of the images, and the draws of
+    weights where kernels are alike. p is adjusted for all comparisons of the table.
+
+    Args:
+        cells: list of `Cell`.
+        records: `Records`.
+        reference: str, the row that is compared with all others.
+    """
+    pairs = {}
+    for subject, group in subjects(cells).items():
+        own = next((cell for cell in group if cell.row == reference), None)
+        for cell in group:
+            if own and own.settings and cell.settings and cell.settings != own.settings:
+                pairs[subject, cell.row] = _paired(own, cell, records)
+    return compared(pairs)
+
+
+def _paired(own, other, records):
+    """The accuracies of two cells, of the seeds that both have."""
+    ours, theirs = (
+        {one.seed: last_accuracy(records[one]) for one in cell.settings if one in records}
+        for cell in (own, other)
+    )
+    both = sorted(ours.keys() & theirs.keys())
+    return [ours[seed] for seed in both], [theirs[seed] for seed in both]
 
 
 def table(cells, records, reference="SSC"):
@@ -61,39 +80,36 @@ def table(cells, records, reference="SSC"):
         records: `Records`.
         reference: str, the row that is compared with all others, where there is one.
     """
-    parts = []
-    for (network, dataset, column), group in subjects(cells).items():
+    parts, results = [], comparisons(cells, records, reference)
+    for subject, group in subjects(cells).items():
         ran = {cell.row: found(cell, records) for cell in group}
+        title = ", ".join(filter(None, subject))
         if not any(ran.values()):
-            runs = len({setting for cell in group for setting in cell.settings})
-            parts.append(f"**{_title(network, dataset, column)}**: not run, {runs} runs.")
+            runs = len({one for cell in group if not cell.past for one in cell.settings})
+            parts.append(f"**{title}**: not run, {runs} runs.")
             continue
         printed = any(cell.printed for cell in group)
-        compared = reference in ran
+        compares = any(cell.row == reference for cell in group)
         head = ["method", "accuracy, last epoch", "best epoch"]
-        head += [f"{reference} against it"] * compared
-        head += ["seeds", "live weights", "network / KxK sparsity", "multiply-adds", "s/run"]
-        head += ["the paper prints"] if printed else []
-        lines = [f"**{_title(network, dataset, column)}**", "", table_line(head)]
-        lines.append("|---" * len(head) + "|")
-        last = {row: [last_accuracy(one) for one in found_] for row, found_ in ran.items()}
-        ours = next((cell.settings for cell in group if cell.row == reference), None)
+        head += [f"{reference} against it"] * compares
+        head += ["seeds", "live weights", "network / KxK sparsity", "multiply-adds"]
+        head += ["filter norm²", "s/run"]
+        head += [f"the paper prints ({group[0].network})"] if printed else []
+        lines = [f"**{title}**", "", table_line(head), "|---" * len(head) + "|"]
         for cell in group:
-            same = cell.settings == ours
-            result = "" if same else verdict(last.get(reference, []), last[cell.row])
-            line = [cell.row, *_figures(ran[cell.row], [result] * compared)]
+            result = str(results.get((subject, cell.row), ""))
+            line = [cell.row, *_figures(ran[cell.row], [result] * compares)]
             lines.append(table_line(line + ([cell.printed] if printed else [])))
-        own = group[0].settings or next(cell.settings for cell in group if cell.settings)
-        lines += ["", f"Network here: {own[0].network}, {own[0].image_size} x {own[0].image_size}."]
+        own = next(cell.settings for cell in group if cell.settings)
+        lines += ["", f"Images of {own[0].image_size} x {own[0].image_size}."]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
 def scoreboard(cells, records, reference="SSC", turned=False):
-    """Return a Markdown table of verdicts: a line for each method, a column for each sparsity.
+    """Return a Markdown table of comparisons: a line for each method, a column for each sparsity.
 
-    Beside the verdict stands the difference of the means in points of accuracy. "" where no two
-    rows have the seeds for a verdict.
+    "" where no two rows have the seeds for a test.
 
     Args:
         cells: list of `Cell`.
@@ -101,30 +117,49 @@ def scoreboard(cells, records, reference="SSC", turned=False):
         reference: str, the row that is compared with all others.
         turned: bool, whether the others are compared with it: what beats it has a plus.
     """
-    columns, lines = [], {}
-    for subject, group in subjects(cells).items():
-        last = {c.row: [last_accuracy(one) for one in found(c, records)] for c in group}
-        runs = {c.row: c.settings for c in group}
-        ours = last.pop(reference, [])
-        for row, theirs in last.items():
-            pair = (theirs, ours) if turned else (ours, theirs)
-            if result := verdict(*pair):
-                points = 100 * (statistics.mean(pair[0]) - statistics.mean(pair[1]))
-                same = runs[row] == runs[reference]
-                lines.setdefault(row, {})[subject] = (
-                    "the same runs" if same else f"{result}, {points:+.1f}"
-                )
-                columns += [subject] if subject not in columns else []
-    if not lines:
+    results = comparisons(cells, records, reference)
+    if not results:
         return ""
+    groups = subjects(cells)
+    columns = [one for one in groups if any(subject == one for subject, _ in results)]
+    there = {(subject, cell.row): cell for subject, group in groups.items() for cell in group}
     first = f"against {reference}" if turned else f"{reference} against"
-    head = [first, *(_title(*subject) for subject in columns)]
-    there = {(subject, cell.row) for subject, group in subjects(cells).items() for cell in group}
-    body = [
-        [row, *(results.get(s, "not run" if (s, row) in there else "") for s in columns)]
-        for row, results in lines.items()
-    ]
-    return "\n".join([table_line(head), "|---" * len(head) + "|", *map(table_line, body)])
+    lines = [table_line([first, *(", ".join(filter(None, one)) for one in columns)])]
+    lines.append("|---" * (1 + len(columns)) + "|")
+    for row in dict.fromkeys(row for _, row in there):
+        if not any((subject, row) in results for subject in columns):
+            continue
+        line = [row]
+        for subject in columns:
+            result = results.get((subject, row))
+            own, cell = there.get((subject, reference)), there.get((subject, row))
+            if result:
+                line.append(str(-result if turned else result))
+            elif own and cell and cell.settings and cell.settings == own.settings:
+                line.append("the same runs")
+            else:
+                line.append("not run" if cell else "")
+        lines.append(table_line(line))
+    return "\n".join(lines)
+
+
+def tally(cells, records, rows, reference="SSC"):
+    """Return one sentence: how often the reference beats the rows, loses, and neither is shown.
+
+    Args:
+        cells, records, reference: as for `scoreboard`.
+        rows: names of the rows that count.
+    """
+    results = comparisons(cells, records, reference)
+    verdicts = [one.verdict for (_, row), one in results.items() if row in rows]
+    if not verdicts:
+        return ""
+    names = ", ".join(f'"{row}"' for row in rows)
+    return (
+        f"Of {len(verdicts)} comparisons of {reference} with {names}: {reference} beats "
+        f"in {verdicts.count('beats')}, loses in {verdicts.count('loses')}; in "
+        f"{verdicts.count('no difference shown')} no difference is shown."
+    )
 
 
 def better_of(cells, others, records):
@@ -134,14 +169,14 @@ def better_of(cells, others, records):
         cells, others: lists of `Cell`.
         records: `Records`; a cell that is not finished in both experiments has no settings.
     """
-    twins = {(cell.network, cell.dataset, cell.row, cell.column): cell for cell in others}
+    same = {(cell.network, cell.dataset, cell.row, cell.column): cell for cell in others}
     better = []
     for cell in cells:
-        twin = twins.get((cell.network, cell.dataset, cell.row, cell.column))
-        if not cell.settings or not twin or _without_rate(cell) != _without_rate(twin):
+        other = same.get((cell.network, cell.dataset, cell.row, cell.column))
+        if not cell.settings or not other or _without_rate(cell) != _without_rate(other):
             continue
-        if all(len(found(one, records)) == len(one.settings) for one in (cell, twin)):
-            better.append(max((cell, twin), key=lambda one: _mean_accuracy(one, records)))
+        if all(len(found(one, records)) == len(one.settings) for one in (cell, other)):
+            better.append(max((cell, other), key=lambda one: _mean_accuracy(one, records)))
         else:
             better.append(dataclasses.replace(cell, settings=()))
     return better
@@ -157,21 +192,27 @@ def _mean_accuracy(cell, records):
 
 def _figures(records, result):
     if not records:
-        return ["not run"] + [""] * (6 + len(result))
+        return ["not run"] + [""] * (7 + len(result))
     one = records[0]
     shares = f"{one['network_sparsity']:.4f} / {one['kxk_sparsity']:.4f}"
     last = mean_and_deviation([last_accuracy(record) for record in records])
-    if "val_top5" in one["metrics"][-1]:
-        fives = [record["metrics"][-1]["val_top5"] for record in records]
-        last += f" / {mean_and_deviation(fives)}"
+    fives = [five for record in records if (five := last_top5(record)) is not None]
+    last += f" / {mean_and_deviation(fives)}" if fives else ""
+    bests = [top for record in records if (top := best_accuracy(record)) is not None]
+    best = mean_and_deviation(bests) if bests else ""
+    best += " †" if any(map(chosen_on_test, records)) else ""
+    norms = [record["filter_norm"] for record in records if record.get("filter_norm") is not None]
+    weights = f"{one['live_weights']:,}"
+    weights += f" + {one['basis_weights']:,} of bases" if one.get("basis_weights") else ""
     return [
         last,
-        mean_and_deviation([best_accuracy(record) for record in records]),
+        best,
         *result,
         str(len(records)),
-        f"{one['live_weights']:,}",
+        weights,
         shares,
         f"{one['multiply_adds']:,}",
+        f"{statistics.mean(norms):.3g}" if norms else "",
         f"{statistics.median(record['seconds'] for record in records):.0f}",
     ]
 
@@ -193,10 +234,6 @@ def machines(settings, records):
             line = f"{name} ({about['hardware']['cpu_count']} cores), {library}"
             counts[line] = counts.get(line, 0) + 1
     return "\n".join(f"- {line}: {count} runs" for line, count in counts.items())
-
-
-def _title(network, dataset, column):
-    return ", ".join(part for part in (network, dataset, column) if part)
 
 
 def table_line(cells):

@@ -1,4 +1,4 @@
-"""The picture of an experiment that is no matrix of rivals: a line of points for each row."""
+"""The picture of an experiment that compares no methods: a line of points for each row."""
 
 import statistics
 

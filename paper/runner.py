@@ -14,11 +14,13 @@ from paper.run import run
 def open_runs(cells, records):
     """Return the settings of the cells that have no record yet, each once, in order.
 
+    Rows of the past are left out.
+
     Args:
         cells: list of `Cell`.
         records: `Records`.
     """
-    settings = dict.fromkeys(setting for cell in cells for setting in cell.settings)
+    settings = dict.fromkeys(one for cell in cells if not cell.past for one in cell.settings)
     return [setting for setting in settings if setting not in records]
 
 
@@ -29,7 +31,7 @@ def dry(cells):
     seen, chosen = set(), []
     for cell in cells:
         row = (cell.network, cell.dataset, cell.row)
-        if not cell.settings or row in seen:
+        if cell.past or not cell.settings or row in seen:
             continue
         seen.add(row)
         changes = {"epochs": 2, "train_images": 512, "held_out": 256}
@@ -43,8 +45,8 @@ def dry(cells):
 def reproduce(cells, records, data_dir=None, limit=None, progress=print):
     """Run what is open of an experiment, and record each run when it is done.
 
-    Before the first run it tells how long all are likely to take. A run that was interrupted goes
-    on from its last checkpoint. Several processes may share the records: what one has begun, the
+    Before the first run it prints how long all are likely to take. An interrupted run resumes
+    from its last checkpoint. Several processes may share the records: what one has begun, the
     others leave out.
 
     Args:

@@ -15,9 +15,10 @@ class Setting:
         dataset: str, a name of `keras_ssc.datasets`, "tiny_imagenet_100" (its every second
             class) or "imagenet2012".
         method: str, a key of `paper.METHODS`.
-        variant: str, words of `paper.VARIANTS` joined by "+", for method "ssc".
+        variant: str, words of `paper.VARIANTS` joined by "+", for method "ssc";
+            "equal_norm" for a method with masks: its layers start with the norms of "SSC".
         sparsity: float in [0, 1), the wanted network sparsity.
-        keep: int or None, live weights of Conv and Dense kernels that a rival keeps; None: by
+        keep: int or None, live weights of Conv and Dense kernels that other methods keep; None: by
             `sparsity`.
         g, p: int or None, one setting for all sparse layers in place of `sparsity` (method "ssc").
         regularizer: None, "SO" or "DSO" on the kernels of all convolutions.

@@ -1,9 +1,10 @@
-"""The paper's tables: SSC and its rivals, a list of cells each."""
+"""The paper's tables: SSC and the methods it is compared with, a list of cells each."""
 
 import dataclasses
 
-from keras_ssc.distributions import distribution_at
-from paper.cells import Cell, base, reached, seeded
+from keras_ssc.sparsity import distribution_at
+from paper.cells import Cell, base, dense_weights, reached, seeded
+from paper.masking import EQUAL_NORM
 from paper.methods import METHODS
 from paper.printed import PRINTED, PRINTED_TABLE_5
 
@@ -15,22 +16,33 @@ PER_FILTER = "per_filter+dense_scale"
 CHOSEN = {"uniform": UNIFORM, "per_filter": PER_FILTER}
 OURS = ("SSC", "SSC, uniform", "SSC, per_filter", "SSC, live initial scale")
 # With what the dense networks learned best of the rates tried on held-out images (see `rates`);
-# and a VGG without maps of one pixel, where eight of nine taps read padding only: rivals that score
-# weights leave those taps out, SSC and random masks can't know.
+# and a VGG without maps of one pixel, where eight of nine taps read padding only: methods that
+# score weights leave those taps out, SSC and random masks can't know.
 TUNED = {
     "ResNet32": {"learning_rate": 0.03},
     "VGG19": {"network": "VGG11(pools=3)", "learning_rate": 0.03},
 }
-RIVALS = ("random uniform", "random ERK", "SNIP", "GraSP", "SynFlow", "SET", "RigL")
+COMPARED = ("random uniform", "random ERK", "smart ratio", "SNIP", "GraSP", "SynFlow")
+COMPARED += ("SynFlow, dense shortcuts", "SET", "RigL")
+# As the first records were made: GraSP without its code's new draw of the classifier, the others
+# with 40 changes of the masks until 75 % of the training. Shown, and not run any more.
+PAST = {"GraSP, no redraw": "GraSP", "SET, 40 updates": "SET", "RigL, 40 updates": "RigL"}
+# Masks that start with the norm that "SSC" has in each layer.
+EQUAL_NORMS = {f"{name}, norms of SSC": name for name in ("random ERK", "SNIP", "GraSP", "SynFlow")}
 # Label in the tables -> method; the others of the paper's rows are not run.
 METHOD_OF = {name: name for name in METHODS} | {
     "SSC": "ssc",
     "lottery ticket, initial weights": "lottery ticket (init)",
     "lottery ticket, weights of epoch 5": "lottery ticket (epoch 5)",
     "L1-norm": "L1 filters",
+    "GraSP": "GraSP, its code",
+    **PAST,
 }
+METHOD_OF |= {row: f"{row}, published" for row in ("SET", "RigL", "DSR", "Deep-R")}
+METHOD_OF |= {row: METHOD_OF[name] for row, name in EQUAL_NORMS.items()}
 # Dense in training, most of them trained more than once: run when the others are done.
-DEAR = (
+AUTOSLIM_SHARE = 0.46
+RUN_LAST = (
     "GMP",
     "OBD",
     "MLPrune",
@@ -47,7 +59,7 @@ def tuned(protocol, network):
 def ours(plain, sparsity):
     """Return {row: setting} of SSC: as the builders do it, each distribution, the live scale.
 
-    The rivals keep as many weights as `per_filter` does, and "SSC" has no more than they: where
+    The others keep as many weights as `per_filter` does, and "SSC" has no more than they: where
     the uniform network has, it is asked for a little more sparsity.
 
     Args:
@@ -79,17 +91,19 @@ def _sparser(setting, step):
     return dataclasses.replace(setting, sparsity=round(setting.sparsity + step / 1000, 6))
 
 
-def rivals(table, protocol, groups, seeds, others=(*RIVALS, "GMP"), changes=None):
-    """Return the cells of a table of rivals.
+def compared(table, protocol, groups, seeds, others=None, changes=None):
+    """Return the cells of a table that compares SSC with other methods.
 
     Args:
         table: str, of the paper.
         protocol: as for `base`.
         groups: list of (network, dataset, sparsity), in the order in which they are to be run.
         seeds: seeds of each cell.
-        others: rows besides those that the paper prints.
+        others: rows besides those that the paper prints; None: `COMPARED`, GMP, equal norms.
         changes: dict, network of the paper -> other fields of its settings; or None.
     """
+    if others is None:
+        others = (*COMPARED, *EQUAL_NORMS, *PAST, "GMP")
     cells = []
     for network, dataset, sparsity in groups:
         printed = PRINTED[table, network, dataset]
@@ -97,19 +111,22 @@ def rivals(table, protocol, groups, seeds, others=(*RIVALS, "GMP"), changes=None
         runs = {"dense": plain, **ours(plain, sparsity)}
         keep = reached(runs["SSC, per_filter"])
         for row in dict.fromkeys([*others, *printed]):
+            if row == "SynFlow, dense shortcuts" and "ResNet" not in network:
+                continue
             if row in METHOD_OF and row not in runs:
-                rival = {"method": METHOD_OF[row], "sparsity": sparsity, "keep": keep}
-                runs[row] = dataclasses.replace(plain, **rival)
-        for row in dict.fromkeys([*runs, *others, *printed]):
+                fields = {"method": METHOD_OF[row], "sparsity": sparsity, "keep": keep}
+                fields |= {"variant": EQUAL_NORM} if row in EQUAL_NORMS else {}
+                runs[row] = dataclasses.replace(plain, **fields)
+        for row in dict.fromkeys([*runs, *printed]):
             settings = seeded(runs[row], seeds) if row in runs else ()
             figures = printed.get("SSC" if row in OURS else row, {})
             text = figures.get(0 if row == "dense" else sparsity, "")
-            cells.append(Cell(network, dataset, row, f"{sparsity:g}", settings, text))
-    return sorted(cells, key=lambda cell: cell.row in DEAR)
+            cells.append(Cell(network, dataset, row, f"{sparsity:g}", settings, text, row in PAST))
+    return sorted(cells, key=lambda cell: cell.row in RUN_LAST)
 
 
 def table1(protocol, seeds=(3, 4, 5)):
-    """CIFAR: rivals at 90, 95 and 98 %."""
+    """CIFAR: SSC and other methods at 90, 95 and 98 %."""
     groups = [("ResNet32", "cifar10", sparsity) for sparsity in (0.98, 0.95, 0.9)]
     groups += [("ResNet32", "cifar100", 0.98)]
     groups += [("VGG19", "cifar10", sparsity) for sparsity in (0.98, 0.95, 0.9)]
@@ -117,7 +134,7 @@ def table1(protocol, seeds=(3, 4, 5)):
     if protocol == "paper":
         both = ("ResNet32", "VGG19")
         groups += [(network, "cifar100", sparsity) for network in both for sparsity in (0.95, 0.9)]
-    return rivals("table1", protocol, groups, seeds)
+    return compared("table1", protocol, groups, seeds)
 
 
 def table1_tuned(protocol, seeds=(3, 4, 5)):
@@ -132,32 +149,34 @@ def table1_tuned(protocol, seeds=(3, 4, 5)):
     ]
     groups += [(network, "cifar100", 0.98) for network in ("ResNet32", "VGG19")]
     changes = {network: tuned(protocol, network) for network in TUNED}
-    return rivals("table1", protocol, groups, seeds, changes=changes)
+    return compared("table1", protocol, groups, seeds, changes=changes)
 
 
 def table2(protocol, seeds=(3, 4, 5)):
     """Tiny-ImageNet."""
     groups = [("VGG19", "tiny_imagenet", sparsity) for sparsity in (0.9, 0.95, 0.98)]
     groups += [("ResNet32", "tiny_imagenet", sparsity) for sparsity in (0.85, 0.9, 0.95)]
-    return rivals("table2", protocol, groups, seeds)
+    return compared("table2", protocol, groups, seeds)
 
 
 def table3(protocol, seeds=(3, 4, 5)):
     """ResNet50 on ImageNet, top-1 / top-5."""
     groups = [("ResNet50", "imagenet2012", sparsity) for sparsity in (0.8, 0.6)]
-    return rivals("table3", protocol, groups, seeds, others=("random ERK",))
+    return compared("table3", protocol, groups, seeds, others=("random ERK",))
 
 
 def table4(protocol, seeds=(3, 4, 5)):
     """ResNet18 on ImageNet, top-1 / top-5."""
     groups = [("ResNet18", "imagenet2012", sparsity) for sparsity in (0.75, 0.6)]
-    return rivals("table4", protocol, groups, seeds, others=("random ERK",))
+    return compared("table4", protocol, groups, seeds, others=("random ERK",))
 
 
 def table5(protocol, seeds=(3, 4, 5)):
     """Compact networks on CIFAR-10, with the layers of section 2.3 in one ("fused").
 
-    L1-norm and Slimming keep as many weights as SSC does, or a little less: whole filters.
+    L1-norm, Slimming and AutoSlim keep as many weights as SSC does, or a little less: complete
+    filters. AutoSlim's article starts from networks of 1.5 times the width; the paper prints it at
+    46 % of the parameters, which has a row of its own.
     """
     cells = []
     for network in ("MobileNetV2", "ShuffleNetV2"):
@@ -167,10 +186,15 @@ def table5(protocol, seeds=(3, 4, 5)):
         runs["SSC, depthwise and pointwise in one"] = dataclasses.replace(
             sparse, variant=f"{UNIFORM}+fused"
         )
-        for row in ("L1-norm", "Slimming"):
-            rival = {"method": METHOD_OF[row], "keep": reached(sparse)}
-            runs[row] = dataclasses.replace(plain, **rival)
+        for row in ("L1-norm", "Slimming", "AutoSlim"):
+            fields = {"method": METHOD_OF[row], "keep": reached(sparse)}
+            runs[row] = dataclasses.replace(plain, **fields)
         printed = [row for name, row in PRINTED_TABLE_5 if name == network]
+        if "AutoSlim" in printed:
+            keep = round(AUTOSLIM_SHARE * dense_weights(plain))
+            runs["AutoSlim, 46 % of the weights"] = dataclasses.replace(
+                plain, method="AutoSlim", keep=keep
+            )
         for row in dict.fromkeys([*runs, *printed]):
             settings = seeded(runs[row], seeds) if row in runs else ()
             share, accuracy = PRINTED_TABLE_5.get((network, row), ("", ""))

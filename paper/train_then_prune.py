@@ -1,10 +1,12 @@
-"""Rivals that train first and prune then: lottery tickets, OBD, MLPrune, and whole filters.
+"""Methods that train a network before they prune it: lottery tickets, OBD, MLPrune, filters.
 
 OBD, MLPrune and the filters are trained dense, pruned once, and what is left is trained again with
 the same recipe from its first learning rate (learning-rate rewinding, Renda et al., arXiv
-2003.02389).
+2003.02389). AutoSlim trains many widths at once, for a part of the epochs, and then the network of
+the widths found, from new weights.
 """
 
+import dataclasses
 import math
 
 from keras_ssc import pruning
@@ -18,11 +20,15 @@ HALVINGS = 10
 # MLPrune takes that many times as many images as OBD: 2,000 of CIFAR-10's.
 IMAGES_OF_OBD = 20
 REWIND = {"lottery ticket (init)": False, "lottery ticket (epoch 5)": True}
+# AutoSlim's slimmable network: its share of the epochs, with four passes a step; and how many
+# of the training images the search has, at most, and at most which share.
+SLIMMABLE_EPOCHS = 0.15
+SEARCH_IMAGES, SEARCH_SHARE = 5000, 0.2
 TWICE = ("OBD", "MLPrune", "L1 filters", "Slimming")
 
 
 def trainings(setting):
-    """Return how many whole trainings a run takes.
+    """Return how many complete trainings a run takes.
 
     Example:
 
@@ -32,6 +38,8 @@ def trainings(setting):
     """
     if setting.method in REWIND and setting.sparsity:
         return 1 + max(1, math.ceil(math.log(1 - setting.sparsity) / math.log(1 - SHARE)))
+    if setting.method == "AutoSlim":
+        return 1 + 4 * SLIMMABLE_EPOCHS
     return 2 if setting.method in TWICE else 1
 
 
@@ -46,7 +54,7 @@ def rewind_epoch(epochs):
     return min(5, max(1, epochs // 8), epochs - 1)
 
 
-def ticket(setting, data):
+def lottery_ticket(setting, data):
     """A lottery ticket, rewound to its initial weights or to those of an early epoch."""
     start = rewind_epoch(setting.epochs) if REWIND[setting.method] else 0
 
@@ -66,7 +74,7 @@ def ticket(setting, data):
     return Start(model, epoch=start)
 
 
-def damage(setting, data):
+def optimal_brain_damage(setting, data):
     """Optimal Brain Damage, in one cycle."""
     model = build(setting, data.classes, sparsity=0)
     fit(model, setting, data)
@@ -96,7 +104,7 @@ def l1_filters(setting, data):
     return Start(largest_within(setting, model, cut))
 
 
-def slimmed(setting, data):
+def network_slimming(setting, data):
     """Network Slimming: the channels of smallest scale removed, of all layers together."""
     strength = 1e-4 if "VGG" in setting.network else 1e-5
     model = pruning.slimming(build(setting, data.classes, sparsity=0), strength)
@@ -105,14 +113,36 @@ def slimmed(setting, data):
     return Start(pruning.slimming(small, 0))
 
 
+def auto_slimmed(setting, data):
+    """AutoSlim: the search has training images that the slimmable network did not see."""
+    images = min(SEARCH_IMAGES, round(SEARCH_SHARE * len(data.x_train)))
+    first, last = (
+        dataclasses.replace(data, x_train=data.x_train[part], y_train=data.y_train[part])
+        for part in (slice(None, -images), slice(-images, None))
+    )
+    short = dataclasses.replace(setting, epochs=max(1, round(SLIMMABLE_EPOCHS * setting.epochs)))
+    model = build(setting, data.classes, sparsity=0)
+    keep = weights_kept(setting, model)
+    narrow = pruning.autoslim(
+        model, lambda wide: fit(wide, short, first), *sampled(setting, last), keep,
+        seed=setting.seed,
+    )  # fmt: skip
+    return Start(narrow)
+
+
+def weights_kept(setting, model):
+    """Return how many weights of a dense model a setting keeps."""
+    if setting.keep is not None:
+        return setting.keep
+    return round((1 - setting.sparsity) * pruning.live_weights(model))
+
+
 def largest_within(setting, model, cut):
     """Return the largest network `cut(fraction)` that has no more weights than the budget.
 
-    Whole filters seldom meet a budget to one weight: the network stays a little below it.
+    Complete filters seldom meet a budget to one weight: the network stays a little below it.
     """
-    keep = setting.keep
-    if keep is None:
-        keep = round((1 - setting.sparsity) * pruning.live_weights(model))
+    keep = weights_kept(setting, model)
     low, high, best = 0.0, 1.0, None
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -123,6 +153,6 @@ def largest_within(setting, model, cut):
             high, best = middle, small
     if best is None:
         raise ValueError(
-            f"`keep` is less than whole filters of {setting.network} can leave. Received: {keep}"
+            f"`keep` is less than complete filters of {setting.network} can leave. Received: {keep}"
         )
     return best

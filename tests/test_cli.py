@@ -20,7 +20,8 @@ def call(tmp_path, monkeypatch, capsys):
     def run(*words):
         with pytest.raises(SystemExit) as end:
             command.main([str(word) for word in words])
-        return end.value.code or 0, *capsys.readouterr()
+        code, (text, errors) = end.value.code or 0, capsys.readouterr()
+        return (1, text, f"{errors}{code}\n") if isinstance(code, str) else (code, text, errors)
 
     return run
 

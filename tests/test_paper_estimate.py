@@ -53,7 +53,7 @@ def test_steps_are_timed_where_nothing_is_recorded(monkeypatch):
 @pytest.mark.parametrize("protocol", ["small", "paper"])
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_a_dry_run_has_every_row_once(name, protocol, tmp_path, monkeypatch):
-    """Each as a run of its own name, told with an estimate first."""
+    """Each as a run of its own name, with an estimate printed first."""
     whole = EXPERIMENTS[name](protocol)
     few = dry(whole)
     rows = {(cell.network, cell.dataset, cell.row) for cell in whole if cell.settings}
@@ -81,7 +81,7 @@ def test_a_dry_run_has_every_row_once(name, protocol, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("network", ["MobileNetV2", "ShuffleNetV2"])
-def test_rivals_of_compact_networks_keep_what_these_reach(network):
+def test_methods_compared_with_compact_networks_keep_what_these_reach(network):
     setting = cells.base("paper", network, "cifar10", method="ssc")
     model = getattr(applications, network)()
     assert cells.reached(setting) == keras_ssc.summary(model).live_weights

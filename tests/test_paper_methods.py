@@ -19,7 +19,8 @@ from paper.networks import build
 
 SMALL = {"epochs": 2, "batch_size": 64, "image_size": 16, "train_images": 128, "held_out": 64}
 DYNAMIC = ("SET", "RigL", "DSR", "Deep-R", "GMP")
-FILTERS = ("L1 filters", "Slimming")
+DYNAMIC += tuple(f"{name}, published" for name in DYNAMIC[:4])
+FILTERS = ("L1 filters", "Slimming", "AutoSlim")
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_a_run_goes_on_where_it_was_cut_off(method, tiny, tmp_path, monkeypatch)
     setting = Setting(
         tiny, "digits", method, sparsity=0.8, **(SMALL | {"epochs": 1, "batch_size": 32})
     )
-    monkeypatch.setattr(masking, "REWIRINGS", 2)
+    monkeypatch.setattr(masking, "UPDATES", 2)
     whole = run(setting, progress=lambda line: None)
     lines = []
 
@@ -122,7 +123,7 @@ def test_trainings_are_counted():
 
 def test_too_few_weights_for_whole_filters_are_refused(tiny):
     setting = Setting(tiny, "digits", "L1 filters", keep=20, **(SMALL | {"epochs": 1}))
-    with pytest.raises(ValueError, match="less than whole filters of Tiny can leave"):
+    with pytest.raises(ValueError, match="less than complete filters of Tiny can leave"):
         run(setting, progress=lambda line: None)
 
 

@@ -32,7 +32,7 @@ SOURCES = sorted(
 
 def public_names():
     """Return {dotted name: object} for all that `__all__` offers, modules opened."""
-    found, waiting = {}, [keras_ssc, paper]
+    found, waiting = {}, [keras_ssc]
     while waiting:
         module = waiting.pop()
         for name in module.__all__:

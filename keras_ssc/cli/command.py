@@ -59,7 +59,7 @@ def _prepare(parser, name, module):
 
 
 def _run(parser, words):
-    """The exit code of a command line."""
+    """What a command line gives `sys.exit`."""
     code = 0
     try:
         try:
@@ -74,7 +74,10 @@ def _run(parser, words):
 
 
 def _call(arguments):
-    """Call the subcommand; what goes wrong is one line, with `--verbose` all of them."""
+    """The exit code; or what goes wrong as one line, which `sys.exit` prints and makes 1 of.
+
+    With `--verbose` the place that it comes from is printed, too.
+    """
     parser, name, module = arguments.subcommand
     verbose = arguments.verbose
     del arguments.subcommand, arguments.verbose
@@ -94,5 +97,4 @@ def _call(arguments):
     except EXPECTED as error:
         if verbose:
             traceback.print_exc()
-        print(f"{label}: {error}", file=sys.stderr)
-        return 1
+        return f"{label}: {error}"

@@ -121,7 +121,7 @@ def keep_largest_per_layer(scores, counts):
 
 
 def share_counts(shares, sizes, keep):
-    """Return whole numbers, one for each layer, that add up to `keep`, nearest to their shares.
+    """Return integers, one for each layer, that add up to `keep`, nearest to their shares.
 
     A layer whose share exceeds its size becomes dense, and the others share what is left in
     proportion; the last weights go to the largest remainders.

@@ -13,7 +13,7 @@ from keras_ssc.layers import InterspaceConv2D, MaskedConv2D, MaskedDense, Masked
 from keras_ssc.layers.keras_bias import check_bias
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import check_graph, held_by_model, walk
-from keras_ssc.pruning.slots import clear_slots
+from keras_ssc.pruning.optimizer_slots import clear_slots
 
 _MASKED = {
     keras.layers.Conv2D: MaskedConv2D,

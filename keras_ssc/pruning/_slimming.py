@@ -1,4 +1,4 @@
-"""Network Slimming: train with a price on the scales of BatchNormalization, cut the small ones."""
+"""Network Slimming: train with an L1 penalty on the scales of BatchNormalization."""
 
 import keras
 import numpy as np
@@ -7,16 +7,16 @@ from keras_ssc.arguments import fraction as in_range
 from keras_ssc.arguments import number as at_least
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import check_graph, graph_layers
-from keras_ssc.pruning.channels import NORMS, follow_channels
+from keras_ssc.pruning.channel_groups import NORMS, follow_channels
 from keras_ssc.pruning.filters import kept_without, remove_filters
 
 
 def slimming(model, strength=1e-4):
-    """Return a copy of a model that pays for its BatchNormalization scales in training.
+    """Return a copy of a model with an L1 penalty on its BatchNormalization scales.
 
         loss + strength * sum |gamma|
 
-    over the scales of all BatchNormalization layers. The price is saved with the copy, and is
+    over the scales of all BatchNormalization layers. The penalty is saved with the copy, and is
     part of its `losses`; take it off again with `strength=0`, to fine-tune.
 
     Args:
@@ -46,8 +46,10 @@ def slimming(model, strength=1e-4):
     def exchange(layer):
         if type(layer) not in NORMS or not layer.scale:
             return None
-        price = keras.regularizers.serialize(keras.regularizers.L1(strength)) if strength else None
-        return type(layer).from_config(layer.get_config() | {"gamma_regularizer": price})
+        penalty = (
+            keras.regularizers.serialize(keras.regularizers.L1(strength)) if strength else None
+        )
+        return type(layer).from_config(layer.get_config() | {"gamma_regularizer": penalty})
 
     copy, exchanged = copy_graph(model, exchange)
     if not exchanged:
@@ -99,7 +101,7 @@ def slim_filters(model, fraction):
             for number, scale in zip(channels.written[name].tolist(), gamma, strict=True):
                 scales[number] = max(scales.get(number, 0.0), scale)
     made = {number for name in channels.makers for number in channels.written[name].tolist()}
-    free = [number for number in sorted(scales) if number in made and number not in channels.whole]
+    free = [number for number in sorted(scales) if number in made and number not in channels.fixed]
     if not free:
         raise ValueError(
             "`model` must have channels with a BatchNormalization scale that can be removed. "

@@ -29,7 +29,7 @@ _SUMS = (
 )  # fmt: skip
 
 
-class Channels:
+class ChannelGroups:
     """The channels of a functional or Sequential model, numbered; made by `follow_channels`.
 
     Attributes:
@@ -39,12 +39,12 @@ class Channels:
         axes: dict, name of a nested model's input layer -> axis of its channels.
         makers: names of the layers whose filters are the channels: Conv2D and Dense.
         norms: names of the BatchNormalization layers.
-        whole: dict, number -> why this channel can't be removed.
+        fixed: dict, number -> why this channel can't be removed.
     """
 
     def __init__(self, shared_names=()):
         self.read, self.written, self.makers, self.norms = {}, {}, [], []
-        self.whole, self.axes = {}, {}
+        self.fixed, self.axes = {}, {}
         self._shared_names = shared_names  # of two layers: these are not followed
         self._parents = []  # by number: the number it was joined to, or its own
         self._tensors = {}  # by id: (tensor, axis of its channels, their numbers)
@@ -55,9 +55,9 @@ class Channels:
         for numbers in (self.read, self.written):
             numbers.update((name, self._roots(ids)) for name, ids in numbers.items())
         reasons = {}
-        for number, why in self.whole.items():
+        for number, why in self.fixed.items():
             reasons.setdefault(self._root(number), why)
-        self.whole = reasons
+        self.fixed = reasons
         return self
 
     def call(self, layer, *args, **kwargs):
@@ -71,13 +71,13 @@ class Channels:
         found = self._followed(layer, inputs, y)
         if found is None:
             for x in inputs:
-                self.keep_whole(x, f"{what} reads them, and can't be followed")
+                self.keep_all(x, f"{what} reads them, and can't be followed")
             for one in keras.tree.flatten(y):
                 self._unknown[id(one)] = (one, f"from {what}, which can't be followed")
         else:
             self._tensors[id(y)] = (y, *found)
             if not _elementwise(getattr(layer, "activation", None)):
-                self.keep_whole(y, f"the activation of {what} can't be followed")
+                self.keep_all(y, f"the activation of {what} can't be followed")
         return y
 
     def _nested(self, model, *args, **kwargs):
@@ -96,7 +96,7 @@ class Channels:
                     layer.name in self._shared_names
                     or self.axes.setdefault(layer.name, axis) != axis
                 ):
-                    self.keep_whole(x, f"{layer.name!r} reads them in more than one way")
+                    self.keep_all(x, f"{layer.name!r} reads them in more than one way")
                 elif layer.name in self.written:
                     self._join(self.written[layer.name], numbers)
                 else:
@@ -114,10 +114,10 @@ class Channels:
             if id(x) in known:
                 known[id(y)] = (y, *known[id(x)][1:])
 
-    def keep_whole(self, x, why):
+    def keep_all(self, x, why):
         """Note that no channel of `x` may be removed."""
         if id(x) in self._tensors:
-            self.whole.update(dict.fromkeys(self._tensors[id(x)][2].tolist(), why))
+            self.fixed.update(dict.fromkeys(self._tensors[id(x)][2].tolist(), why))
 
     def _followed(self, layer, inputs, y):
         """(axis, numbers) of the output, or None where the layer can't be followed."""
@@ -175,13 +175,13 @@ class Channels:
         return None
 
     def _numbers(self, x, axis):
-        """The numbers of the channels of `x`; where they are not known, new ones, kept whole."""
+        """The numbers of the channels of `x`; where they are not known, new ones, all kept."""
         if id(x) in self._tensors and self._tensors[id(x)][1] == axis:
             return self._tensors[id(x)][2]
-        self.keep_whole(x, "another axis is read as channels")
+        self.keep_all(x, "another axis is read as channels")
         _, origin = self._unknown.get(id(x), (x, "of the model's inputs"))
         numbers = self._new(x.shape[axis])
-        self.whole.update(dict.fromkeys(numbers.tolist(), f"they meet channels {origin}"))
+        self.fixed.update(dict.fromkeys(numbers.tolist(), f"they meet channels {origin}"))
         return numbers
 
     def _noted(self, layer, read, written):
@@ -213,7 +213,7 @@ class Channels:
 
 
 def follow_channels(model):
-    """Return the `Channels` of a model.
+    """Return the `ChannelGroups` of a model.
 
     Followed are Conv2D (without groups), DepthwiseConv2D, Dense, BatchNormalization (Keras's and
     ours), pooling, padding, dropout, elementwise activations, Flatten, Concatenate, sums and
@@ -239,12 +239,12 @@ def follow_channels(model):
     # The walk calls the layers anew, which `model` would remember: a copy is called.
     copy, _ = copy_graph(model)
     names = collections.Counter(layer.name for layer in graph_layers(copy))
-    channels = Channels({name for name, count in names.items() if count > 1})
+    channels = ChannelGroups({name for name, count in names.items() if count > 1})
     _, outputs = call_graph(
         copy, lambda layer: copied(layer) if is_input(layer) else layer, channels.call
     )
     for y in keras.tree.flatten(outputs):
-        channels.keep_whole(y, "they are outputs of the model")
+        channels.keep_all(y, "they are outputs of the model")
     return channels.joined()
 
 
