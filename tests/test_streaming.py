@@ -118,7 +118,7 @@ def test_a_run_on_it_and_a_dry_run(data_dir, tmp_path):
 
 def test_an_epoch_resumes_in_its_middle(data_dir):
     stream = Stream(tfds_source("imagenet2012", data_dir), size=16, batch_size=5, training=True)
-    stream.follow_epochs().on_epoch_begin(2)
+    stream.follow_epochs().on_epoch_begin(2, None)
     complete = [x.numpy() for x, _ in stream.tf_dataset()]
     rest = stream.from_step(2)
     assert (len(stream), len(rest)) == (5, 3)
