@@ -1,11 +1,11 @@
-"""SIGTERM outside the training ends the program as told, whatever C code makes of it."""
+"""SIGTERM outside of the training ends the program, whatever C code makes of it; Ctrl-C waits."""
 
 import os
 import signal
 
 import pytest
 
-from keras_ssc.training.sigterm import Terminated, Termination
+from keras_ssc.training.sigterm import Interrupted, Terminated, Termination
 
 
 def swallowed():
@@ -26,3 +26,32 @@ def test_an_error_that_foreign_code_makes_of_the_signal_is_still_the_end():
 def test_an_error_without_a_signal_is_itself():
     with pytest.raises(AttributeError), Termination():
         raise AttributeError
+
+
+def test_ctrl_c_waits_for_the_save(capfd):
+    with pytest.raises(Interrupted) as end, Termination() as termination, termination.waits():
+        signal.raise_signal(signal.SIGINT)
+        assert termination.asked
+        raise termination.end("after step 3")
+    assert end.value.where == "after step 3"
+    assert "Ctrl-C again stops at once" in capfd.readouterr().err
+
+
+def test_ctrl_c_twice_and_outside_of_the_training_stops_at_once():
+    with pytest.raises(KeyboardInterrupt) as end, Termination() as termination, termination.waits():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    assert end.type is KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt) as end, Termination():
+        signal.raise_signal(signal.SIGINT)
+    assert end.type is KeyboardInterrupt
+
+
+def test_an_ignored_ctrl_c_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Termination() as termination:
+            signal.raise_signal(signal.SIGINT)
+            assert not termination.asked
+    finally:
+        signal.signal(signal.SIGINT, before)
