@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import nullcontext
 
 import pytest
 
@@ -28,22 +29,26 @@ def test_an_error_without_a_signal_is_itself():
         raise AttributeError
 
 
-def test_ctrl_c_waits_for_the_save(capfd):
-    with pytest.raises(Interrupted) as end, Termination() as termination, termination.waits():
-        signal.raise_signal(signal.SIGINT)
+def interrupted(times, waits=True):
+    """A training during which Ctrl-C comes, and which then saves and ends."""
+    with Termination() as termination, termination.waits() if waits else nullcontext():
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
         assert termination.asked
         raise termination.end("after step 3")
+
+
+def test_ctrl_c_waits_for_the_save(capfd):
+    with pytest.raises(Interrupted) as end:
+        interrupted(1)
     assert end.value.where == "after step 3"
     assert "Ctrl-C again stops at once" in capfd.readouterr().err
 
 
-def test_ctrl_c_twice_and_outside_of_the_training_stops_at_once():
-    with pytest.raises(KeyboardInterrupt) as end, Termination() as termination, termination.waits():
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-    assert end.type is KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt) as end, Termination():
-        signal.raise_signal(signal.SIGINT)
+@pytest.mark.parametrize(("times", "waits"), [(2, True), (1, False)])
+def test_ctrl_c_twice_or_outside_of_the_training_stops_at_once(times, waits):
+    with pytest.raises(KeyboardInterrupt) as end:
+        interrupted(times, waits)
     assert end.type is KeyboardInterrupt
 
 
