@@ -12,7 +12,7 @@ from keras_ssc import (
     training,
 )
 from keras_ssc._summary import ModelSummary, summary
-from keras_ssc.convert import conversion_plan, densify, sparsify
+from keras_ssc.convert import conversion_plan, densify, recalibrate, sparsify
 from keras_ssc.correlation import filter_correlation, layer_correlations
 from keras_ssc.export import export, fold
 from keras_ssc.layers import SSCConv2D
@@ -52,6 +52,7 @@ __all__ = [
     "plot_sweep",
     "portable",
     "pruning",
+    "recalibrate",
     "regularizers",
     "sparsify",
     "summary",

@@ -206,7 +206,9 @@ def summary(model):
         raise ValueError(
             f"`model` must be built. Received: {model.name!r}, which has no weights yet"
         )
-    rows = _where_it_computes(model, lambda: [r for one in flat_layers(model) for r in _rows(one)])
+    rows = _where_it_computes(
+        model, lambda: [row for one in flat_layers(model) for row in layer_rows(one)]
+    )
     trainable = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     removed = sum(row["dense_weights"] - row["live_weights"] for row in rows)
     return ModelSummary(rows, model.count_params(), trainable, trainable + removed)
@@ -229,8 +231,8 @@ def _where_it_computes(model, make):
     return made[0]
 
 
-def _rows(layer):
-    """The rows of one layer: none, one, or two for a separable convolution."""
+def layer_rows(layer):
+    """Return the rows of one layer: none, one, or two for a separable convolution."""
     if isinstance(layer, SSCConv2D):
         pattern = layer.pattern
         shape = (*pattern.kernel_size, pattern.in_channels, pattern.filters)
