@@ -181,6 +181,10 @@ def test_a_run_of_the_first_version_resumes(tmp_path):
     with pytest.raises(RunFolderError, match="bf16 was False, is True"):
         check_config(tmp_path, TrainingConfig(**SMALL, bf16=True))
     assert read_config(tmp_path, seed=3).seed == 3
+    elsewhere = FIRST_VERSION | {"processes": 4, "process": 3, "address": "host:1", "devices": None}
+    (tmp_path / "settings.json").write_text(json.dumps({"settings": elsewhere}))
+    assert (read_config(tmp_path).processes, read_config(tmp_path).address) == (1, None)
+    check_config(tmp_path, config)
     (tmp_path / "settings.json").write_text(json.dumps({"settings": {"depth": 3}}))
     with pytest.raises(RunFolderError, match=r"does not know: \['depth'\]"):
         read_config(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_ssc import applications, datasets
-from keras_ssc.arguments import integer, number
+from keras_ssc.arguments import integer, known, number
 
 # GraSP's recipe; the digits are few and easy, and there a short run with small batches does.
 _GRASP = {"epochs": 160, "batch_size": 128, "learning_rate": 0.1}
@@ -104,11 +104,7 @@ class TrainingConfig:
     process: int = 0
 
     def __post_init__(self):
-        if self.model not in applications.__all__:
-            raise ValueError(
-                f"`model` must be one of {tuple(applications.__all__)}. "
-                f"Received: model={self.model!r}"
-            )
+        known("model", self.model, applications.__all__)
         self._check_dataset()
         recipe = _RECIPES.get(self.dataset, _OTHERS) | {"l2": 5e-4 if "VGG" in self.model else 1e-4}
         if self.sparsity is None and self.g is None and self.p is None:
