@@ -1,6 +1,7 @@
 """The training program from the outside: flags, faults of the disk, exit codes."""
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -142,7 +143,8 @@ def test_a_full_disk_leaves_no_damaged_file(tmp_path):
 
 def test_a_stop_before_anything_is_begun(tmp_path):
     command = [sys.executable, "-X", "importtime", PROGRAM, "--run-dir", tmp_path / "run"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    loud = os.environ | {"KERAS_SSC_QUIET": "0"}  # its imports are followed on the error stream
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=loud)
     assert any("numpy" in line for line in process.stderr)  # it is still importing
     process.terminate()
     process.communicate()
