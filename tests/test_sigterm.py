@@ -29,6 +29,14 @@ def test_an_error_without_a_signal_is_itself():
         raise AttributeError
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal; a shell ignores it in what runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupted(times, waits=True):
     """A training during which Ctrl-C comes, and which then saves and ends."""
     with Termination() as termination, termination.waits() if waits else nullcontext():
@@ -38,6 +46,7 @@ def interrupted(times, waits=True):
         raise termination.end("after step 3")
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_waits_for_the_save(capfd):
     with pytest.raises(Interrupted) as end:
         interrupted(1)
@@ -45,6 +54,7 @@ def test_ctrl_c_waits_for_the_save(capfd):
     assert "Ctrl-C again stops at once" in capfd.readouterr().err
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize(("times", "waits"), [(2, True), (1, False)])
 def test_ctrl_c_twice_or_outside_of_the_training_stops_at_once(times, waits):
     with pytest.raises(KeyboardInterrupt) as end:

@@ -169,6 +169,14 @@ def test_a_folder_that_cannot_be_used_is_refused(images):
         folder_sources(images / "ants")
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal; a shell ignores it in what runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def trained(source, folder, stop_at=None):
     """Weights after two epochs on a folder; Ctrl-C comes in step `stop_at`."""
     keras.utils.set_random_seed(0)
@@ -189,6 +197,7 @@ def trained(source, folder, stop_at=None):
     return model.get_weights()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_training_on_a_folder_resumes_with_equal_weights(images, tmp_path):
     train, _ = folder_sources(images, 0.3)  # 21 images: three steps
     complete = trained(train, tmp_path / "complete")
