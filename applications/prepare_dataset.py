@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def main():
-    """Read the arguments, prepare the set, say where it is."""
+    """Read the arguments, prepare the set, print where it is."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     names = ["cifar10", "cifar100", "tiny_imagenet", "imagenet2012"]
     parser.add_argument("--dataset", required=True, choices=names)
@@ -29,7 +29,7 @@ def main():
     source.add_argument("--images", help="folder with the images")
     source.add_argument("--download", action="store_true", help="CIFAR, from the internet")
     parser.add_argument("--data-dir", required=True, help="folder for tensorflow-datasets")
-    parser.add_argument("--limit", type=int, help="at most so many images a split")
+    parser.add_argument("--limit", type=int, help="at most this many images a split")
     parser.add_argument("--overwrite", action="store_true", help="replace a prepared set")
     arguments = parser.parse_args()
     chosen = vars(arguments)

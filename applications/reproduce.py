@@ -71,7 +71,7 @@ def main():
         with Termination():
             left = reproduce(cells, records, arguments.data_dir, arguments.limit)
     except KeyboardInterrupt:
-        sys.exit("\nInterrupted. The same command resumes the run that was cut off.")
+        sys.exit("\nInterrupted. The same command resumes the interrupted run.")
     except Terminated as end:
         print(f"Ended by SIGTERM {end.where}. The same command resumes there.", flush=True)
         raise

@@ -28,7 +28,7 @@ def parse():
     add_config_arguments(parser, FIELDS, **DEFAULTS)
     add_folder_arguments(parser)
     add = parser.add_argument
-    add("--split-cpu", type=int, help="divide the CPU into so many logical devices, for trials")
+    add("--split-cpu", type=int, help="divide the CPU into this many logical devices, for trials")
     add("--dry-run", action="store_true", help="two updates, nothing written")
     return parser, parser.parse_args()
 

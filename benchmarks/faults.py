@@ -55,7 +55,7 @@ class Training:
 
     def training(self):
         """Whether the start is over."""
-        return "Going on" in self.output or (
+        return "Resuming after" in self.output or (
             (self.folder / "summary.txt").exists() and not (self.folder / "before.keras").exists()
         )
 
@@ -205,7 +205,7 @@ class Campaign:
             return
         kind = damage(last, self.chance)
         run = Training(self.folder)
-        run.until(lambda: "Going on" in run.output)
+        run.until(lambda: "Resuming after" in run.output)
         back = "Going back" in run.output
         run.end(signal.SIGKILL)
         whole = kind == "bit flipped" and not back  # a bit that nothing depends on

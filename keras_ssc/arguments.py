@@ -6,14 +6,14 @@ import operator
 def integer(name, value, minimum):
     """Return `value` as an int of at least `minimum`."""
     try:
-        whole = operator.index(value)
+        found = operator.index(value)
     except TypeError:
-        whole = None
-    if whole is None or isinstance(value, bool):
+        found = None
+    if found is None or isinstance(value, bool):
         raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
-    if whole < minimum:
+    if found < minimum:
         raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={value}")
-    return whole
+    return found
 
 
 def number(name, value, minimum):

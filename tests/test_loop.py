@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from keras_ssc import pruning
+from keras_ssc.atomic_write import atomic_write, remove_leftovers
 from keras_ssc.datasets import Batches
 from keras_ssc.training import CoupledSGD
 from keras_ssc.training.checkpoint import BEFORE, DAMAGED, LAST, load_checkpoint, save_checkpoint
@@ -224,3 +225,29 @@ def test_what_was_there_stays_when_writing_fails(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(RunFolderError, match="can't be written"), beside(path / "below"):
         pass
+
+
+def test_a_folder_is_replaced_and_its_siblings_move_along(tmp_path):
+    path = tmp_path / "model"
+    for content in ("old", "new"):
+        with atomic_write(path) as temporary:
+            temporary.mkdir()
+            (temporary / content).write_text(content)
+            temporary.with_name("beside.bin").write_text(content)
+    assert [file.name for file in path.iterdir()] == ["new"]
+    assert (tmp_path / "beside.bin").read_text() == "new"
+    with atomic_write(path) as temporary:
+        temporary.write_text("a file in the place of a folder")
+    assert path.is_file()
+    assert {file.name for file in tmp_path.iterdir()} == {"model", "beside.bin"}
+    with pytest.raises(OSError, match="nothing was written"), atomic_write(path):
+        pass
+    assert path.is_file()
+
+
+def test_leftovers_are_removed_and_nothing_else(tmp_path):
+    (tmp_path / ".writing-abc").mkdir()
+    (tmp_path / ".writing-abc" / "last.keras").write_text("half")
+    (tmp_path / "last.keras").write_text("complete")
+    remove_leftovers(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["last.keras"]

@@ -1,7 +1,9 @@
 """Image sets read from disk: every process its own part; and trained on."""
 
 import io
+import signal
 
+import keras
 import numpy as np
 import pytest
 from imagenet_folder import LABELS, write_folder
@@ -16,6 +18,9 @@ from keras_ssc.datasets.sources import folder_sources, tfds_source  # noqa: E402
 from keras_ssc.datasets.streaming import Stream  # noqa: E402
 from keras_ssc.training.config import TrainingConfig  # noqa: E402
 from keras_ssc.training.distributed import train_distributed  # noqa: E402
+from keras_ssc.training.loop import fit_resumably  # noqa: E402
+from keras_ssc.training.optimizer import CoupledSGD  # noqa: E402
+from keras_ssc.training.sigterm import Interrupted, Termination  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -118,7 +123,7 @@ def test_a_run_on_it_and_a_dry_run(data_dir, tmp_path):
 
 def test_an_epoch_resumes_in_its_middle(data_dir):
     stream = Stream(tfds_source("imagenet2012", data_dir), size=16, batch_size=5, training=True)
-    stream.follow_epochs().on_epoch_begin(2)
+    stream.follow_epochs().on_epoch_begin(2, None)
     complete = [x.numpy() for x, _ in stream.tf_dataset()]
     rest = stream.from_step(2)
     assert (len(stream), len(rest)) == (5, 3)
@@ -162,3 +167,41 @@ def test_a_folder_that_cannot_be_used_is_refused(images):
         folder_sources(images, 1.0)
     with pytest.raises(ValueError, match=r"at least two|No images found"):
         folder_sources(images / "ants")
+
+
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal; a shell ignores it in what runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def trained(source, folder, stop_at=None):
+    """Weights after two epochs on a folder; Ctrl-C comes in step `stop_at`."""
+    keras.utils.set_random_seed(0)
+    head = keras.layers.Dense(3, activation="softmax")
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), head])
+    loss = "sparse_categorical_crossentropy"
+    model.compile(CoupledSGD(0.01), loss, metrics=["accuracy"], jit_compile=False)
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == stop_at:
+                signal.raise_signal(signal.SIGINT)
+
+    stream = Stream(source, size=8, batch_size=8, training=True)
+    folder.mkdir(exist_ok=True)
+    with Termination() as termination:
+        fit_resumably(model, stream, 2, [Stop()], folder, "folder", termination)
+    return model.get_weights()
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_training_on_a_folder_resumes_with_equal_weights(images, tmp_path):
+    train, _ = folder_sources(images, 0.3)  # 21 images: three steps
+    complete = trained(train, tmp_path / "complete")
+    with pytest.raises(Interrupted, match="step 2 of epoch 2"):
+        trained(train, tmp_path / "interrupted", stop_at=5)
+    for one, other in zip(trained(train, tmp_path / "interrupted"), complete, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -1,11 +1,18 @@
 """The training program from the outside: flags, faults of the disk, exit codes."""
 
+import argparse
+import os
 import resource
 import subprocess
 import sys
 
 import pytest
 from conftest import ROOT
+
+from keras_ssc import applications
+from keras_ssc.cli.config_arguments import given
+from keras_ssc.cli.train import add_arguments
+from keras_ssc.training.config import DATASETS
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
@@ -52,6 +59,53 @@ def test_what_the_builder_refuses_is_a_clear_word(call, tmp_path, flags, words):
     assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize(
+    ("flags", "code", "words"),
+    [
+        ([], 2, "--run-dir"),
+        (["--resume", "none"], 1, "there is no run to resume: no folder 'none'"),
+        (["--resume", "one", "--run-dir", "two"], 2, "must be the same folder"),
+        (["--data", "tfds:cifar10", "--data-dir", "none", "--run-dir", "run"], 1, "not prepared"),
+        (["--data", "tfds:mnist", "--data-dir", "none", "--run-dir", "run"], 1, "tfds build mnist"),
+        (["--data", "imagenet2012", "--data-dir", "none", "--run-dir", "run"], 1, "not prepared"),
+    ],
+)
+def test_what_cannot_begin_is_refused_at_once(call, monkeypatch, flags, code, words):
+    monkeypatch.setattr("socket.socket.connect", None)  # nothing is asked of the internet
+    found, errors = call(PROGRAM, flags)
+    assert (found, words in errors) == (code, True), errors
+    assert "Traceback" not in errors
+
+
+def test_help_lists_models_and_sets(capsys):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    text = " ".join(parser.format_help().split())
+    for name in (*applications.__all__, *DATASETS, "tfds:NAME", "x0.1 at 50 %"):
+        assert name in text
+
+
+def test_flags_are_those_of_the_config():
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert given(parser.parse_args([])) == {}
+    words = [
+        "--data",
+        "digits",
+        "--l2",
+        "0.1",
+        "--limit",
+        "3",
+        "--bf16",
+        "--jit-compile",
+        "no",
+        "--run-dir",
+        "x",
+    ]
+    expected = {"dataset": "digits", "l2": 0.1, "limit": 3, "bf16": True, "jit_compile": False}
+    assert given(parser.parse_args(words)) == expected
+
+
 def test_a_path_below_a_file(call, tmp_path):
     (tmp_path / "file").write_text("mine")
     code, errors = call(PROGRAM, ["--run-dir", str(tmp_path / "file" / "run"), *SMALL])
@@ -89,7 +143,8 @@ def test_a_full_disk_leaves_no_damaged_file(tmp_path):
 
 def test_a_stop_before_anything_is_begun(tmp_path):
     command = [sys.executable, "-X", "importtime", PROGRAM, "--run-dir", tmp_path / "run"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    loud = os.environ | {"KERAS_SSC_QUIET": "0"}  # its imports are followed on the error stream
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=loud)
     assert any("numpy" in line for line in process.stderr)  # it is still importing
     process.terminate()
     process.communicate()

@@ -16,7 +16,7 @@ import pytest
 
 import keras_ssc
 from keras_ssc.training import CoupledSGD, TrainingConfig, closing_table, train
-from keras_ssc.training.run_folder import RunFolderError
+from keras_ssc.training.run_folder import RunFolderError, check_config, read_config
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
@@ -159,6 +159,35 @@ def test_finished_run_is_not_repeated(finished, capsys):
     assert train(TrainingConfig(**SMALL), folder, resume=True) == results
     assert "is finished" in capsys.readouterr().out
     assert (folder / "last.keras").stat().st_mtime_ns == before
+
+
+# What the first version wrote into settings.json and, without data_dir, into its checkpoints.
+FIRST_VERSION = {
+    "model": "ResNet20", "sparsity": 0.9, "g": None, "p": None, "dataset": "digits",
+    "data_dir": "sets", "epochs": 2, "batch_size": 8, "learning_rate": 0.01, "momentum": 0.9,
+    "l2": 0.0001, "seed": 0, "limit": 32, "execution": "auto", "jit_compile": "auto",
+}  # fmt: skip
+
+
+def test_a_run_of_the_first_version_resumes(tmp_path):
+    config = TrainingConfig(**SMALL)
+    (tmp_path / "settings.json").write_text(json.dumps({"settings": FIRST_VERSION}))
+    check_config(tmp_path, config)
+    found = read_config(tmp_path)
+    assert (found.learning_rate, found.data_dir, found.limit) == (0.01, "sets", 32)
+    assert found.run_name() == config.run_name()
+    assert json.loads(config.run_name()) == FIRST_VERSION | {"data_dir": None}
+    assert TrainingConfig(**SMALL, bf16=True).run_name() != config.run_name()
+    with pytest.raises(RunFolderError, match="bf16 was False, is True"):
+        check_config(tmp_path, TrainingConfig(**SMALL, bf16=True))
+    assert read_config(tmp_path, seed=3).seed == 3
+    elsewhere = FIRST_VERSION | {"processes": 4, "process": 3, "address": "host:1", "devices": None}
+    (tmp_path / "settings.json").write_text(json.dumps({"settings": elsewhere}))
+    assert (read_config(tmp_path).processes, read_config(tmp_path).address) == (1, None)
+    check_config(tmp_path, config)
+    (tmp_path / "settings.json").write_text(json.dumps({"settings": {"depth": 3}}))
+    with pytest.raises(RunFolderError, match=r"does not know: \['depth'\]"):
+        read_config(tmp_path)
 
 
 def test_taken_folder_and_other_settings_are_refused(finished, tmp_path):

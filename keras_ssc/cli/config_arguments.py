@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import re
-import types
 import typing
 
 from keras_ssc.training.config import TrainingConfig
@@ -36,7 +35,7 @@ def add_config_arguments(parser, names, **defaults):
         if name == "dataset":
             flags.insert(0, "--data")
         default = defaults.get(name, fields[name].default)
-        shown = "" if default in (None, False) else f" (default: {default})"
+        shown = "" if default is None or default is False else f" (default: {default})"
         options = {"dest": name, "default": argparse.SUPPRESS}
         options["help"] = (texts[name] + shown).replace("%", "%%")
         parser.add_argument(*flags, **options, **_kind(hints[name]))
@@ -50,10 +49,7 @@ def given(namespace):
 
 def _kind(hint):
     """How argparse reads a field of this type."""
-    several = isinstance(hint, (types.UnionType, typing.Union.__class__))
-    kinds = [
-        one for one in (typing.get_args(hint) if several else (hint,)) if one is not type(None)
-    ]
+    kinds = [kind for kind in typing.get_args(hint) or (hint,) if kind is not type(None)]
     if kinds == [bool]:
         return {"action": "store_true"}
     if bool in kinds:

@@ -13,12 +13,12 @@ _ORDER, _CROPS = 0, 1
 class Batches(keras.utils.PyDataset):
     """Shuffled, augmented, normalised batches.
 
-    An augmented image is padded with `pad` zeros on every side, cut at a random place and
+    An augmented image is padded with `pad` zeros on every side, cropped at a random place and
     mirrored at random; only then (x / 255 - mean) / std is taken, so that the border is black.
-    What a batch holds follows from (seed, epoch, index) alone: a training that is taken up again
+    What a batch holds follows from (seed, epoch, index) alone: a training that resumes
     at `epoch` sees the same batches as one that never stopped. For that use
     `fit(batches, shuffle=False, callbacks=[batches.follow_epochs()])`: by itself `fit` draws an
-    order of the batches that nobody can repeat, and may count one epoch more at its start.
+    order of the batches that cannot be repeated, and may count one epoch more at its start.
 
     Args:
         x: array (images, height, width, channels), values 0 to 255.
@@ -91,7 +91,7 @@ class Batches(keras.utils.PyDataset):
         return x, self.y[chosen]
 
     def on_epoch_end(self):
-        """Go on to the next epoch's order and crops; `fit` calls it."""
+        """Move to the next epoch's order and crops; `fit` calls it."""
         self.epoch += 1
 
     def follow_epochs(self):

@@ -23,8 +23,8 @@ class ImageNet:
 
     Args:
         data_dir: folder of tensorflow-datasets with imagenet2012 prepared in it; None: its default.
-        train_images: int, the first so many training images; None: all.
-        held_out: int; above 0: test on so many of the last training images.
+        train_images: int, use only the first training images; None: all.
+        held_out: int; above 0: test on this many of the last training images.
 
     Raises:
         ImportError: tensorflow-datasets is missing.
@@ -73,6 +73,6 @@ class ImageNet:
         return Stream(self._test, size=size, batch_size=batch_size)
 
     def sampled(self, images, size, seed=0):
-        """Return so many training images and labels as arrays, drawn and augmented by a seed."""
+        """Return some training images and labels as arrays, drawn and augmented by a seed."""
         batch = next(iter(self.training_batches(images, size, seed)))
         return tuple(np.asarray(part) for part in batch)

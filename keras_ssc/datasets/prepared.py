@@ -1,5 +1,6 @@
 """A prepared image set: put in its place in one go, and found there again."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -92,6 +93,7 @@ def put_in_place(place, overwrite, write):
             shutil.rmtree(folder)
     except BaseException:
         for folder in made:  # a failure leaves no empty folder
-            folder.rmdir()
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         raise
     return place

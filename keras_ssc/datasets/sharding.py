@@ -15,7 +15,7 @@ class ShardedBatches(keras.utils.PyDataset):
         batches: `Batches`, of all processes together.
         processes: int, how many there are.
         process: int from 0, which one this is.
-        accumulate: int; every batch comes in so many pieces, one after the other.
+        accumulate: int; every batch comes in this many pieces, one after the other.
         fill: bool, True for a test.
 
     Raises:
@@ -46,8 +46,8 @@ class ShardedBatches(keras.utils.PyDataset):
             )
 
     def __len__(self):
-        whole = len(self.batches.x) // self.batches.batch_size
-        return (len(self.batches) if self.fill else whole) * self.accumulate
+        complete = len(self.batches.x) // self.batches.batch_size
+        return (len(self.batches) if self.fill else complete) * self.accumulate
 
     def __getitem__(self, index):
         """Return (images, labels), and their weights where `fill`."""

@@ -1,5 +1,7 @@
 """Where streamed images come from: sets of tensorflow-datasets, and folders of images."""
 
+import contextlib
+import io
 from pathlib import Path
 
 import keras
@@ -115,9 +117,10 @@ def _files(folder, seed, **split):
         raise ImportError(
             'A folder of images needs tensorflow: pip install "keras-ssc[train]"'
         ) from error
-    found = keras.utils.image_dataset_from_directory(
-        folder, label_mode="int", shuffle=True, seed=seed, verbose=False, **split
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints counts, also with verbose=False
+        found = keras.utils.image_dataset_from_directory(
+            folder, label_mode="int", shuffle=True, seed=seed, verbose=False, **split
+        )
     paths, names = list(found.file_paths), tuple(found.class_names)
     numbers = {name: label for label, name in enumerate(names)}
     labels = [numbers[Path(path).relative_to(folder).parts[0]] for path in paths]

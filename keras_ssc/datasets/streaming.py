@@ -47,7 +47,7 @@ class Stream:
             weight 0, for a test in several processes; batches are (images, labels, weights) then.
         processes: int, how many there are.
         process: int from 0, which one this is.
-        accumulate: int; every batch comes in so many pieces, one after the other.
+        accumulate: int; every batch comes in this many pieces, one after the other.
 
     Raises:
         ValueError: `batch_size` can't be divided by processes and accumulate, or is more than
@@ -140,7 +140,7 @@ class Stream:
         return images.prefetch(tf.data.AUTOTUNE)
 
     def follow_epochs(self):
-        """Return a callback that tells `tf_dataset` which epoch `fit` begins."""
+        """Return a callback by which `tf_dataset` follows the epochs of `fit`."""
         return keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: setattr(self, "present", epoch)
         )

@@ -88,7 +88,7 @@ def prepare_tiny_imagenet(images, data_dir, limit=None, overwrite=False):
     Args:
         images: folder, see `read_classes`.
         data_dir: folder for tensorflow-datasets.
-        limit: int, at most so many images a split.
+        limit: int, at most this many images a split.
         overwrite: bool, replace a prepared set.
 
     Returns:

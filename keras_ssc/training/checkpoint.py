@@ -32,8 +32,8 @@ def save_checkpoint(model, folder, progress):
             archive.writestr(_PROGRESS, json.dumps(progress))
 
 
-def load_checkpoint(model, folder, run, tell=print):
-    """Bring a compiled model, freshly built, to the state of the newest checkpoint that is whole.
+def load_checkpoint(model, folder, run, say=print):
+    """Bring a compiled model, freshly built, to the state of the newest intact checkpoint.
 
     Only numbers are read into it: nothing of the file is executed. A newest checkpoint that is
     damaged is renamed to damaged.keras, and the one before is taken.
@@ -42,7 +42,7 @@ def load_checkpoint(model, folder, run, tell=print):
         model: a compiled `keras.Model`.
         folder: Path.
         run: str, the name that `progress` must have as `run`.
-        tell: function that takes a line.
+        say: function that takes a line.
 
     Returns:
         The dict `progress` of `save_checkpoint`; {} where there is no checkpoint.
@@ -65,7 +65,7 @@ def load_checkpoint(model, folder, run, tell=print):
             continue
         if faults:
             os.replace(folder / LAST, folder / DAMAGED)
-            tell(f"{faults[0]} It is now {DAMAGED}. Going back to the checkpoint before it.")
+            say(f"{faults[0]} It is now {DAMAGED}. Going back to the checkpoint before it.")
         return progress
     if faults:
         raise RunFolderError(

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_ssc import applications, datasets
-from keras_ssc.arguments import integer, number
+from keras_ssc.arguments import integer, known, number
 
 # GraSP's recipe; the digits are few and easy, and there a short run with small batches does.
 _GRASP = {"epochs": 160, "batch_size": 128, "learning_rate": 0.1}
@@ -50,7 +50,7 @@ class TrainingConfig:
         momentum: float.
         l2: float, coupled L2 on every variable; None: 5e-4 for VGG, 1e-4 for the others.
         seed: int, for weights, order and augmentation.
-        limit: int or None, use only so many training and test images of a set in memory.
+        limit: int or None, use at most this many training and test images.
         execution: str, how the sparse layers compute, as for `SSCConv2D`.
         jit_compile: True, False or `"auto"`, compile with XLA, as for `Model.compile`.
         image_size: int, height and width of the crops of streamed images.
@@ -58,7 +58,7 @@ class TrainingConfig:
             sub-folders `train` and `val`.
         test_split: str, split of a `tfds:` set to test on; None: validation, else test.
         bf16: bool, compute in bfloat16, keep weights in float32.
-        accumulate: int, add the gradients of so many pieces of a batch before an update (JAX, in
+        accumulate: int, add the gradients of this many pieces of a batch before an update (JAX, in
             `train_distributed`). BatchNormalization sees a piece at a time.
         devices: int, of one process, for `train_distributed`; None: all.
         address: str, host:port of process 0; one process needs none.
@@ -104,11 +104,7 @@ class TrainingConfig:
     process: int = 0
 
     def __post_init__(self):
-        if self.model not in applications.__all__:
-            raise ValueError(
-                f"`model` must be one of {tuple(applications.__all__)}. "
-                f"Received: model={self.model!r}"
-            )
+        known("model", self.model, applications.__all__)
         self._check_dataset()
         recipe = _RECIPES.get(self.dataset, _OTHERS) | {"l2": 5e-4 if "VGG" in self.model else 1e-4}
         if self.sparsity is None and self.g is None and self.p is None:

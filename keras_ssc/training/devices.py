@@ -14,14 +14,14 @@ def data_parallel(devices=None):
     devices and sums their gradients.
 
     Args:
-        devices: int, so many of the devices of this machine; None: all, those of the other
+        devices: int, how many devices of this machine; None: all, those of the other
             processes too.
 
     Returns:
         `tf.distribute.MirroredStrategy` or `keras.distribution.DataParallel`.
 
     Raises:
-        ValueError: there are not so many devices.
+        ValueError: there are fewer devices.
         RuntimeError: the backend is neither TensorFlow nor JAX.
 
     Example:
@@ -126,10 +126,10 @@ def join(address, processes, process, heartbeat=20):
 
 
 def synchronized(model):
-    """Return the model with BatchNormalization over the whole batch, not each device's part.
+    """Return the model with BatchNormalization over the complete batch, not each device's part.
 
     On TensorFlow the moments are otherwise those of a device's part of the batch, and the result
-    depends on the number of devices. On JAX they always are of the whole batch, and the model is
+    depends on the number of devices. On JAX they always are of the complete batch, and the model is
     returned as it is.
 
     Args:

@@ -47,7 +47,7 @@ def _accelerators():
 
 
 def _cpu():
-    """Name and vector instructions of the CPU, as far as the system tells."""
+    """Name and vector instructions of the CPU, as far as the system knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -10,7 +10,7 @@ from keras_ssc.training.run_folder import RunFolderError
 
 try:
     import fcntl
-except ImportError:  # Windows: there, nobody is kept out
+except ImportError:  # Windows has no such lock
     fcntl = None
 
 LOCK = ".lock"
@@ -30,8 +30,8 @@ class FolderInUseError(RunFolderError):
 def locked(folder):
     """Make a folder and hold it, until the block ends or the process dies in whatever way.
 
-    The system frees the lock, not its holder: what a killed process has left keeps nobody out. On
-    Windows, and on file systems without locks, nobody is kept out at all.
+    The system frees the lock, not its holder: what a killed process has left locks nothing. On
+    Windows, and on file systems without locks, nothing is locked.
 
     Args:
         folder: Path.

@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 import keras
+import numpy as np
 
 from keras_ssc.atomic_write import remove_leftovers
 from keras_ssc.training.checkpoint import load_checkpoint, save_checkpoint
@@ -43,13 +44,13 @@ class Checkpoints(keras.callbacks.Callback):
         return f"step {self.step} of epoch {self.epoch + 1}" if self.step else f"epoch {self.epoch}"
 
     def on_train_begin(self, logs=None):
-        """Give the other callbacks their state back; they have just forgotten it."""
+        """Restore the other callbacks' state; they have just reset it."""
         if self.progress:
             for callback, state in zip(self.stateful, self.progress["callbacks"], strict=True):
                 callback.set_state(state)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Give an epoch that was cut off the sums of its metrics back."""
+        """Restore the running metrics of an interrupted epoch."""
         self.cut_off = self.step
         if self.step:
             variables = self.model.metrics_variables
@@ -57,7 +58,7 @@ class Checkpoints(keras.callbacks.Callback):
                 variable.assign(value)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Save and end, if that is wanted and the epoch is not through."""
+        """Save and end, if that is asked for and the epoch is not complete."""
         self.step = self.cut_off + batch + 1
         if self.termination.asked and self.step < self.steps:
             self._save()
@@ -167,7 +168,7 @@ def fit(model, batches, epochs, callbacks, checkpoints=None, first=0, **options)
         rest = batches.from_step(step) if ours else batches.skip(step)
         parts = [(rest, epoch, epoch + 1), (batches, epoch + 1, epochs)]
         # Keras makes the variables of the metrics at their first use; `Checkpoints` fills them.
-        x, y = next(iter(batches))
+        x, y = (np.asarray(part) for part in next(iter(batches)))
         model.compute_metrics(x, y, keras.ops.ones((len(y), *model.output_shape[1:])))
     if "validation_data" in options:
         options = options | {"validation_data": _fed(options["validation_data"])}

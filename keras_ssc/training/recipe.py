@@ -9,7 +9,7 @@ def drop_at(shares, learning_rate, steps):
     Args:
         shares: tuple of floats in (0, 1), ascending.
         learning_rate: float, before the first drop.
-        steps: int, of the whole training.
+        steps: int, of the complete training.
 
     Example:
 
@@ -31,7 +31,7 @@ def drop_at_half_and_three_quarters(learning_rate, steps):
 
     Args:
         learning_rate: float, of the first half.
-        steps: int, of the whole training.
+        steps: int, of the complete training.
 
     Example:
 

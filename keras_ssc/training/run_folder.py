@@ -102,7 +102,9 @@ def read_config(folder, **changes):
         RunFolderError: there is none, or a newer version wrote it.
         ValueError, TypeError: a change is out of range.
     """
-    fields = _read_fields(folder)
+    # The devices are those of the machine that resumes.
+    here = set(MACHINE) - {"data_dir"}
+    fields = {name: value for name, value in _read_fields(folder).items() if name not in here}
     try:
         before = TrainingConfig(**fields)
     except (ValueError, TypeError) as error:

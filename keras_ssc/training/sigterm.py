@@ -62,7 +62,8 @@ class Termination:
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
             for number, note in ((signal.SIGTERM, self._note), (signal.SIGINT, self._interrupt)):
-                self._before[number] = signal.signal(number, note)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell sets it for `&`
+                    self._before[number] = signal.signal(number, note)
         return self
 
     def __exit__(self, kind, error, _):

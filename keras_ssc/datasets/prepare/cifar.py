@@ -30,7 +30,7 @@ def read_images(folder, dataset, split, limit=None):
             i mod 100); or a folder `<split>/<class name>/` of single images.
         dataset: `"cifar10"` or `"cifar100"`.
         split: `"train"` or `"test"`.
-        limit: int, read at most so many images; None reads all.
+        limit: int, read at most this many images; None reads all.
 
     Raises:
         FileNotFoundError: neither form is there.
@@ -123,7 +123,7 @@ def prepare(dataset, images, data_dir, limit=None, overwrite=False):
         images: folder, see `read_images`; of Tiny-ImageNet, `prepare.files.read_classes`; of
             ImageNet, `prepare.imagenet.read_images`.
         data_dir: folder for tensorflow-datasets.
-        limit: int, at most so many images a split.
+        limit: int, at most this many images a split.
         overwrite: bool, replace a prepared set.
 
     Returns:

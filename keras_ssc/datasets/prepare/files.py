@@ -154,6 +154,6 @@ def read_image(file, name, size):
 
 
 def _checked(image, key):
-    """The bytes of a whole 64 x 64 image."""
+    """The bytes of a complete 64 x 64 image."""
     read_image(io.BytesIO(image), key, (SIDE, SIDE))
     return image

@@ -36,13 +36,13 @@ def prepare_imagenet(images, data_dir, limit=None, overwrite=False):
     """Write local images as a set `imagenet2012` that `ImageNet` and `tfds.load` read.
 
     Name, version, features, splits and all 1000 classes are those of the real builder. It is meant
-    for a part of ImageNet, such as Imagenette: of the whole, tensorflow-datasets' own preparation
+    for a part of ImageNet, such as Imagenette: of all of it, tensorflow-datasets' own preparation
     reads the official archives.
 
     Args:
         images: folder, see `read_images`.
         data_dir: folder for tensorflow-datasets.
-        limit: int, at most so many images a split.
+        limit: int, at most this many images a split.
         overwrite: bool, replace a prepared set.
 
     Returns:
