@@ -4,6 +4,9 @@ import os
 import sys
 from pathlib import Path
 
+# The folder `paper` stands beside the package, and in no wheel.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
 CLOSED_PIPE = 141  # 128 + SIGPIPE, as other programs
 
 

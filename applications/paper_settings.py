@@ -22,7 +22,7 @@ def main():
     )
     arguments = parser.parse_args()
     # Imported here, so that --help answers at once.
-    from keras_ssc.applications.paper_settings import paper_table
+    from paper.pattern_settings import paper_table
 
     print(paper_table(arguments.distribution))
 

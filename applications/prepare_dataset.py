@@ -40,7 +40,7 @@ def main():
         parser.error("--limit and --overwrite go with --images")
     try:
         from keras_ssc.datasets.cifar import download_cifar
-        from keras_ssc.datasets.local_images import prepare
+        from keras_ssc.datasets.prepare.cifar import prepare
 
         if download:
             place = download_cifar(arguments.dataset, arguments.data_dir)

@@ -20,8 +20,8 @@ def main():
     parser.add_argument("--protocol", choices=["paper", "small"], default="small")
     parser.add_argument("--empty", action="store_true", help="write the page though nothing ran")
     arguments = parser.parse_args()
-    from keras_ssc.experiments import Records
-    from keras_ssc.experiments.page import write_page
+    from paper import Records
+    from paper.page import write_page
 
     try:
         path = write_page(

@@ -1,4 +1,4 @@
-"""Run one of the paper's tables or figures, or go on where it was interrupted.
+"""Run one of the paper's tables or figures, or resume it.
 
 python applications/reproduce.py table1 --protocol small --data-dir data
 """
@@ -39,9 +39,9 @@ def main():
     # Imported here, so that --help and a mistyped flag answer at once.
     import dataclasses
 
-    from keras_ssc.experiments import EXPERIMENTS, Records, dry, open_runs, reproduce
     from keras_ssc.training.run_folder import RunFolderError
-    from keras_ssc.training.termination import Terminated, Termination
+    from keras_ssc.training.sigterm import Terminated, Termination
+    from paper import EXPERIMENTS, Records, dry, open_runs, reproduce
 
     if arguments.name not in EXPERIMENTS:
         parser.error(f"the experiments are {', '.join(EXPERIMENTS)}")
@@ -71,9 +71,9 @@ def main():
         with Termination():
             left = reproduce(cells, records, arguments.data_dir, arguments.limit)
     except KeyboardInterrupt:
-        sys.exit("\nInterrupted. The same command goes on with the run that was cut off.")
+        sys.exit("\nInterrupted. The same command resumes the run that was cut off.")
     except Terminated as end:
-        print(f"Ended by SIGTERM {end.where}. The same command goes on there.", flush=True)
+        print(f"Ended by SIGTERM {end.where}. The same command resumes there.", flush=True)
         raise
     except (FloatingPointError, ImportError, OSError, RunFolderError, ValueError) as error:
         stop(error)

@@ -25,9 +25,9 @@ def measure(devices, sparsity):
     """Print the seconds of each update of one training, the first three left out."""
     import keras
 
+    from keras_ssc.training.config import TrainingConfig
     from keras_ssc.training.devices import split_cpu
     from keras_ssc.training.distributed import train_distributed
-    from keras_ssc.training.job import Job
 
     class Clock(keras.callbacks.Callback):
         """When each update ended."""
@@ -42,7 +42,14 @@ def measure(devices, sparsity):
     if devices > 1:
         split_cpu(devices)
     clock = Clock()
-    job = Job(sparsity=sparsity, limit=STEPS * BATCH, batch_size=BATCH, epochs=1)
+    job = TrainingConfig(
+        model="ResNet20",
+        learning_rate=0.02,
+        sparsity=sparsity,
+        limit=STEPS * BATCH,
+        batch_size=BATCH,
+        epochs=1,
+    )
     with tempfile.TemporaryDirectory() as folder:
         train_distributed(job, folder, callbacks=[clock])
     seconds = [b - a for a, b in zip(clock.ended, clock.ended[1:], strict=False)]

@@ -1,4 +1,4 @@
-"""Bytes and times of exported networks beside their dense twins, as a table and a CSV file.
+"""Bytes and times of exported networks beside their dense counterparts, as a table and a CSV file.
 
 python benchmarks/export_sizes.py --model VGG19 ResNet32 --sparsity 0.9 --csv export_sizes.csv
 """
@@ -33,7 +33,7 @@ def measure(builder, sparsity, format, batches, rounds, folder):
     import numpy as np
 
     from keras_ssc import export
-    from keras_ssc.export.exporting import FORMATS
+    from keras_ssc.export._export import FORMATS
 
     calls, reports = {}, {}
     for name, wanted in (("dense", 0.0), ("sparse", sparsity)):
@@ -96,7 +96,7 @@ def main():
     from importlib.util import find_spec
 
     import keras_ssc
-    from keras_ssc.export.exporting import FORMATS
+    from keras_ssc.export._export import FORMATS
 
     there = [name for name, form in FORMATS.items() if all(map(find_spec, form.PACKAGES))]
     rows = []

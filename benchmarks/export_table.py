@@ -6,11 +6,13 @@ python benchmarks/export_table.py --csv benchmarks/results/export-table.csv
 import argparse
 import csv
 import os
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # `paper` is in no wheel
 
 from export_sizes import lively
 
@@ -21,7 +23,7 @@ DATA_SETS = ("cifar10", "imagenet")
 def settings():
     """Yield (name, asked sparsity or None, model) of tables 1, 3, 4 and 5."""
     from keras_ssc import applications
-    from keras_ssc.applications.paper_settings import CELLS
+    from paper.pattern_settings import CELLS
 
     for cell in CELLS:
         if cell.dataset in DATA_SETS:
@@ -57,7 +59,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--csv", type=Path, required=True)
     arguments = parser.parse_args()
-    from keras_ssc.export.exporting import FORMATS
+    from keras_ssc.export._export import FORMATS
 
     formats = {name: form for name, form in FORMATS.items() if all(map(find_spec, form.PACKAGES))}
     print(

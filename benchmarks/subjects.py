@@ -1,9 +1,14 @@
 """What is measured: the six networks of the paper at its settings, sizes and batches."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from keras_ssc import applications
-from keras_ssc.applications.paper_settings import paper_cell
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # `paper` is in no wheel
+
+from paper.pattern_settings import paper_cell
 
 
 @dataclass(frozen=True)

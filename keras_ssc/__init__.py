@@ -11,6 +11,7 @@ from keras_ssc import (
     regularizers,
     training,
 )
+from keras_ssc._summary import summary
 from keras_ssc.convert import conversion_plan, densify, sparsify
 from keras_ssc.export import export, fold
 from keras_ssc.layers import SSCConv2D
@@ -20,7 +21,6 @@ from keras_ssc.network_sparsity import choose_network
 from keras_ssc.patterns import SSCPattern
 from keras_ssc.plots import plot_pattern
 from keras_ssc.sparsity import LayerShape, NetworkChoice, choose_pattern
-from keras_ssc.summary import summary
 from keras_ssc.sweep_plots import plot_sweep
 from keras_ssc.sweeps import pareto, sweep, sweep_table
 

@@ -18,6 +18,21 @@ def integer(name, value, minimum):
 
 def number(name, value, minimum):
     """Return `value` as a float of at least `minimum`, within the range of float32."""
+    real = _real(name, value)
+    if not minimum <= real <= 1e38:
+        raise ValueError(f"`{name}` must be in [{minimum}, 1e38]. Received: {name}={value}")
+    return real
+
+
+def fraction(name, value):
+    """Return `value` as a float strictly between 0 and 1."""
+    real = _real(name, value)
+    if not 0 < real < 1:
+        raise ValueError(f"`{name}` must lie strictly between 0 and 1. Received: {name}={value}")
+    return real
+
+
+def _real(name, value):
     try:
         refused = isinstance(value, (str, bytes)) or type(value).__name__ in ("bool", "bool_")
         real = None if refused else float(value)
@@ -25,8 +40,6 @@ def number(name, value, minimum):
         real = None
     if real is None:
         raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not minimum <= real <= 1e38:
-        raise ValueError(f"`{name}` must be in [{minimum}, 1e38]. Received: {name}={value}")
     return real
 
 
@@ -81,7 +94,7 @@ def known(name, value, names):
 
 
 def one_of(name, value, choices):
-    """Return `value`, in lower case as Keras takes its words, if it is one of `choices`."""
+    """Return `value` in lower case, as Keras does with its words, if it is one of `choices`."""
     if not isinstance(value, str) or value.lower() not in choices:
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
     return value.lower()

@@ -23,7 +23,7 @@ def read_model(path, **options):
     try:
         return keras.models.load_model(path, **options)
     except Exception as error:
-        # Zip, HDF5, JSON and Keras have errors of many kinds, some with whole pages of words.
+        # Zip, HDF5, JSON and Keras have errors of many kinds, some with pages of words.
         words = " ".join(str(error).split())[:300]
         raise ValueError(
             f"{str(path)!r} can't be read as a saved model: {type(error).__name__}: {words}"

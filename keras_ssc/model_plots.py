@@ -1,10 +1,10 @@
-"""Pictures of a whole model, layer by layer. Needs matplotlib, which comes with `train`."""
+"""Pictures of a model, layer by layer. Needs matplotlib, which comes with `train`."""
 
 import keras
 
+from keras_ssc._summary import summary
 from keras_ssc.correlation import layer_correlations
 from keras_ssc.plots import DEAD, EVEN, ODD, POINTWISE, pyplot
-from keras_ssc.summary import summary
 
 COLOURS = (EVEN, ODD, POINTWISE, "#cc79a7", "#56b4e9", "#d55e00")
 
@@ -12,8 +12,8 @@ COLOURS = (EVEN, ODD, POINTWISE, "#cc79a7", "#56b4e9", "#d55e00")
 def plot_model_sparsity(model, path=None):
     """Draw how many weights every layer of a model keeps.
 
-    One bar for each convolution and Dense layer, in the order of the model: grey what the dense
-    twin has, blue what is live; beside them the layer's sparsity, none where the layer is dense.
+    One bar for each convolution and Dense layer, in the order of the model: grey the weights of the
+    dense counterpart, blue the live ones; beside them the layer's sparsity, none for a dense layer.
 
     Args:
         model: a built `keras.Model`.
@@ -46,7 +46,9 @@ def plot_model_sparsity(model, path=None):
         figsize=(10, 1.6 + 0.19 * len(found.rows)),
     )  # fmt: skip
     dense = [row["dense_weights"] for row in found.rows]
-    weights.barh(places, dense, color=DEAD, edgecolor="#aab2c0", linewidth=0.5, label="dense twin")
+    weights.barh(
+        places, dense, color=DEAD, edgecolor="#aab2c0", linewidth=0.5, label="dense counterpart"
+    )
     live = [row["live_weights"] for row in found.rows]
     weights.barh(places, live, color=EVEN, label="live")
     weights.set_yticks(places, [row["name"] for row in found.rows], fontsize=7)
@@ -73,7 +75,7 @@ def plot_correlation(models, path=None):
 
     Args:
         models: a built `keras.Model`, or a dict {label: model} to compare networks of the same
-            convolutions, such as a sparse one and its dense twin.
+            convolutions, such as a sparse one and its dense counterpart.
         path: where to write the picture; None writes nothing.
 
     Returns:

@@ -74,7 +74,7 @@ def _legend(pattern):
 
 
 def plot_pattern(pattern, path=None, *, filters=None, channels=None):
-    """Draw which weights of a layer are live (figures 1 and 2 of the paper).
+    """Draw which weights of a layer are live: figure 2 of the paper.
 
     A row is a filter, a column an input channel, and each cell the kernel between the two, with
     its live taps coloured. The gaps divide the filters into sets of q = max(g, p).
@@ -102,7 +102,7 @@ def plot_pattern(pattern, path=None, *, filters=None, channels=None):
     'filter'
 
     Reference: Verma et al., "Pushing the Efficiency Limit Using Structured Sparse
-    Convolutions", figures 1 and 2.
+    Convolutions", figure 2; figure 1 is its legend.
     """
     filters = _indices("filters", filters, _some_filters(pattern), pattern.filters)
     shown = range(min(SHOWN, pattern.in_channels))

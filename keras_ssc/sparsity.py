@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ssc.arguments import one_of
+from keras_ssc.arguments import fraction, one_of
 from keras_ssc.patterns import PARITIES, SSCPattern
 
 # A layer's density may miss its target by this share of it (at 0.9: by one point).
@@ -39,15 +39,6 @@ class UnreachableSparsity(ValueError):
     def __init__(self, message, nearest):
         super().__init__(message)
         self.nearest = [float(value) for value in nearest]
-
-
-def fraction(name, value):
-    """Return `value` as a float strictly between 0 and 1, or say what is wrong with it."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not 0 < value < 1:
-        raise ValueError(f"`{name}` must lie strictly between 0 and 1. Received: {name}={value}")
-    return float(value)
 
 
 def live_weights(in_channels, filters, kernel_size, g, p, parity="halves", dense_taps=False):

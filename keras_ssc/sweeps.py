@@ -8,10 +8,10 @@ from pathlib import Path
 
 import keras
 
+from keras_ssc._summary import summary
 from keras_ssc.arguments import boolean, integer
-from keras_ssc.new_file import new_file
+from keras_ssc.atomic_write import new_file
 from keras_ssc.sparsity import UnreachableSparsity
-from keras_ssc.summary import summary
 from keras_ssc.tables import text_table
 
 

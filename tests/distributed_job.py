@@ -12,9 +12,9 @@ import keras
 import numpy as np
 
 import keras_ssc
+from keras_ssc.training.config import TrainingConfig
 from keras_ssc.training.devices import split_cpu
 from keras_ssc.training.distributed import LostProcess, train_distributed
-from keras_ssc.training.job import Job
 
 SEEN = set()
 
@@ -71,7 +71,9 @@ def main(split=1, job=(), norm=False, die_in=None, run_dir=None, out=None):
     """Train; leave losses, first gradient and last weights in `out`."""
     if split > 1:
         split_cpu(split)
-    job = Job(**{"limit": 64, "batch_size": 64, "epochs": 20, "learning_rate": 0.05} | dict(job))
+    job = TrainingConfig(
+        **{"limit": 64, "batch_size": 64, "epochs": 20, "learning_rate": 0.05} | dict(job)
+    )
     watch = Watch(die_in)
     try:
         model, rows = train_distributed(
@@ -79,6 +81,7 @@ def main(split=1, job=(), norm=False, die_in=None, run_dir=None, out=None):
             run_dir,
             lambda shape, classes: small_network(shape, classes, job.execution, norm),
             [watch],
+            resume=True,
         )
     except LostProcess as error:
         print(error, file=sys.stderr, flush=True)

@@ -89,8 +89,9 @@ def test_names_keep_their_case():
             known("model", wrong, ["ResNet20"])
 
 
-def test_a_training_names_the_sets_that_have_a_recipe():
-    from keras_ssc.training import Settings
+def test_a_training_names_the_sets_that_it_knows():
+    from keras_ssc.training import TrainingConfig
 
-    with pytest.raises(ValueError, match=r"`dataset` must be one of .*'cifar10'.*tiny_imagenet"):
-        Settings(dataset="tiny_imagenet")
+    assert TrainingConfig(dataset="tiny_imagenet").epochs == 300
+    with pytest.raises(ValueError, match=r"`dataset` must be one of .*'cifar10'.*tfds:NAME"):
+        TrainingConfig(dataset="mnist")

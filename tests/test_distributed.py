@@ -13,10 +13,10 @@ import pytest
 from conftest import ROOT
 
 from keras_ssc.datasets import Batches, load
-from keras_ssc.datasets.parts import PartOfBatches
+from keras_ssc.datasets.sharding import ShardedBatches
+from keras_ssc.training.config import TrainingConfig
 from keras_ssc.training.devices import data_parallel, join, synchronized
 from keras_ssc.training.distributed import train_distributed
-from keras_ssc.training.job import Job
 from keras_ssc.training.lock import FolderInUseError, locked
 
 NAMES = ("loss", "gradient", "weights")
@@ -153,14 +153,14 @@ def images(count):
 
 def test_parts_together_are_the_batch():
     whole = Batches(*images(11), 4, mean=(0,), std=(1 / 255,), shuffle=True)
-    parts = [PartOfBatches(whole, 2, process, accumulate=2).epoch(3) for process in (0, 1)]
+    parts = [ShardedBatches(whole, 2, process, accumulate=2).epoch(3) for process in (0, 1)]
     assert [len(part) for part in parts] == [4, 4]
     read = [part[piece][0] for piece in (0, 1) for part in parts]
     np.testing.assert_array_equal(np.concatenate(read), whole[0][0])
 
 
 def test_a_test_is_filled_up_with_weight_0():
-    part = PartOfBatches(Batches(*images(5), 4, mean=(0,), std=(1,)), 2, 0, fill=True)
+    part = ShardedBatches(Batches(*images(5), 4, mean=(0,), std=(1,)), 2, 0, fill=True)
     assert [part[index][2].tolist() for index in (0, 1)] == [[1, 1], [1, 0]]
 
 
@@ -185,7 +185,7 @@ def test_what_keras_cannot_do_on_tensorflow_is_refused():
     with pytest.raises(RuntimeError, match="MultiWorkerMirroredStrategy"):
         join("127.0.0.1:1", 2, 0)
     with pytest.raises(ValueError, match="`accumulate` > 1 needs"):
-        Job(accumulate=2)
+        TrainingConfig(accumulate=2)
 
 
 def test_the_test_is_that_of_all_images_and_no_others(tmp_path):
@@ -194,7 +194,9 @@ def test_the_test_is_that_of_all_images_and_no_others(tmp_path):
         end = keras.layers.Dense(classes, activation="softmax")
         return keras.Sequential([keras.Input(shape), pooled, keras.layers.Flatten(), end])
 
-    job = Job(limit=10, batch_size=8, epochs=2, devices=1)  # 2 test batches, the last of 2 images
+    job = TrainingConfig(
+        limit=10, batch_size=8, epochs=2, devices=1
+    )  # 2 test batches, the last of 2 images
     model, rows = train_distributed(job, tmp_path, build)
     digits = load("digits")
     test = Batches(digits.x_test[:10], digits.y_test[:10], 10, mean=digits.mean, std=digits.std)
@@ -209,10 +211,10 @@ def test_the_test_is_that_of_all_images_and_no_others(tmp_path):
 
 def test_a_folder_in_use_is_refused(tmp_path):
     with locked(tmp_path), pytest.raises(FolderInUseError, match=f"process {os.getpid()} on"):
-        train_distributed(Job(limit=8, batch_size=8, devices=1), tmp_path)
+        train_distributed(TrainingConfig(limit=8, batch_size=8, devices=1), tmp_path)
     assert not (tmp_path / "last.keras").exists()
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(ValueError, match="`batch_size` must be a multiple of 3 processes"):
-        PartOfBatches(Batches(*images(8), 4, mean=(0,), std=(1,)), 3, 0)
+        ShardedBatches(Batches(*images(8), 4, mean=(0,), std=(1,)), 3, 0)

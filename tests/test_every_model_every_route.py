@@ -16,10 +16,10 @@ from every_model import TENSORFLOW_ONLY
 
 import keras_ssc
 from keras_ssc import pruning
-from keras_ssc.export.exporting import FORMATS
+from keras_ssc.export._export import FORMATS
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import ends, held_by_graph, held_layers, walk
-from keras_ssc.pruning.channels import follow_channels
+from keras_ssc.pruning.channel_groups import follow_channels
 
 pytestmark = pytest.mark.backends
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"

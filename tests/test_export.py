@@ -6,10 +6,10 @@ import sys
 import keras
 import numpy as np
 import pytest
-from test_export_twin import images, lively, network
+from test_inference_model import images, lively, network
 
 import keras_ssc
-from keras_ssc.export.exporting import FORMATS
+from keras_ssc.export._export import FORMATS
 
 L = keras.layers
 

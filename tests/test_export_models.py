@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 from test_export import needs
-from test_export_twin import lively
+from test_inference_model import lively
 
 import keras_ssc
-from keras_ssc.export.exporting import FORMATS
+from keras_ssc.export._export import FORMATS
 
 L = keras.layers
 

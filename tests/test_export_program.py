@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from test_export_twin import network
+from test_inference_model import network
 
 
 @pytest.fixture

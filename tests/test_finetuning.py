@@ -6,7 +6,7 @@ import pytest
 
 import keras_ssc
 from keras_ssc.datasets import Batches
-from keras_ssc.datasets.local_images import read_images
+from keras_ssc.datasets.prepare.cifar import read_images
 
 BATCH, STEPS = 64, 200
 

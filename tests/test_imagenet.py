@@ -12,9 +12,9 @@ Image = pytest.importorskip("PIL.Image")
 
 from keras_ssc import applications  # noqa: E402
 from keras_ssc.datasets.imagenet import ImageNet  # noqa: E402
-from keras_ssc.datasets.local_images import prepare  # noqa: E402
-from keras_ssc.experiments import Setting, run  # noqa: E402
-from keras_ssc.experiments.inputs import drop_shares, sampled, steps_per_epoch  # noqa: E402
+from keras_ssc.datasets.prepare.cifar import prepare  # noqa: E402
+from paper import Setting, run  # noqa: E402
+from paper.inputs import drop_shares, sampled, steps_per_epoch  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -51,7 +51,7 @@ def test_training_batches_follow_from_the_seed(data_dir):
     assert (data.train_count, data.test_count, data.classes) == (24, 6, 1000)
     stream = data.training_batches(10, 16, seed=1)
     assert len(stream) == 3
-    first, second = batches(stream), batches(stream)
+    first, second = batches(stream.epoch(0)), batches(stream.epoch(1))
     assert [x.shape for x, _ in first] == [(10, 16, 16, 3), (10, 16, 16, 3), (4, 16, 16, 3)]
     again = batches(data.training_batches(10, 16, seed=1))
     for (x, y), (same_x, same_y) in zip(first, again, strict=True):
@@ -83,9 +83,9 @@ def test_test_images_are_the_scaled_middle(data_dir, folder):
 def test_held_out_images_are_the_last(data_dir):
     data = ImageNet(data_dir, train_images=16, held_out=5)
     names = []
-    for split in (data.train_split, data.test_split):
-        examples = tfds.as_numpy(data.builder.as_dataset(split=split))
-        names.append({example["file_name"] for example in examples})
+    for stream in (data.training_batches(4, 8), data.test_batches(4, 8)):
+        source = stream.source
+        names.append({image.numpy() for image, _ in source.read(0, source.count)})
     assert [len(part) for part in names] == [16, 5]
     assert not names[0] & names[1]
     assert [len(y) for _, y in batches(data.test_batches(4, 8))] == [4, 1]

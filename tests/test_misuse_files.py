@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from misuse import budget, count, finding, refusal, refused
 
-from keras_ssc.datasets.local_images import read_images
-from keras_ssc.datasets.tiny_imagenet_files import read_examples
-from keras_ssc.experiments import Records
-from keras_ssc.experiments.setting import Setting
-from keras_ssc.training.run_folder import RunFolderError, check_settings, read_csv
-from keras_ssc.training.settings import Settings
+from keras_ssc.datasets.prepare.cifar import read_images
+from keras_ssc.datasets.prepare.files import read_examples
+from keras_ssc.training.config import TrainingConfig
+from keras_ssc.training.run_folder import RunFolderError, check_config, read_csv
+from paper import Records
+from paper.setting import Setting
 
 Image = pytest.importorskip("PIL.Image")
 pytestmark = pytest.mark.fuzz
@@ -166,7 +166,7 @@ def test_hostile_records_are_refused(text, guarded):
 def test_hostile_settings_of_a_run_are_refused(text, guarded):
     (guarded / "settings.json").write_text(text)
     with pytest.raises(RunFolderError, match=r"settings"):
-        check_settings(guarded, Settings())
+        check_config(guarded, TrainingConfig())
     count("files, run folders", "refused, RunFolderError")
 
 

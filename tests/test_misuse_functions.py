@@ -212,6 +212,11 @@ CASES = {
     "slimming": (
         pruning.slimming, {"model": model}, {"model": never, "strength": between(0, 1e38)},
     ),
+    "slimmable": (
+        pruning.slimmable, {"model": model, "steps": 4},
+        {"model": never, "steps": whole(1), "narrowest": between(0, 1, ends=False),
+         "samples": whole(0), "seed": whole(0)},
+    ),
     "slim": (
         pruning.slim, {"model": model, "fraction": 0.5},
         {"model": never, "fraction": between(0, 1, ends=False)},

@@ -4,7 +4,7 @@ import pytest
 from conftest import ROOT
 from misuse import count
 
-from keras_ssc.experiments import EXPERIMENTS
+from paper import EXPERIMENTS
 
 # Warnings come as outside of pytest.
 pytestmark = [pytest.mark.fuzz, pytest.mark.filterwarnings("default")]

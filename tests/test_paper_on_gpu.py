@@ -14,9 +14,9 @@ from conftest import ROOT
 import keras_ssc
 from keras_ssc import datasets
 from keras_ssc.datasets.packed import pack
-from keras_ssc.experiments import Cell, Records, Setting, runs
-from keras_ssc.training.interruption import Checkpoints
-from keras_ssc.training.termination import Terminated, Termination
+from keras_ssc.training.loop import Checkpoints
+from keras_ssc.training.sigterm import Terminated, Termination
+from paper import Cell, Records, Setting, runner
 
 pytestmark = pytest.mark.jax
 TINY = {"epochs": 2, "batch_size": 8, "image_size": 8, "train_images": 32, "held_out": 16}
@@ -40,11 +40,11 @@ def two_layers(input_shape, classes, **options):
 @pytest.fixture
 def script(monkeypatch):
     """The script as a module, whose dry run is one run of a network of two layers."""
-    spec = importlib.util.spec_from_file_location("gpu", ROOT / "benchmarks" / "paper_on_gpu.py")
+    spec = importlib.util.spec_from_file_location("gpu", ROOT / "paper" / "on_gpu.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(keras_ssc.applications, "ResNet20", two_layers)
-    monkeypatch.setattr(runs, "estimate", lambda *_: (0, "a guess"))
+    monkeypatch.setattr(runner, "estimate", lambda *_: (0, "a guess"))
     monkeypatch.setattr(module, "dry", lambda cells: [Cell("", "", "", "", (SETTING,))])
     return module
 
@@ -80,7 +80,7 @@ class Clock:
 
 def call(script, monkeypatch, *arguments):
     """Call the script within this process."""
-    monkeypatch.setattr(script.sys, "argv", ["paper_on_gpu.py", *map(str, arguments)])
+    monkeypatch.setattr(script.sys, "argv", ["on_gpu.py", *map(str, arguments)])
     script.main()
 
 
@@ -147,7 +147,7 @@ def test_a_damaged_archive_is_named(script, tmp_path, monkeypatch, damage):
     file = tmp_path / "records.tar.gz"
     file.write_bytes(damage(file.read_bytes()))
     run = ["run", "--data-dir", tmp_path, "--carried", file, "--out", tmp_path / "out.gz"]
-    with pytest.raises(SystemExit, match=r"paper_on_gpu: `carried` .*records.tar.gz'"):
+    with pytest.raises(SystemExit, match=r"on_gpu: `carried` .*records.tar.gz'"):
         call(script, monkeypatch, *run, "--records", tmp_path / "here")
 
 

@@ -11,8 +11,8 @@ tfds = pytest.importorskip("tensorflow_datasets")
 Image = pytest.importorskip("PIL.Image")
 
 from keras_ssc import datasets  # noqa: E402
-from keras_ssc.datasets.cifar_classes import CIFAR10, CIFAR100, FINE_TO_COARSE  # noqa: E402
-from keras_ssc.datasets.local_images import prepare, read_images  # noqa: E402
+from keras_ssc.datasets.prepare.cifar import prepare, read_images  # noqa: E402
+from keras_ssc.datasets.prepare.cifar_classes import CIFAR10, CIFAR100, FINE_TO_COARSE  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 

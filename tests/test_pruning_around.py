@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_ssc import pruning
-from keras_ssc.pruning.lottery_ticket import lottery_ticket
+from keras_ssc.pruning._lottery_ticket import lottery_ticket
 from keras_ssc.pruning.masks import kernels
 from keras_ssc.pruning.optimal_brain_damage import obd, obd_saliencies
 

@@ -7,10 +7,10 @@ import pytest
 import keras_ssc
 from keras_ssc import pruning
 from keras_ssc.native import why_not_native_operations
-from keras_ssc.pruning.grasp import grasp, grasp_scores
+from keras_ssc.pruning._grasp import grasp, grasp_scores
+from keras_ssc.pruning._snip import snip, snip_scores
+from keras_ssc.pruning._synflow import synflow, synflow_scores
 from keras_ssc.pruning.masks import kernels
-from keras_ssc.pruning.snip import snip, snip_scores
-from keras_ssc.pruning.synflow import synflow, synflow_scores
 
 pytestmark = pytest.mark.jax
 

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from keras_ssc import pruning
-from keras_ssc.pruning.grasp import grasp
+from keras_ssc.pruning._grasp import grasp
+from keras_ssc.pruning._magnitude import magnitude
+from keras_ssc.pruning._snip import snip
+from keras_ssc.pruning._synflow import synflow
 from keras_ssc.pruning.layer_counts import erk_counts, smart_ratio_counts, uniform_counts
-from keras_ssc.pruning.magnitude import magnitude
 from keras_ssc.pruning.masks import kernels
 from keras_ssc.pruning.optimal_brain_damage import obd
 from keras_ssc.pruning.random import random_erk, random_uniform, smart_ratio
 from keras_ssc.pruning.samples import samples_per_class
-from keras_ssc.pruning.snip import snip
-from keras_ssc.pruning.synflow import synflow
 
 pytestmark = pytest.mark.jax_long
 

@@ -9,10 +9,10 @@ from keras_ssc import pruning
 from keras_ssc.pruning.deep_r import DeepR
 from keras_ssc.pruning.dsr import DSR
 from keras_ssc.pruning.gradual_magnitude import GradualMagnitude
+from keras_ssc.pruning.optimizer_slots import clear_slots
 from keras_ssc.pruning.rewiring import Rewiring
 from keras_ssc.pruning.rigl import RigL
 from keras_ssc.pruning.set import SET
-from keras_ssc.pruning.slots import clear_slots
 
 pytestmark = pytest.mark.jax_long
 

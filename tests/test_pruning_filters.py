@@ -7,7 +7,7 @@ from keras import layers
 from thin_models import clear, filters, images, outputs, with_random_weights
 
 import keras_ssc
-from keras_ssc.pruning.channels import follow_channels
+from keras_ssc.pruning.channel_groups import follow_channels
 from keras_ssc.pruning.filter_norms import l1_filters
 from keras_ssc.pruning.filters import remove_filters
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from keras_ssc import pruning
+from keras_ssc.pruning._mlprune import mlprune, mlprune_saliencies
 from keras_ssc.pruning.kronecker import kronecker_factors, kronecker_saliencies
 from keras_ssc.pruning.masks import kernels
-from keras_ssc.pruning.mlprune import mlprune, mlprune_saliencies
 from keras_ssc.pruning.optimal_brain_damage import obd_saliencies
 
 pytestmark = pytest.mark.jax_long

@@ -14,14 +14,18 @@ import pytest
 from conftest import ROOT
 
 import keras_ssc
+import paper
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-MODULES = ["keras_ssc"] + sorted(
-    module.name for module in pkgutil.walk_packages(keras_ssc.__path__, "keras_ssc.")
+MODULES = sorted(
+    name
+    for package in (keras_ssc, paper)
+    for name in [package.__name__]
+    + [m.name for m in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
 )
 SOURCES = sorted(
     file
-    for folder in ("keras_ssc", "applications", "tests")
+    for folder in ("keras_ssc", "paper", "applications", "tests")
     for file in (ROOT / folder).rglob("*.py")
 )
 

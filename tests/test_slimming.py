@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 from thin_models import filters, images, outputs
 
-from keras_ssc.pruning.slimming import slim, slim_filters, slimming
+from keras_ssc.pruning._slimming import slim, slim_filters, slimming
 
 pytestmark = pytest.mark.jax_long
 

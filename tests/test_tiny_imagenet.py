@@ -11,9 +11,9 @@ tfds = pytest.importorskip("tensorflow_datasets")
 Image = pytest.importorskip("PIL.Image")
 
 from keras_ssc import datasets  # noqa: E402
-from keras_ssc.datasets.local_images import prepare  # noqa: E402
+from keras_ssc.datasets.prepare.cifar import prepare  # noqa: E402
+from keras_ssc.datasets.prepare.files import read_classes, read_examples  # noqa: E402
 from keras_ssc.datasets.tiny_imagenet import prepare_tiny_imagenet  # noqa: E402
-from keras_ssc.datasets.tiny_imagenet_files import read_classes, read_examples  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 

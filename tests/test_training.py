@@ -1,4 +1,4 @@
-"""Settings, optimizer, learning rate, the run folder, and going on after an end that came early."""
+"""Config, optimizer, learning rate, the run folder, and resuming after an early end."""
 
 import csv
 import dataclasses
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import keras_ssc
-from keras_ssc.training import CoupledSGD, Settings, closing_table, train
+from keras_ssc.training import CoupledSGD, TrainingConfig, closing_table, train
 from keras_ssc.training.run_folder import RunFolderError
 
 pytest.importorskip("sklearn")
@@ -33,7 +33,7 @@ FLAGS = [
 def finished(tmp_path_factory):
     """A finished run: (folder, results)."""
     folder = tmp_path_factory.mktemp("run") / "digits"
-    return folder, train(Settings(**SMALL), folder)
+    return folder, train(TrainingConfig(**SMALL), folder)
 
 
 def weights(path):
@@ -70,11 +70,11 @@ def test_optimizer_round_trip_and_bad_l2():
 
 
 def test_recipes():
-    cifar = Settings(dataset="cifar10")
+    cifar = TrainingConfig(dataset="cifar10")
     assert (cifar.epochs, cifar.batch_size, cifar.learning_rate) == (160, 128, 0.1)
     assert (cifar.momentum, cifar.l2, cifar.sparsity) == (0.9, 1e-4, 0.9)
-    assert Settings(g=8, p=3).sparsity is None
-    assert Settings(sparsity=0.0).sparsity == 0.0
+    assert TrainingConfig(g=8, p=3).sparsity is None
+    assert TrainingConfig(sparsity=0.0).sparsity == 0.0
 
 
 @pytest.mark.parametrize(
@@ -88,19 +88,19 @@ def test_recipes():
 )  # fmt: skip
 def test_refuses_bad_settings(name, value):
     with pytest.raises((ValueError, TypeError), match=f"`{name}`"):
-        Settings(**{name: value})
+        TrainingConfig(**{name: value})
 
 
 def test_run_folder_holds_everything(finished):
     folder, results = finished
     expected = {"settings.json", "summary.txt", "metrics.csv", "correlation.csv", "best.keras",
                 "last.keras", "before.keras", "curves.png", "correlation.png",
-                "results.json"}  # fmt: skip
+                "classes.txt", "results.json"}  # fmt: skip
     if ON_TENSORFLOW:
         expected.add("saved_model")
     assert {path.name for path in folder.iterdir()} == expected
     record = json.loads((folder / "settings.json").read_text())
-    assert record["settings"] == dataclasses.asdict(Settings(**SMALL))
+    assert record["settings"] == dataclasses.asdict(TrainingConfig(**SMALL))
     assert record["versions"]["keras"] == keras.__version__
     assert record["backend"] == keras.backend.backend()
     assert json.loads((folder / "results.json").read_text()) == results
@@ -156,7 +156,7 @@ def test_saved_model_in_a_process_with_only_tensorflow(finished, tmp_path):
 def test_finished_run_is_not_repeated(finished, capsys):
     folder, results = finished
     before = (folder / "last.keras").stat().st_mtime_ns
-    assert train(Settings(**SMALL), folder, resume=True) == results
+    assert train(TrainingConfig(**SMALL), folder, resume=True) == results
     assert "is finished" in capsys.readouterr().out
     assert (folder / "last.keras").stat().st_mtime_ns == before
 
@@ -164,12 +164,12 @@ def test_finished_run_is_not_repeated(finished, capsys):
 def test_taken_folder_and_other_settings_are_refused(finished, tmp_path):
     folder, _ = finished
     with pytest.raises(RunFolderError, match="is not empty"):
-        train(Settings(**SMALL), folder)
+        train(TrainingConfig(**SMALL), folder)
     with pytest.raises(RunFolderError, match="seed was 0, is 1"):
-        train(Settings(**SMALL, seed=1), folder, resume=True)
+        train(TrainingConfig(**SMALL, seed=1), folder, resume=True)
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(RunFolderError, match="holds files, but no run"):
-        train(Settings(**SMALL), tmp_path, resume=True)
+        train(TrainingConfig(**SMALL), tmp_path, resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
@@ -197,19 +197,19 @@ def test_killed_and_terminated_it_ends_with_equal_weights(finished, tmp_path, ro
 
     # One process at a time; SIGTERM lets it finish and save a step.
     process = program("--run-dir", killed, "--resume")
-    assert process.stdout.readline() == "Going on after epoch 1 of 2.\n"
+    assert process.stdout.readline() == "Resuming after epoch 1 of 2.\n"
     with pytest.raises(RunFolderError, match=f"in use by process {process.pid} on"):
-        train(Settings(**SMALL), killed, resume=True)
+        train(TrainingConfig(**SMALL), killed, resume=True)
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate()
     assert process.returncode == 143, errors
-    # Where it falls depends on the machine's load; tests/test_interruption.py hits every step.
+    # Where it falls depends on the machine's load; tests/test_loop.py hits every step.
     where = re.search(r"Ended by SIGTERM after (step [123] of epoch 2|epoch [12])\.", output)
 
     resumed = program("--run-dir", killed, "--resume")
     output, errors = resumed.communicate()
     assert resumed.returncode == 0, errors
-    assert f"Going on after {where[1] if where else 'epoch 1'} of 2." in output
+    assert f"Resuming after {where[1] if where else 'epoch 1'} of 2." in output
     assert len(rows(killed / "metrics.csv")) == 2
     for one, two in zip(
         weights(killed / "last.keras"), weights(folder / "last.keras"), strict=True
@@ -233,7 +233,7 @@ def test_damaged_checkpoint_is_a_clear_error(finished, tmp_path, damage, words):
     damaged = damage((folder / "last.keras").read_bytes())
     (run / "last.keras").write_bytes(damaged)
     with pytest.raises(RunFolderError, match=words) as error:
-        train(Settings(**SMALL), run, resume=True)
+        train(TrainingConfig(**SMALL), run, resume=True)
     assert "last.keras" in str(error.value)
     assert (run / "last.keras").read_bytes() == damaged
 
@@ -247,11 +247,11 @@ def test_resume_starts_afresh_in_an_empty_folder(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "missing", tmp_path / "empty"):
         with pytest.raises(LookupError, match="started"):
-            train(Settings(**SMALL), folder, resume=True)
+            train(TrainingConfig(**SMALL), folder, resume=True)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys):
-    settings = Settings(**(SMALL | {"learning_rate": 1e30}))
+    settings = TrainingConfig(**(SMALL | {"learning_rate": 1e30}))
     with pytest.raises(FloatingPointError, match=r"step \d of epoch 1"):
         train(settings, tmp_path / "run")
     assert not (tmp_path / "run" / "last.keras").exists()

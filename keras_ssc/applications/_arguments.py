@@ -2,9 +2,14 @@
 
 import os
 
+from keras_ssc.applications._pretrained import CLASSES
+from keras_ssc.arguments import integer
+
 ARGUMENTS = """
     include_top: bool, whether the classifier is there.
-    weights: None, or the path of a `.weights.h5` file of this network.
+    weights: None; the path of a `.weights.h5` file of this network; or `"cifar10"`, weights that
+        were trained on it, where there are some (docs/weights.md): images are prepared by
+        `preprocess_input`, and `classes` is that of the image set.
     input_tensor: Keras tensor to use as input, or None.
     input_shape: (height, width, channels), or channels first with `data_format`; height and width
         may be None. Images are normalised outside: `preprocess_input` of the builder's module.
@@ -40,14 +45,15 @@ Raises:
 """.strip("\n")
 
 
-def check_arguments(input_shape, classes, weights, data_format):
+def check_arguments(input_shape, classes, weights, data_format, include_top):
     """Return (height, width, channels) of the input; refuse what can't be built.
 
     Args:
         input_shape: (height, width, channels), or (channels, height, width) for channels_first.
         classes: int >= 1.
-        weights: None or the path of a file.
+        weights: None, the path of a file, or the name of an image set.
         data_format: `"channels_last"` or `"channels_first"`.
+        include_top: bool.
     """
     sizes = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
     if len(sizes) != 3 or not all(
@@ -64,12 +70,18 @@ def check_arguments(input_shape, classes, weights, data_format):
         raise ValueError(
             f"`input_shape` must name the channels. Received: input_shape={input_shape!r}"
         )
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
-        raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
+    integer("classes", classes, 1)
     if not isinstance(weights, (str, os.PathLike, type(None))):
         raise TypeError(f"`weights` must be None or a path. Received: weights={weights!r}")
-    if weights is not None and not os.path.isfile(os.fspath(weights)):
+    if weights in CLASSES:
+        if include_top and classes != CLASSES[weights]:
+            raise ValueError(
+                f"`classes` must be {CLASSES[weights]} with `weights={weights!r}`, unless "
+                f"`include_top=False`. Received: classes={classes}"
+            )
+    elif weights is not None and not os.path.isfile(os.fspath(weights)):
         raise ValueError(
-            f"`weights` must be None or an existing file. No such file: weights={str(weights)!r}"
+            f"`weights` must be None, {' or '.join(map(repr, CLASSES))}, or an existing file. "
+            f"No such file: weights={str(weights)!r}"
         )
     return sizes

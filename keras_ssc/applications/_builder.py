@@ -7,6 +7,7 @@ import keras
 
 from keras_ssc.applications._arguments import ARGUMENTS, RETURNS, check_arguments
 from keras_ssc.applications._layers import Layers
+from keras_ssc.applications._pretrained import CLASSES, load_pretrained
 from keras_ssc.applications._settings import choose_settings
 from keras_ssc.applications._table import Table
 from keras_ssc.arguments import boolean, integer, one_of
@@ -95,8 +96,8 @@ def make_model(
     """Return the `keras.Model` of a network.
 
     Args:
-        network: function of (build, x), with `build` a `Table` or `Layers`, that returns the last
-            map.
+        network: `functools.partial` of a builder's function; called with (build, x), where `build`
+            is a `Table` or `Layers`, it returns the last map.
         default_setting: as for `builder`. All other arguments are told in `_arguments.py`.
     """
     activation("classifier_activation", classifier_activation)
@@ -112,12 +113,15 @@ def make_model(
     for key, value in (("g", g), ("p", p)):
         if value is not None:
             integer(key, value, 0)
-    height, width, channels = check_arguments(input_shape, classes, weights, data_format)
+    height, width, channels = check_arguments(
+        input_shape, classes, weights, data_format, include_top
+    )
     image_size = (height or 32, width or 32)
     table = Table(image_size, sparse_classifier)
     last = network(table, (*image_size, channels))
-    if include_top:
-        table.classifier(last, classes)
+    # The classifier counts in the network's sparsity: trained weights have that of their image set.
+    if include_top or weights in CLASSES:
+        table.classifier(last, classes if include_top else CLASSES[weights])
     settings = choose_settings(
         table.shapes(), sparsity, g, p, distribution, parity, default_setting
     )
@@ -130,7 +134,9 @@ def make_model(
     else:
         outputs = build.pooled(x, pooling)
     model = keras.Model(inputs, outputs, name=name)
-    if weights is not None:
+    if weights in CLASSES:
+        load_pretrained(model, network.func.__name__, weights)
+    elif weights is not None:
         _load_weights(model, weights)
     return model
 

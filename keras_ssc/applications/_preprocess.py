@@ -1,16 +1,19 @@
-"""Images from 0 to 255 brought to mean 0 and deviation 1, as in the networks' training."""
+"""Images before a network, and scores after it, as in keras.applications."""
 
 import keras
+import numpy as np
 
-from keras_ssc.arguments import known
+from keras_ssc.arguments import integer, known
+from keras_ssc.datasets.facts import FACTS
+from keras_ssc.datasets.prepare.cifar_classes import CIFAR10, CIFAR100
 from keras_ssc.layers.arguments import data_format as check_format
 
-STATISTICS = {
-    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
-    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
-    "tiny_imagenet": ((0.480246, 0.448072, 0.397548), (0.276986, 0.269064, 0.282082)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+# ImageNet under the name that the argument has.
+_FACTS = {
+    name.removesuffix("2012"): facts for name, facts in FACTS.items() if facts.mean is not None
 }
+
+CLASS_NAMES = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 
 
 def preprocess_input(x, data_format=None, dataset="cifar10"):
@@ -37,7 +40,7 @@ def preprocess_input(x, data_format=None, dataset="cifar10"):
 
     Reference: GraSP's code.
     """
-    known("dataset", dataset, STATISTICS)
+    known("dataset", dataset, _FACTS)
     data_format = check_format(data_format)
     x = keras.ops.convert_to_tensor(x)
     if "float" not in keras.backend.standardize_dtype(x.dtype):
@@ -45,6 +48,43 @@ def preprocess_input(x, data_format=None, dataset="cifar10"):
     shape = (3,) if data_format == "channels_last" else (3, 1, 1)
     mean, deviation = (
         keras.ops.reshape(keras.ops.convert_to_tensor(values, x.dtype), shape)
-        for values in STATISTICS[dataset]
+        for values in (_FACTS[dataset].mean, _FACTS[dataset].std)
     )
     return (x / 255 - mean) / deviation
+
+
+def decode_predictions(preds, top=5, dataset="cifar10"):
+    """Return the likeliest classes of each image with their names.
+
+    Args:
+        preds: float array or tensor (images, classes), a network's outputs.
+        top: int >= 1, how many classes of each image.
+        dataset: `"cifar10"` or `"cifar100"`.
+
+    Returns:
+        List, for each image, of lists of (label, name, score), the highest score first.
+
+    Raises:
+        ValueError: the data set is unknown, or has another number of classes than `preds`.
+
+    Example:
+
+    >>> decode_predictions(np.eye(10)[[3]], top=1)
+    [[(3, 'cat', 1.0)]]
+
+    Reference: keras.applications.
+    """
+    known("dataset", dataset, CLASS_NAMES)
+    integer("top", top, 1)
+    names = CLASS_NAMES[dataset]
+    scores = keras.ops.convert_to_numpy(preds)
+    if scores.ndim != 2 or scores.shape[1] != len(names):
+        raise ValueError(
+            f"`preds` must be of shape (images, {len(names)}) for {dataset!r}. "
+            f"Received: preds of shape {scores.shape}"
+        )
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    return [
+        [(int(label), names[label], float(row[label])) for label in best]
+        for row, best in zip(scores, order, strict=True)
+    ]

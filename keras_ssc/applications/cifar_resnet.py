@@ -1,6 +1,7 @@
 """ResNets for small images, in the double width of GraSP."""
 
 from keras_ssc.applications._builder import builder
+from keras_ssc.applications._preprocess import decode_predictions as decode_predictions
 from keras_ssc.applications._preprocess import preprocess_input as preprocess_input
 from keras_ssc.applications._residual import basic_block, stages
 

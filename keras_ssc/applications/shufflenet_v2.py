@@ -1,6 +1,7 @@
 """ShuffleNetV2 with point-wise sparse convolutions."""
 
 from keras_ssc.applications._builder import builder
+from keras_ssc.applications._preprocess import decode_predictions as decode_predictions
 from keras_ssc.applications._preprocess import preprocess_input as preprocess_input
 from keras_ssc.applications._separable import separable
 from keras_ssc.applications._settings import half_pointwise

@@ -1,6 +1,7 @@
 """VGG for small images: convolutions with BatchNormalization, one classifier."""
 
 from keras_ssc.applications._builder import builder
+from keras_ssc.applications._preprocess import decode_predictions as decode_predictions
 from keras_ssc.applications._preprocess import preprocess_input as preprocess_input
 from keras_ssc.arguments import integer
 

@@ -45,10 +45,10 @@ def _layer(arguments):
 def _model(arguments, sparsity):
     """The table of one sparsity."""
     from keras_ssc import applications
+    from keras_ssc._summary import summary
     from keras_ssc.arguments import known
     from keras_ssc.convert import conversion_plan
     from keras_ssc.model_file import read_model
-    from keras_ssc.summary import summary
 
     if Path(arguments.model).suffix == ".keras":
         return conversion_plan(read_model(arguments.model, compile=False), sparsity)

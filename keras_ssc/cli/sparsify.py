@@ -18,9 +18,9 @@ def add_arguments(parser):
 
 def run(arguments):
     """Convert, save, and print what was done."""
+    from keras_ssc.atomic_write import check_new_file, new_file
     from keras_ssc.convert import conversion_plan, sparsify
     from keras_ssc.model_file import read_model
-    from keras_ssc.new_file import check_new_file, new_file
 
     chosen = {"keep": arguments.keep, "dense": arguments.dense}
     if arguments.output:

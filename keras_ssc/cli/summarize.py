@@ -14,10 +14,10 @@ def add_arguments(parser):
 
 def run(arguments):
     """Print the table, and write what else was asked for."""
+    from keras_ssc._summary import summary
+    from keras_ssc.atomic_write import check_new_file, new_file
     from keras_ssc.model_file import read_model
     from keras_ssc.model_plots import plot_model_sparsity
-    from keras_ssc.new_file import check_new_file, new_file
-    from keras_ssc.summary import summary
 
     for suffix, path in {".csv": arguments.csv, ".png": arguments.picture}.items():
         if path:

@@ -1,16 +1,15 @@
-"""Which layers `sparsify` converts, with which patterns, and which not, and why."""
+"""Which layers `sparsify` converts and with which patterns, and why the others stay."""
 
 from dataclasses import dataclass
 
 import keras
 
-from keras_ssc.arguments import boolean, one_of
+from keras_ssc._summary import summary
+from keras_ssc.arguments import boolean, fraction, one_of
 from keras_ssc.convert.choose import choose_together
-from keras_ssc.convert.which import conv_shape, layers_with_reasons
+from keras_ssc.convert.eligibility import conv_shape, layers_with_reasons
 from keras_ssc.model_graph import check_graph
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
-from keras_ssc.sparsity import fraction
-from keras_ssc.summary import summary
 from keras_ssc.tables import text_table
 
 

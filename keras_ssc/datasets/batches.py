@@ -5,6 +5,8 @@ import copy
 import keras
 import numpy as np
 
+from keras_ssc.arguments import integer
+
 _ORDER, _CROPS = 0, 1
 
 
@@ -64,11 +66,7 @@ class Batches(keras.utils.PyDataset):
     ):
         super().__init__(**kwargs)
         self.x, self.y = _checked(x, y, classes)
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(
-                f"`batch_size` must be a positive integer. Received: batch_size={batch_size!r}"
-            )
-        self.batch_size = batch_size
+        self.batch_size = integer("batch_size", batch_size, 1)
         self.mean = np.asarray(mean, "float32") * 255
         self.scale = 1 / (np.asarray(std, "float32") * 255)
         self.augment, self.flip, self.pad = augment, flip, pad

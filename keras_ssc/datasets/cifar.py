@@ -1,15 +1,13 @@
 """CIFAR-10 and CIFAR-100 through tensorflow-datasets' own builders."""
 
 from keras_ssc.datasets.dataset import Dataset
-from keras_ssc.datasets.prepared import found
+from keras_ssc.datasets.facts import FACTS
+from keras_ssc.datasets.prepared import prepared_builder
 
-# Of GraSP's code.
-_MEAN = {"cifar10": (0.4914, 0.4822, 0.4465), "cifar100": (0.5071, 0.4867, 0.4408)}
 _HOW = """\
 From images on this machine: python applications/prepare_dataset.py --dataset {name} \
 --images FOLDER --data-dir FOLDER. From the internet: the same with --download in place of \
 --images FOLDER, or keras_ssc.datasets.load({name!r}, data_dir, download=True)"""
-_STD = {"cifar10": (0.2023, 0.1994, 0.2010), "cifar100": (0.2675, 0.2565, 0.2761)}
 
 
 def load_cifar10(data_dir=None, download=False):
@@ -46,7 +44,7 @@ def load_cifar100(data_dir=None, download=False):
 def _load(name, data_dir, download):
     if download:
         download_cifar(name, data_dir)
-    builder = found(_builder(name, data_dir), data_dir, _HOW.format(name=name))
+    builder = prepared_builder(name, data_dir, _HOW.format(name=name))
     try:
         parts = [_arrays(builder, split) for split in ("train", "test")]
     except Exception as error:
@@ -62,9 +60,9 @@ def _load(name, data_dir, download):
         x_test=x_test,
         y_test=y_test,
         class_names=tuple(builder.info.features["label"].names),
-        mean=_MEAN[name],
-        std=_STD[name],
-        flip=True,
+        mean=FACTS[name].mean,
+        std=FACTS[name].std,
+        flip=FACTS[name].flip,
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_ssc.datasets.dataset import Dataset
+from keras_ssc.datasets.facts import FACTS
 
 
 def load_digits(data_dir=None):
@@ -48,5 +49,5 @@ def load_digits(data_dir=None):
         class_names=tuple(str(name) for name in bunch.target_names),
         mean=tuple(scaled.mean((0, 1, 2)).tolist()),
         std=tuple(scaled.std((0, 1, 2)).tolist()),
-        flip=False,
+        flip=FACTS["digits"].flip,
     )

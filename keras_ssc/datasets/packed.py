@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ssc.atomic_write import new_file
 from keras_ssc.datasets.dataset import Dataset
-from keras_ssc.new_file import new_file
 
 _TUPLES = ("class_names", "mean", "std")
 

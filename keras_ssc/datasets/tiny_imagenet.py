@@ -4,16 +4,15 @@ import io
 from pathlib import Path
 
 from keras_ssc.datasets.dataset import Dataset
-from keras_ssc.datasets.prepared import found, put_in_place
-from keras_ssc.datasets.tiny_imagenet_files import SIDE, read_classes, read_examples
+from keras_ssc.datasets.facts import FACTS
+from keras_ssc.datasets.prepare.files import read_classes, read_examples
+from keras_ssc.datasets.prepared import check_prepared, found, put_in_place
 
 _HOW = """\
 Unpack tiny-imagenet-200.zip (cs231n.stanford.edu) and run: python applications/prepare_dataset.py \
 --dataset tiny_imagenet --images tiny-imagenet-200 --data-dir FOLDER"""
 
-# Of GraSP's code.
-_MEAN = (0.480246, 0.448072, 0.397548)
-_STD = (0.276986, 0.269064, 0.282082)
+_FACTS = FACTS["tiny_imagenet"]
 
 
 def tiny_imagenet_builder(data_dir=None):
@@ -51,7 +50,7 @@ def tiny_imagenet_builder(data_dir=None):
         MANUAL_DOWNLOAD_INSTRUCTIONS = _HOW
 
         def _info(self):
-            image = tfds.features.Image(shape=(SIDE, SIDE, 3), encoding_format="jpeg")
+            image = tfds.features.Image(shape=_FACTS.input_shape, encoding_format="jpeg")
             return tfds.core.DatasetInfo(
                 builder=self,
                 description=self.__doc__,
@@ -84,7 +83,7 @@ def tiny_imagenet_builder(data_dir=None):
 def prepare_tiny_imagenet(images, data_dir, limit=None, overwrite=False):
     """Write local images as a set that `load_tiny_imagenet` and `tfds.load` read.
 
-    The set is written beside its place and renamed when it is whole.
+    The set is written atomically.
 
     Args:
         images: folder, see `read_classes`.
@@ -117,7 +116,7 @@ def prepare_tiny_imagenet(images, data_dir, limit=None, overwrite=False):
         made.download_and_prepare(download_config=config)
         return made
 
-    return put_in_place(place, data_dir, overwrite, write)
+    return put_in_place(place, overwrite, write)
 
 
 def load_tiny_imagenet(data_dir=None):
@@ -137,9 +136,10 @@ def load_tiny_imagenet(data_dir=None):
 
         dataset = load_tiny_imagenet(data_dir="~/tensorflow_datasets")
 
-    Reference: Le and Yang, "Tiny ImageNet Visual Recognition Challenge", 2015; mean and deviation
-    of GraSP's code.
+    Reference: Le and Yang, "Tiny ImageNet Visual Recognition Challenge", 2015; mean and standard
+    deviation of GraSP's code.
     """
+    check_prepared("tiny_imagenet", data_dir, _HOW)
     builder = found(tiny_imagenet_builder(data_dir), data_dir, _HOW)
     try:
         (x_train, y_train), (x_test, y_test) = (
@@ -157,9 +157,9 @@ def load_tiny_imagenet(data_dir=None):
         x_test=x_test,
         y_test=y_test,
         class_names=tuple(builder.info.features["label"].names),
-        mean=_MEAN,
-        std=_STD,
-        flip=True,
+        mean=_FACTS.mean,
+        std=_FACTS.std,
+        flip=_FACTS.flip,
     )
 
 

@@ -2,11 +2,11 @@
 
 from keras import ops
 
-from keras_ssc.execution.choose import EXECUTIONS, choose
-from keras_ssc.execution.dense import dense
+from keras_ssc.execution._choose import EXECUTIONS, choose
+from keras_ssc.execution._dense import dense
+from keras_ssc.execution._gather import gather
+from keras_ssc.execution._grouped import grouped
 from keras_ssc.execution.expand import expand_kernel
-from keras_ssc.execution.gather import gather
-from keras_ssc.execution.grouped import grouped
 from keras_ssc.native import native
 
 __all__ = ["EXECUTIONS", "choose", "convolve", "expand_kernel"]

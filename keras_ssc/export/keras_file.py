@@ -1,18 +1,18 @@
-"""format="keras": a .keras file of the inference twin, SSC layers as they are.
+"""format="keras": a .keras file of the inference model, SSC layers as they are.
 
 It holds the live weights only; loading it needs `import keras_ssc`.
 """
 
 import keras
 
-from keras_ssc.export.fold import fold
+from keras_ssc.export._fold import fold
 
 SUFFIX = ".keras"
 PACKAGES = {}
 
 
 def write(model, path):
-    """Write the inference twin of `model` to the file `path`."""
+    """Write the inference model of `model` to the file `path`."""
     fold(model).save(path)
 
 

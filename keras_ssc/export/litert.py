@@ -8,8 +8,8 @@ import os
 import re
 import tempfile
 
-from keras_ssc.export.graph import PureModel, by_name
-from keras_ssc.export.graph_twin import graph_twin
+from keras_ssc.export.lowering import lower
+from keras_ssc.export.pure_model import PureModel, by_name
 from keras_ssc.export.tf_saved_model import save
 
 SUFFIX = ".tflite"
@@ -18,12 +18,12 @@ NARROWEST_GROUP = 4
 
 
 def write(model, path):
-    """Write the inference twin of `model` to the file `path`."""
+    """Write the inference model of `model` to the file `path`."""
     import tensorflow as tf
 
-    twin, _ = graph_twin(model, NARROWEST_GROUP)
+    lowered, _ = lower(model, NARROWEST_GROUP)
     with tempfile.TemporaryDirectory() as folder:
-        save(PureModel(twin, {}), folder)  # nothing packed: the converter finds the zeros itself
+        save(PureModel(lowered, {}), folder)  # nothing packed: the converter finds the zeros itself
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=["serving_default"]
         )

@@ -7,8 +7,8 @@ file.
 
 import numpy as np
 
-from keras_ssc.export.graph import PureModel, by_name
-from keras_ssc.export.graph_twin import graph_twin
+from keras_ssc.export.lowering import lower
+from keras_ssc.export.pure_model import PureModel, by_name
 
 SUFFIX = ".onnx"
 PACKAGES = {"tensorflow": None, "onnx": "onnx", "onnxruntime": "onnx", "tf2onnx": "onnx"}
@@ -45,12 +45,12 @@ ADDED = {"Erfc": (_erfc, []), "Expm1": (_expm1, [])}
 
 
 def write(model, path, narrowest_group=NARROWEST_GROUP):
-    """Write the inference twin of `model` to the file `path`."""
+    """Write the inference model of `model` to the file `path`."""
     import onnx
     import tensorflow as tf
     import tf2onnx
 
-    pure = PureModel(*graph_twin(model, narrowest_group))
+    pure = PureModel(*lower(model, narrowest_group))
     inputs, arrays = pure.signature(), by_name("array", pure.arrays)
     specs = [tf.TensorSpec(array.shape, array.dtype, name) for name, array in arrays.items()]
 

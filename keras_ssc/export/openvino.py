@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from keras_ssc.export import onnx
-from keras_ssc.export.graph import by_name
+from keras_ssc.export.pure_model import by_name
 
 SUFFIX = ".xml"
 PACKAGES = {"tensorflow": None, "openvino": "openvino", "onnx": "openvino", "tf2onnx": "openvino"}
@@ -16,7 +16,7 @@ NARROWEST_GROUP = 4
 
 
 def write(model, path):
-    """Write the inference twin of `model` to `path` and to the .bin file beside it."""
+    """Write the inference model of `model` to `path` and to the .bin file beside it."""
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:

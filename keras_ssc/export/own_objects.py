@@ -44,7 +44,7 @@ def own_objects(model):
 
 
 def _is_unknown(one):
-    """Whether Keras has to be told of a class or function to load it."""
+    """Whether Keras does not find a class or function by itself."""
     if one.__module__.split(".")[0] == "keras" or not one.__name__.isidentifier():
         return False
     return all(one is not registered for registered in keras.saving.get_custom_objects().values())

@@ -9,8 +9,8 @@ when the model is first called, and not in every call.
 
 import keras
 
-from keras_ssc.export.graph import PureModel, by_name
-from keras_ssc.export.graph_twin import graph_twin
+from keras_ssc.export.lowering import lower
+from keras_ssc.export.pure_model import PureModel, by_name
 
 SUFFIX = ""
 PACKAGES = {"tensorflow": None}
@@ -18,8 +18,8 @@ NARROWEST_GROUP = 4  # measured with ResNet32 at g = 8, dense against grouped; s
 
 
 def write(model, path):
-    """Write the inference twin of `model` into the folder `path`."""
-    save(PureModel(*graph_twin(model, NARROWEST_GROUP)), path)
+    """Write the inference model of `model` into the folder `path`."""
+    save(PureModel(*lower(model, NARROWEST_GROUP)), path)
 
 
 def save(pure, path):

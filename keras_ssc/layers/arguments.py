@@ -4,8 +4,7 @@ import functools
 
 import keras
 
-from keras_ssc.arguments import integer, one_of
-from keras_ssc.sparsity import fraction
+from keras_ssc.arguments import fraction, integer, one_of
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 

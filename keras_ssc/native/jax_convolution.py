@@ -39,7 +39,7 @@ class Geometry:
 
     def dense(self, x, *weights):
         """The convolution by JAX's operations."""
-        from keras_ssc.execution.dense import dense  # `execution` imports this package
+        from keras_ssc.execution._dense import dense  # `execution` imports this package
 
         settings = (self.strides, self.padding, self.dilation_rate)
         names = ("strides", "padding", "dilation_rate")

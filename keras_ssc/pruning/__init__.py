@@ -1,14 +1,20 @@
-"""Pruning for any Keras model: which weights live, and the methods of the paper's rivals."""
+"""Pruning for any Keras model: which weights live, and the methods that the paper compares."""
 
+from keras_ssc.pruning._autoslim import autoslim, autoslim_filters
+from keras_ssc.pruning._grasp import grasp
+from keras_ssc.pruning._lottery_ticket import lottery_ticket
+from keras_ssc.pruning._magnitude import magnitude
+from keras_ssc.pruning._mlprune import mlprune
+from keras_ssc.pruning._slimmable import slimmable
+from keras_ssc.pruning._slimming import slim, slim_filters, slimming
+from keras_ssc.pruning._snip import snip
+from keras_ssc.pruning._synflow import synflow
 from keras_ssc.pruning.deep_r import DeepR
 from keras_ssc.pruning.dsr import DSR
 from keras_ssc.pruning.filter_norms import l1_filters
 from keras_ssc.pruning.filters import remove_filters
 from keras_ssc.pruning.gradual_magnitude import GradualMagnitude
-from keras_ssc.pruning.grasp import grasp
 from keras_ssc.pruning.layer_counts import erk_counts, smart_ratio_counts, uniform_counts
-from keras_ssc.pruning.lottery_ticket import lottery_ticket
-from keras_ssc.pruning.magnitude import magnitude
 from keras_ssc.pruning.masks import (
     apply_masks,
     live_weights,
@@ -17,16 +23,12 @@ from keras_ssc.pruning.masks import (
     remove_masks,
     set_masks,
 )
-from keras_ssc.pruning.mlprune import mlprune
 from keras_ssc.pruning.optimal_brain_damage import obd
 from keras_ssc.pruning.random import random_erk, random_uniform, smart_ratio
 from keras_ssc.pruning.rewiring import Rewiring
 from keras_ssc.pruning.rigl import RigL
 from keras_ssc.pruning.samples import samples_per_class
 from keras_ssc.pruning.set import SET
-from keras_ssc.pruning.slimming import slim, slim_filters, slimming
-from keras_ssc.pruning.snip import snip
-from keras_ssc.pruning.synflow import synflow
 
 __all__ = [
     "DSR",
@@ -36,6 +38,8 @@ __all__ = [
     "Rewiring",
     "RigL",
     "apply_masks",
+    "autoslim",
+    "autoslim_filters",
     "erk_counts",
     "grasp",
     "l1_filters",
@@ -54,6 +58,7 @@ __all__ = [
     "set_masks",
     "slim",
     "slim_filters",
+    "slimmable",
     "slimming",
     "smart_ratio",
     "smart_ratio_counts",

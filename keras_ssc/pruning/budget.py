@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from keras_ssc.arguments import fraction
 from keras_ssc.arguments import names as list_of_names
 from keras_ssc.pruning.masks import check_kernels, prunable_layers
-from keras_ssc.sparsity import fraction
 
 
 def weights_to_keep(model, sparsity=None, keep=None, dense=()):
@@ -121,7 +121,7 @@ def keep_largest_per_layer(scores, counts):
 
 
 def share_counts(shares, sizes, keep):
-    """Return whole numbers, one for each layer, that add up to `keep`, nearest to their shares.
+    """Return integers, one for each layer, that add up to `keep`, nearest to their shares.
 
     A layer whose share exceeds its size becomes dense, and the others share what is left in
     proportion; the last weights go to the largest remainders.

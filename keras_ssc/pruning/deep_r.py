@@ -5,10 +5,9 @@ import base64
 import keras
 import numpy as np
 
-from keras_ssc.arguments import number, numbers
+from keras_ssc.arguments import fraction, number, numbers
 from keras_ssc.pruning.masks import kernels, read_masks
 from keras_ssc.pruning.rewiring import Rewiring, grow_at_random
-from keras_ssc.sparsity import fraction
 
 _BORN = 1e-12  # about 0, with a sign
 

@@ -30,6 +30,24 @@ def function_of_weights(model, variables, objective):
     return function
 
 
+def compiled(function):
+    """Return a compiled form of a function of tensors.
+
+    Example:
+
+    >>> double = compiled(lambda x: 2 * x)
+    >>> float(double(keras.ops.convert_to_tensor(3.0)))
+    6.0
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    return tf.function(function)
+
+
 def gradients(function):
     """Return a compiled function (values, *arguments) -> list of gradients by the values.
 
@@ -45,14 +63,8 @@ def gradients(function):
     if keras.backend.backend() == "jax":
         import jax
 
-        return jax.jit(jax.grad(function))
-    import tensorflow as tf
-
-    @tf.function
-    def compiled(values, *arguments):
-        return _tape_gradients(function, values, arguments)
-
-    return compiled
+        return compiled(jax.grad(function))
+    return compiled(lambda values, *arguments: _tape_gradients(function, values, arguments))
 
 
 def hessian_times(function):
@@ -74,18 +86,17 @@ def hessian_times(function):
             gradient = jax.grad(lambda inner: function(inner, *arguments))
             return jax.jvp(gradient, (values,), (vector,))[1]
 
-        return jax.jit(product)
+        return compiled(product)
     import tensorflow as tf
 
-    @tf.function
-    def compiled(values, vector, *arguments):
+    def product(values, vector, *arguments):
         def dot(inner):
             own = _tape_gradients(function, inner, arguments)
             return tf.add_n([tf.reduce_sum(a * b) for a, b in zip(own, vector, strict=True)])
 
         return _tape_gradients(dot, values, ())
 
-    return compiled
+    return compiled(product)
 
 
 def _tape_gradients(function, values, arguments):

@@ -4,10 +4,9 @@ import math
 
 import numpy as np
 
-from keras_ssc.arguments import number, numbers
+from keras_ssc.arguments import fraction, number, numbers
 from keras_ssc.pruning.budget import share_counts
 from keras_ssc.pruning.rewiring import Rewiring, grow_at_random
-from keras_ssc.sparsity import fraction
 
 
 class DSR(Rewiring):

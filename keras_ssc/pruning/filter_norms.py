@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 
+from keras_ssc.arguments import fraction as in_range
 from keras_ssc.model_graph import graph_layers
-from keras_ssc.pruning.channels import follow_channels
+from keras_ssc.pruning.channel_groups import follow_channels
 from keras_ssc.pruning.filters import kept_without
-from keras_ssc.sparsity import fraction as in_range
 
 
 def l1_filters(model, fraction, dense=()):
@@ -50,9 +50,9 @@ def l1_filters(model, fraction, dense=()):
         )
     scores = _scores(model, channels)
     removed, blocked = set(), {}
-    for names in _layers_that_meet(channels):
+    for names in layers_that_meet(channels):
         numbers = sorted({number for name in names for number in channels.written[name].tolist()})
-        if why := next((channels.whole[one] for one in numbers if one in channels.whole), None):
+        if why := next((channels.fixed[one] for one in numbers if one in channels.fixed), None):
             blocked.update(dict.fromkeys(names, why))
         if why or set(names) & set(dense):
             continue
@@ -78,8 +78,8 @@ def _scores(model, channels):
     return scores
 
 
-def _layers_that_meet(channels):
-    """Lists of names of layers that share channels, each layer in one list."""
+def layers_that_meet(channels):
+    """Return lists of names of layers that share channels, each layer in one list."""
     groups = []
     for name in channels.makers:
         numbers, names = set(channels.written[name].tolist()), [name]

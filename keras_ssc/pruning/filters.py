@@ -1,4 +1,4 @@
-"""Whole filters removed: a smaller model of the same kind, without masks."""
+"""Removes complete filters: a smaller model of the same kind, without masks."""
 
 import numpy as np
 
@@ -6,15 +6,16 @@ from keras_ssc.arguments import dictionary
 from keras_ssc.layer_copy import copied
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import is_input
-from keras_ssc.pruning.channels import follow_channels
+from keras_ssc.pruning.channel_groups import follow_channels
 
 
 def remove_filters(model, kept):
     """Return a smaller copy of a model: only the named filters of some layers are left.
 
-    With a filter go its BatchNormalization, its depthwise kernel, and what the next layers read of
-    it. Channels that meet in a sum go together: naming one of their layers is enough. Weights are
-    copied, compile settings too (the optimizer starts anew); names stay.
+    Removing a filter also removes its BatchNormalization entries, its depthwise kernel and the
+    matching inputs of later layers. Channels that meet in a sum go together: naming one of
+    their layers is enough. Weights are copied, compile settings too (the optimizer starts anew);
+    names stay.
 
     Args:
         model: a built functional or Sequential `keras.Model`; it is not touched.
@@ -85,7 +86,7 @@ def kept_without(channels, removed):
     """Return {layer name: indices of the filters that stay} once some channels are removed.
 
     Args:
-        channels: `Channels`.
+        channels: `ChannelGroups`.
         removed: set of their numbers.
     """
     stays = {name: _stays(channels.written[name], removed) for name in channels.makers}
@@ -120,9 +121,9 @@ def _removed(channels, kept):
         for index, number in enumerate(numbers):
             (staying if index in stays else removed).setdefault(number, name)
     for number, name in removed.items():
-        if number in channels.whole:
+        if number in channels.fixed:
             raise ValueError(
-                f"`kept` can't remove filters of {name!r}: {channels.whole[number]}. "
+                f"`kept` can't remove filters of {name!r}: {channels.fixed[number]}. "
                 f"Received: {name!r} in `kept`"
             )
         if number in staying:

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from keras_ssc.arguments import number
+from keras_ssc.arguments import fraction, number
 from keras_ssc.pruning.budget import keep_largest, weights_to_keep
 from keras_ssc.pruning.masks import masked_layers, prunable_layers
 from keras_ssc.pruning.rewiring import Rewiring
-from keras_ssc.sparsity import fraction
 
 
 class GradualMagnitude(Rewiring):

@@ -6,14 +6,14 @@ Masks are a dict, layer name -> bool array shaped like the layer's kernel.
 import keras
 import numpy as np
 
+from keras_ssc._summary import summary
 from keras_ssc.arguments import boolean, dictionary
 from keras_ssc.layer_copy import why_no_plain_kernel
 from keras_ssc.layers import InterspaceConv2D, MaskedConv2D, MaskedDense, MaskedDepthwiseConv2D
 from keras_ssc.layers.keras_bias import check_bias
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import check_graph, held_by_model, walk
-from keras_ssc.pruning.slots import clear_slots
-from keras_ssc.summary import summary
+from keras_ssc.pruning.optimizer_slots import clear_slots
 
 _MASKED = {
     keras.layers.Conv2D: MaskedConv2D,

@@ -18,8 +18,8 @@ class Rewiring(keras.callbacks.Callback):
     are born start at 0 or at what `rewire` wrote; the optimizer's slots (momentum, Adam's moments)
     of both start anew. Layers without a mask stay dense.
 
-    Steps are those of `optimizer.iterations`, so a training that is taken up again
-    (`initial_epoch`) goes on with the schedule, and random numbers follow from (seed, step) alone.
+    Steps are those of `optimizer.iterations`, so a training that is resumed
+    (`initial_epoch`) continues the schedule, and random numbers follow from (seed, step) alone.
     The masks change after a step, in the middle of an epoch too, on TensorFlow and on JAX; list
     this callback before those that save.
 
@@ -58,8 +58,8 @@ class Rewiring(keras.callbacks.Callback):
     def __init__(self, update_every=100, stop=0.75, total_steps=None, seed=0):
         super().__init__()
         for name, value in (("update_every", update_every), ("total_steps", total_steps)):
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if value is not None and not (whole and value > 0):
+            integral = isinstance(value, int) and not isinstance(value, bool)
+            if value is not None and not (integral and value > 0):
                 raise ValueError(f"`{name}` must be a positive integer. Received: {value!r}")
         if not 0 < number("stop", stop, 0) <= 1:
             raise ValueError(f"`stop` must lie in (0, 1]. Received: stop={stop}")
@@ -89,7 +89,7 @@ class Rewiring(keras.callbacks.Callback):
     def get_state(self):
         """Return what the next update depends on beside the model, a dict that JSON can hold.
 
-        A training that is taken up again gives it to `set_state` of a like callback, after
+        A training that is resumed gives it to `set_state` of a like callback, after
         `on_train_begin`: it then ends as if it had never stopped.
         """
         schedule = {"next": self._next, "period": self.period, "last_step": self.last_step}

@@ -5,12 +5,11 @@ import math
 import keras
 import numpy as np
 
-from keras_ssc.arguments import boolean, integer
+from keras_ssc.arguments import boolean, fraction, integer
 from keras_ssc.pruning.budget import keep_largest_per_layer
 from keras_ssc.pruning.differentiate import function_of_weights, gradients
 from keras_ssc.pruning.masks import masked_layers
 from keras_ssc.pruning.rewiring import Rewiring
-from keras_ssc.sparsity import fraction
 
 
 class RigL(Rewiring):

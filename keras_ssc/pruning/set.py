@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
+from keras_ssc.arguments import fraction
 from keras_ssc.pruning.budget import keep_largest
 from keras_ssc.pruning.rewiring import Rewiring, grow_at_random
-from keras_ssc.sparsity import fraction
 
 
 class SET(Rewiring):

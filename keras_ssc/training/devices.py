@@ -4,6 +4,8 @@ import os
 
 import keras
 
+from keras_ssc.arguments import integer
+
 
 def data_parallel(devices=None):
     """Return a strategy whose `scope()` keeps a copy of a model on each device.
@@ -34,8 +36,7 @@ def data_parallel(devices=None):
         raise RuntimeError(f"Training on several devices needs TensorFlow or JAX, not {backend}")
     names = _names(backend)
     if devices is not None:
-        if isinstance(devices, bool) or not isinstance(devices, int) or devices < 1:
-            raise ValueError(f"`devices` must be a positive integer. Received: {devices!r}")
+        devices = integer("devices", devices, 1)
         if devices > len(names):
             raise ValueError(
                 f"`devices` must be at most {len(names)}: there are {names}. Received: {devices}"
@@ -110,8 +111,7 @@ def join(address, processes, process, heartbeat=20):
             "Training in several processes needs KERAS_BACKEND=jax: `fit` of Keras 3 on "
             "TensorFlow does not work with MultiWorkerMirroredStrategy (keras issue 20585)"
         )
-    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
-        raise ValueError(f"`processes` must be a positive integer. Received: {processes!r}")
+    processes = integer("processes", processes, 1)
     if process not in range(processes):
         raise ValueError(
             f"`process` must be in 0 ... {processes - 1}. Received: process={process!r}"

@@ -1,4 +1,4 @@
-"""One training on several devices and processes, from its settings to a run folder."""
+"""One training on several devices and processes, from its config to a run folder."""
 
 import tempfile
 from contextlib import nullcontext
@@ -6,9 +6,8 @@ from pathlib import Path
 
 import keras
 
-from keras_ssc import datasets
-from keras_ssc.datasets.parts import PartOfBatches
-from keras_ssc.datasets.tfds_stream import TfdsStream
+from keras_ssc.atomic_write import remove_leftovers
+from keras_ssc.training.data import load_data
 from keras_ssc.training.devices import data_parallel, join, synchronized
 from keras_ssc.training.lock import locked
 from keras_ssc.training.optimizer import CoupledSGD
@@ -16,8 +15,10 @@ from keras_ssc.training.recipe import drop_at_half_and_three_quarters
 from keras_ssc.training.run_folder import (
     RunFolderError,
     beside,
+    check_config,
+    open_folder,
     read_csv,
-    remove_leftovers,
+    write_config,
     write_csv,
 )
 
@@ -33,62 +34,77 @@ class LostProcess(RuntimeError):
     """
 
 
-def train_distributed(job, run_dir=None, build=None, callbacks=()):
+def train_distributed(config, run_dir=None, build=None, callbacks=(), resume=False):
     """Train on the devices of this machine, or of several processes, epoch by epoch.
 
     After each epoch process 0 writes last.keras and metrics.csv into the folder, which all
-    processes must see. The same call goes on from there, also with another number of devices or
-    processes; sets in memory then give the same curve, up to rounding.
+    processes must see. With `resume` training continues from there, also with another number of
+    devices or processes; sets in memory then give the same curve, up to rounding.
 
     Args:
-        job: `Job`, the same in every process but for `process`.
+        config: `TrainingConfig`, the same in every process but for `process`.
         run_dir: folder; None: a dry run, two updates from the start and nothing written.
-        build: function (input_shape, classes) -> Keras model, in place of `job.model`.
+        build: function (input_shape, classes) -> Keras model, in place of `config.model`.
         callbacks: list of Keras callbacks.
+        resume: bool, resume the run that is in the folder; start afresh where there is none.
 
     Returns:
         (model, list of dicts): the rows of metrics.csv.
 
     Raises:
         ValueError: the batch can't be divided, or a setting can't be used here.
-        RunFolderError: last.keras can't be read, or the folder can't be used.
+        RunFolderError: last.keras can't be read, or the folder can't be used: it is not empty, and
+            `resume` is False, or its run has other settings.
         FolderInUseError: another training works in the folder.
         LostProcess: another process died.
 
     Example:
 
-        train_distributed(Job(dataset="digits", devices=4), "runs/four")
+        train_distributed(TrainingConfig(dataset="digits", devices=4), "runs/four")
 
     Reference: Goyal et al., "Accurate, Large Minibatch SGD".
     """
-    if job.processes > 1:
-        join(job.address, job.processes, job.process)
-    strategy = data_parallel(job.devices)
+    if config.processes > 1:
+        join(config.address, config.processes, config.process)
+    strategy = data_parallel(config.devices)
     count = _device_count(strategy)
-    if job.batch_size % (count * job.accumulate):
+    if config.batch_size % (count * config.accumulate):
         raise ValueError(
-            f"`batch_size` must be a multiple of {count} devices x {job.accumulate} pieces. "
-            f"Received: batch_size={job.batch_size}"
+            f"`batch_size` must be a multiple of {count} devices x {config.accumulate} pieces. "
+            f"Received: batch_size={config.batch_size}"
         )
-    keras.utils.set_random_seed(job.seed)
-    train, test, classes, shape = _data(job)
+    keras.utils.set_random_seed(config.seed)
+    data = load_data(config, sharded=True)
     folder = None if run_dir is None else Path(run_dir)
-    mine = locked(folder) if folder is not None and job.process == 0 else nullcontext()
+    mine = locked(folder) if folder is not None and config.process == 0 else nullcontext()
     try:
         with mine, strategy.scope():
-            model = _restored(folder)
+            if folder is not None and config.process == 0:
+                _open(folder, config, resume)
+            model = _restored(folder) if resume else None
             if model is None:
-                model = (build or job.build)(shape, classes)
+                model = (build or config.build)(data.input_shape, len(data.class_names))
                 model = synchronized(model) if count > 1 else model
-                _compile(job, model, len(train))
-            return model, _run(job, model, train, test, folder, callbacks)
+                _compile(config, model, len(data.train))
+            return model, _run(config, model, data.train, data.test, folder, callbacks)
     except Exception as error:
-        if job.processes > 1 and _says_that_another_is_gone(error):
+        if config.processes > 1 and _says_that_another_is_gone(error):
             raise LostProcess(
                 "a process of this training is gone, so this one ends too. Start all of them "
-                f"again, or fewer: they go on after the last whole epoch ({error})"
+                f"again, or fewer: they resume after the last complete epoch ({error})"
             ) from error
         raise
+
+
+def _open(folder, config, resume):
+    """Check the folder of process 0, and write settings.json into a new one."""
+    remove_leftovers(folder)
+    if not (resume and (folder / "last.keras").exists()):
+        open_folder(folder, resume)
+    if (folder / "settings.json").exists():
+        check_config(folder, config)
+    else:  # a new run, or one of a version that wrote none
+        write_config(folder, config)
 
 
 def _says_that_another_is_gone(error):
@@ -97,18 +113,16 @@ def _says_that_another_is_gone(error):
     return any(word in str(error) for word in words)
 
 
-def _run(job, model, train, test, folder, callbacks):
+def _run(config, model, train, test, folder, callbacks):
     """All epochs that are left, or two updates."""
     if folder is None:
-        steps = min(2 * job.accumulate, len(train))
+        steps = min(2 * config.accumulate, len(train))
         model.fit(train.epoch(0), steps_per_epoch=steps, shuffle=False, verbose=0)
         return []
-    if job.process == 0:
-        remove_leftovers(folder)
     iterations = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
-    done = iterations * job.accumulate // len(train)
+    done = iterations * config.accumulate // len(train)
     rows = read_csv(folder / "metrics.csv")[:done]
-    for epoch in range(done, job.epochs):
+    for epoch in range(done, config.epochs):
         fitted = model.fit(
             train.epoch(epoch),
             initial_epoch=epoch,
@@ -122,8 +136,8 @@ def _run(job, model, train, test, folder, callbacks):
         row |= {name: fitted.history[name][0] for name in ("accuracy", "loss")}
         # Keras's `loss` counts the images of weight 0 that fill up the last batch.
         rows.append(row | {"val_accuracy": tested["accuracy"], "val_loss": tested["mean_loss"]})
-        _save(model, folder, job.process)
-        if job.process == 0:
+        _save(model, folder, config.process)
+        if config.process == 0:
             write_csv(folder / "metrics.csv", rows)
             print(", ".join(f"{name} {value:.6g}" for name, value in rows[-1].items()), flush=True)
     return rows
@@ -146,35 +160,15 @@ def _device_count(strategy):
     return strategy.num_replicas_in_sync
 
 
-def _data(job):
-    """(training, test, classes, image shape) of this process."""
-    part = {"processes": job.processes, "process": job.process}
-    if job.streamed:
-        common = {"size": job.image_size, "batch_size": job.batch_size, "seed": job.seed, **part}
-        train = TfdsStream(
-            job.dataset, job.data_dir, "train", accumulate=job.accumulate, training=True, **common
-        )
-        test = TfdsStream(job.dataset, job.data_dir, job.test_split, **common)
-        return train, test, train.classes, (job.image_size, job.image_size, 3)
-    data = datasets.load(job.dataset, job.data_dir)
-    common = {"mean": data.mean, "std": data.std, "classes": data.classes}
-    options = {"augment": True, "flip": data.flip, "shuffle": True, "seed": job.seed}
-    cut, size = slice(job.limit), job.batch_size
-    train = datasets.Batches(data.x_train[cut], data.y_train[cut], size, **options, **common)
-    test = datasets.Batches(data.x_test[cut], data.y_test[cut], size, **common)
-    train = PartOfBatches(train, accumulate=job.accumulate, **part)
-    return train, PartOfBatches(test, fill=True, **part), data.classes, data.x_train.shape[1:]
-
-
-def _compile(job, model, steps):
+def _compile(config, model, steps):
     """Give a new network the recipe."""
     model.compile(
         CoupledSGD(
             # Keras counts the pieces of a batch, not the updates.
-            drop_at_half_and_three_quarters(job.learning_rate, job.epochs * steps),
-            momentum=job.momentum,
-            l2=job.l2,
-            gradient_accumulation_steps=job.accumulate if job.accumulate > 1 else None,
+            drop_at_half_and_three_quarters(config.learning_rate, config.epochs * steps),
+            momentum=config.momentum,
+            l2=config.l2,
+            gradient_accumulation_steps=config.accumulate if config.accumulate > 1 else None,
         ),
         "sparse_categorical_crossentropy",
         metrics=[],

@@ -5,36 +5,37 @@ import statistics
 
 import keras
 
-from keras_ssc.summary import summary
-from keras_ssc.training.plots import plot_correlation, plot_curves
+from keras_ssc._summary import summary
+from keras_ssc.training.curves import plot_correlation, plot_curves
 from keras_ssc.training.run_folder import RunFolderError, beside
 
 
-def finish(folder, settings, model, record):
+def finish(folder, config, data, model, log):
     """Export, draw, and write the results, results.json last: it marks the run as finished."""
-    best = max(record.metrics, key=lambda row: row["val_accuracy"])
+    best = max(log.metrics, key=lambda row: row["val_accuracy"])
     sizes = summary(model)
     results = {
-        "model": settings.model,
-        "dataset": settings.dataset,
-        "sparsity_asked": settings.sparsity,
+        "model": config.model,
+        "dataset": config.dataset,
+        "sparsity_asked": config.sparsity,
         "network_sparsity": sizes.network_sparsity,
         "layer_sparsity": sizes.layer_sparsity,
         "trainable_parameters": sizes.trainable_parameters,
         "dense_trainable_parameters": sizes.dense_trainable_parameters,
         "multiply_adds": sizes.macs,
         "dense_multiply_adds": sizes.dense_macs,
-        "last_accuracy": record.metrics[-1]["val_accuracy"],
+        "last_accuracy": log.metrics[-1]["val_accuracy"],
         "best_accuracy": best["val_accuracy"],
         "best_epoch": best["epoch"],
-        "epochs": len(record.metrics),
-        "seconds_per_epoch": statistics.median(row["seconds"] for row in record.metrics),
+        "epochs": len(log.metrics),
+        "seconds_per_epoch": statistics.median(row["seconds"] for row in log.metrics),
+        "preprocessing": {"scale": 1 / 255, "mean": list(data.mean), "std": list(data.std)},
         "saved_model": _export(folder, model),
     }
     with beside(folder / "curves.png") as temporary:
-        plot_curves(record.metrics, temporary)
+        plot_curves(log.metrics, temporary)
     with beside(folder / "correlation.png") as temporary:
-        plot_correlation(record.correlation, temporary)
+        plot_correlation(log.correlation, temporary)
     with beside(folder / "results.json") as temporary:
         temporary.write_text(json.dumps(results, indent=2) + "\n")
     return results
@@ -63,7 +64,7 @@ def closing_table(results):
 
     Example:
 
-        print(closing_table(train(Settings(), "runs/digits")))
+        print(closing_table(train(TrainingConfig(), "runs/digits")))
     """
 
     def number(key):
@@ -76,9 +77,9 @@ def closing_table(results):
         ("sparsity reached", f"{results['network_sparsity']:.4f} of Conv and Dense kernels"),
         ("", f"{results['layer_sparsity']:.4f} of the sparse layers"),
         ("trainable parameters", number("trainable_parameters")),
-        ("  of the dense twin", number("dense_trainable_parameters")),
+        ("  dense counterpart", number("dense_trainable_parameters")),
         ("multiply-adds", number("multiply_adds")),
-        ("  of the dense twin", number("dense_multiply_adds")),
+        ("  dense counterpart", number("dense_multiply_adds")),
         ("test accuracy, last", f"{results['last_accuracy']:.4f}"),
         ("test accuracy, best", f"{results['best_accuracy']:.4f} (epoch {results['best_epoch']})"),
         (

@@ -1,17 +1,13 @@
-"""The folder of a run: every file is written beside its place and renamed when it is whole."""
+"""The folder of a run: its files, written atomically, and the checks before it is used."""
 
 import csv
 import dataclasses
 import json
-import os
-import shutil
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 
+from keras_ssc.atomic_write import atomic_write, is_leftover
+from keras_ssc.training.config import MACHINE, TrainingConfig
 from keras_ssc.training.environment import environment
-
-_WRITING = ".writing-"
 
 
 class RunFolderError(RuntimeError):
@@ -27,60 +23,18 @@ class RunFolderError(RuntimeError):
 
 @contextmanager
 def beside(path, keep=None):
-    """Yield a path beside `path`, on success renamed to it; nothing is left after a failure.
-
-    What was written is on the disk before its name changes, and the new name before the block is
-    left: after a power cut there is the old file or the new one.
-
-    Args:
-        path: str or Path.
-        keep: Path or None, the name that the old file gets.
-
-    Raises:
-        RunFolderError: it can't be written; the message names the path.
+    """Write a file of a run with `atomic_write`; an `OSError` becomes a `RunFolderError`.
 
     Example:
 
         with beside(folder / "metrics.csv") as temporary:
             temporary.write_text("...")
     """
-    path = Path(path)
     try:
-        holder = Path(tempfile.mkdtemp(prefix=_WRITING, dir=path.parent))
-    except OSError as error:
-        raise RunFolderError(f"{str(path.parent)!r} can't be written: {error}") from error
-    try:
-        temporary = holder / path.name
-        yield temporary
-        for file in [temporary, *temporary.rglob("*")]:
-            _flush(file)
-        if path.is_dir():
-            shutil.rmtree(path)
-        if keep and path.exists():
-            os.replace(path, keep)
-        os.replace(temporary, path)
-        _flush(path.parent)
+        with atomic_write(path, keep) as temporary:
+            yield temporary
     except OSError as error:
         raise RunFolderError(f"{str(path)!r} can't be written: {error}") from error
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
-
-
-def remove_leftovers(folder):
-    """Remove what a run that was killed while it wrote has left beside its files."""
-    for holder in Path(folder).glob(f"{_WRITING}*"):
-        shutil.rmtree(holder, ignore_errors=True)
-
-
-def _flush(path):
-    """Bring a file, or the names in a folder, from the system's buffers to the disk."""
-    if os.name == "nt":  # there, folders can't be opened, and files only for writing
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def open_folder(folder, resume):
@@ -89,11 +43,12 @@ def open_folder(folder, resume):
     Raises:
         RunFolderError: there is something else in the folder, or a run, and `resume` is False.
     """
-    # Our lock, and what a kill in the middle of the very first file has left, are no files.
-    taken = any(not path.name.startswith((".lock", _WRITING)) for path in folder.iterdir())
+    # Our lock, and what a kill during the first write has left, are no files of a run.
+    files = [path for path in folder.iterdir() if path.name != ".lock" and not is_leftover(path)]
+    taken = bool(files)
     if taken and not resume:
         raise RunFolderError(
-            f"{str(folder)!r} is not empty. --resume goes on with its run; or name another folder."
+            f"{str(folder)!r} is not empty. --resume resumes its run; or name another folder."
         )
     if not (folder / "results.json").exists():
         if taken and not (folder / "settings.json").exists():
@@ -129,28 +84,64 @@ def read_csv(path):
         raise RunFolderError(f"{str(path)!r} can't be read: {error}") from error
 
 
-def write_settings(folder, settings):
-    """Write settings.json: the settings, and the versions and hardware of this run."""
-    record = {"settings": dataclasses.asdict(settings), **environment()}
+def write_config(folder, config):
+    """Write settings.json: the config, and the versions and hardware of this run."""
+    record = {"settings": dataclasses.asdict(config), **environment()}
     with beside(folder / "settings.json") as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def check_settings(folder, settings):
-    """Refuse to go on with a run that was started with other settings."""
-    path = folder / "settings.json"
+def read_config(folder, **changes):
+    """Return the `TrainingConfig` that a run was started with.
+
+    Args:
+        folder: Path of the run.
+        **changes: fields that are different now.
+
+    Raises:
+        RunFolderError: there is none, or a newer version wrote it.
+        ValueError, TypeError: a change is out of range.
+    """
+    fields = _read_fields(folder)
     try:
-        before = dict(json.loads(path.read_text())["settings"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunFolderError(
-            f"{str(path)!r} can't be read ({error}). Choose another --run-dir."
-        ) from error
-    now = json.loads(json.dumps(dataclasses.asdict(settings)))
-    # Where the images lie does not change what is learnt.
-    changed = [name for name in now if now[name] != before.get(name) and name != "data_dir"]
+        before = TrainingConfig(**fields)
+    except (ValueError, TypeError) as error:
+        if not changes:
+            raise RunFolderError(
+                f"{str(folder / 'settings.json')!r} can't be used: {error}"
+            ) from error
+        return TrainingConfig(**fields | changes)
+    return dataclasses.replace(before, **changes)
+
+
+def check_config(folder, config):
+    """Refuse to resume a run that was started with other settings."""
+    before = _read_fields(folder)
+    now = json.loads(json.dumps(dataclasses.asdict(config)))
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    was = {name: before.get(name, defaults[name]) for name in now}
+    changed = [name for name in now if now[name] != was[name] and name not in MACHINE]
     if changed:
-        words = ", ".join(f"{name} was {before.get(name)}, is {now[name]}" for name in changed)
+        words = ", ".join(f"{name} was {was[name]}, is {now[name]}" for name in changed)
         raise RunFolderError(
             f"The run in {str(folder)!r} was started with other settings: {words}. "
             "Give the same ones, or choose another --run-dir."
         )
+
+
+def _read_fields(folder):
+    """The fields of settings.json; those that came later are missing."""
+    path = folder / "settings.json"
+    try:
+        fields = dict(json.loads(path.read_text())["settings"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunFolderError(
+            f"{str(path)!r} can't be read ({error}). Choose another --run-dir."
+        ) from error
+    unknown = set(fields) - {field.name for field in dataclasses.fields(TrainingConfig)}
+    if unknown:
+        raise RunFolderError(
+            f"{str(path)!r} has settings that this version does not know: {sorted(unknown)}. "
+            "A newer version of keras-ssc has written it."
+        )
+    return fields

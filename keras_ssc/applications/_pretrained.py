@@ -1,0 +1,115 @@
+"""Trained weights: which there are, and their way into a network.
+
+The folder weights/ has two files for each: `NAME.npz`, one array a weight (kernels in float16)
+under the weight's path, and `NAME.json`, its model card. NAME ends with the first eight digits of
+the first file's hash.
+"""
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_ssc.layers import SSCConv2D
+
+FOLDER = Path(__file__).with_name("weights")
+CLASSES = {"cifar10": 10, "cifar100": 100}
+
+
+def structure(model):
+    """Return the hash that two networks have in common where one's weights fit the other.
+
+    Args:
+        model: network of `keras_ssc.applications`.
+
+    Returns:
+        Str of 16 hexadecimal digits: of the paths and shapes of the weights and of the sparse
+        layers' patterns, the classifier's apart. Image size, precision and form of execution have
+        no part in it.
+    """
+    weights = [(one.path, list(one.shape)) for one in _backbone(model)]
+    patterns = [
+        (layer.name, layer.g, layer.p, layer.shift, layer.parity, layer.set_offset)
+        for layer in model.layers
+        if isinstance(layer, SSCConv2D) and layer.name != "logits"
+    ]
+    return hashlib.sha256(json.dumps([weights, patterns]).encode()).hexdigest()[:16]
+
+
+def _backbone(model):
+    return [one for one in model.weights if not one.path.startswith("logits/")]
+
+
+@functools.cache
+def cards():
+    """Return the model cards, a tuple of dicts, sorted by file name."""
+    paths = sorted(FOLDER.glob("*.json"))
+    return tuple(json.loads(path.read_text(encoding="utf-8")) for path in paths)
+
+
+def load_pretrained(model, builder, dataset):
+    """Give a network the weights that were trained on an image set.
+
+    Args:
+        model: network, with or without its classifier.
+        builder: str, the name of the builder that made it.
+        dataset: str, a key of `CLASSES`.
+
+    Raises:
+        ValueError: there are no weights for this network with these patterns (the message lists
+            those that there are), or the file is not the one that its card describes.
+    """
+    offered = [one for one in cards() if (one["model"], one["dataset"]) == (builder, dataset)]
+    fitting = [one for one in offered if one["structure"] == structure(model)]
+    values = read(fitting[0]) if fitting else {}
+    if not all(values.get(one.path, np.empty(0)).shape == one.shape for one in model.weights):
+        trained = ", ".join(f"sparsity={one['sparsity']}" for one in offered) or "none"
+        raise ValueError(
+            f"`weights={dataset!r}` must go with the arguments of a {builder} that was trained. "
+            f"Trained, with the defaults of all other arguments: {trained}. "
+            "Received: arguments that give other patterns"
+        )
+    for one in model.weights:
+        one.assign(keras.ops.cast(values[one.path], one.dtype))
+
+
+def read(card):
+    """Return the weights of a card: dict path -> array."""
+    path = FOLDER / card["file"]
+    if hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"]:
+        raise ValueError(f"{str(path)!r} must be the file that its card describes; install it anew")
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def write(model, card, folder=FOLDER):
+    """Write a network's weights and card; return the card with `file`, `sha256` and `bytes`.
+
+    Args:
+        model: trained network; its kernels are rounded to float16, here and in the file.
+        card: dict with `model`, `dataset`, `sparsity` and what else there is to say.
+        folder: path.
+
+    Raises:
+        ValueError: a kernel is not finite in float16.
+    """
+    values = {}
+    for one in model.weights:
+        value = keras.ops.convert_to_numpy(one)
+        if not np.abs(value).max() <= np.finfo("float16").max:
+            raise ValueError(f"`model` must have finite weights in float16. Received: {one.path}")
+        # The vectors, BatchNormalization's and biases, stay exact: they are few.
+        values[one.path] = value.astype("float16") if value.ndim > 1 else value
+        one.assign(values[one.path].astype(value.dtype))
+    temporary = Path(folder) / "new.npz"
+    np.savez_compressed(temporary, **values)
+    digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+    name = "-".join((card["model"].lower(), card["dataset"], str(card["sparsity"]), digest[:8]))
+    path = temporary.replace(temporary.with_name(f"{name}.npz"))
+    more = {"file": path.name, "sha256": digest, "bytes": path.stat().st_size}
+    card = {**card, **more, "structure": structure(model)}
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    return card

@@ -1,0 +1,1 @@
+"""Images on this machine, written in the form that tensorflow-datasets reads."""

@@ -1,0 +1,164 @@
+"""Image sets read from disk: every process its own part; and trained on."""
+
+import io
+
+import numpy as np
+import pytest
+from imagenet_folder import LABELS, write_folder
+from tiny_networks import Tiny
+
+tfds = pytest.importorskip("tensorflow_datasets")
+Image = pytest.importorskip("PIL.Image")
+
+from keras_ssc.datasets.imagenet_crops import center_crop, random_resized_crop  # noqa: E402
+from keras_ssc.datasets.prepare.cifar import prepare  # noqa: E402
+from keras_ssc.datasets.sources import folder_sources, tfds_source  # noqa: E402
+from keras_ssc.datasets.streaming import Stream  # noqa: E402
+from keras_ssc.training.config import TrainingConfig  # noqa: E402
+from keras_ssc.training.distributed import train_distributed  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """24 training and 6 validation images, prepared."""
+    place = tmp_path_factory.mktemp("tfds")
+    prepare("imagenet2012", write_folder(tmp_path_factory.mktemp("images")), place)
+    return place
+
+
+def read(data_dir, split="train", epoch=0, **options):
+    remainder = "drop" if options.get("training") else "fill"
+    source = tfds_source("imagenet2012", data_dir, split)
+    stream = Stream(source, size=16, remainder=remainder, **options)
+    batches = [tuple(part.numpy() for part in batch) for batch in stream.epoch(epoch)]
+    assert len(batches) == len(stream)
+    return batches
+
+
+def test_processes_share_the_examples(data_dir):
+    labels = []
+    for process in range(2):
+        part = read(data_dir, batch_size=8, processes=2, process=process, training=True)
+        assert [x.shape for x, _ in part] == [(4, 16, 16, 3)] * 3
+        labels += [y for _, y in part]
+    assert sorted(np.concatenate(labels).tolist()) == sorted(8 * list(LABELS.values()))
+
+
+def test_an_epoch_follows_from_seed_and_number(data_dir):
+    def epoch(epoch, seed=0):
+        options = {"batch_size": 8, "training": True, "seed": seed}
+        return np.concatenate([x for x, _ in read(data_dir, epoch=epoch, **options)])
+
+    np.testing.assert_array_equal(epoch(3), epoch(3))
+    assert not np.array_equal(epoch(3), epoch(4))
+    assert not np.array_equal(epoch(3), epoch(3, seed=7))
+
+
+def test_pieces_are_smaller_batches(data_dir):
+    parts = read(data_dir, batch_size=8, accumulate=2, training=True)
+    whole = read(data_dir, batch_size=8, training=True)
+    assert [x.shape[0] for x, _ in parts] == [4] * 6
+    np.testing.assert_array_equal(
+        np.concatenate([x for x, _ in parts]), np.concatenate([x for x, _ in whole])
+    )
+
+
+def test_a_test_has_every_image_once(data_dir):
+    labels, weights = [], []
+    for process in range(4):  # 6 images: 2, 2, 1 and 1
+        part = read(data_dir, "validation", batch_size=4, processes=4, process=process)
+        assert len(part) == 2
+        labels += [y[weight > 0] for _, y, weight in part]
+        weights += [weight for _, _, weight in part]
+    assert sorted(np.concatenate(labels).tolist()) == sorted(2 * list(LABELS.values()))
+    assert np.sum(weights) == 6
+
+
+def test_an_image_is_cut_alike_as_jpeg_and_as_png():
+    levels = np.arange(40)[:, None, None] * 4 + np.zeros((40, 30, 3))
+    for cut in (lambda one: center_crop(one, 16), lambda one: random_resized_crop(one, 16, (1, 2))):
+        cuts = []
+        for kind in ("JPEG", "PNG"):
+            buffer = io.BytesIO()
+            Image.fromarray(levels.astype("uint8")).save(buffer, kind, quality=100)
+            cuts.append(cut(buffer.getvalue()).numpy())
+        assert np.abs(cuts[0] - cuts[1]).max() < 0.05
+        assert np.ptp(cuts[0]) > 0.5
+
+
+def test_what_cannot_be_read_is_refused(data_dir, tmp_path):
+    with pytest.raises(ValueError, match="`batch_size` must be at most"):
+        read(data_dir, batch_size=32, training=True)
+    with pytest.raises(ValueError, match="`batch_size` must be a multiple of 2 processes x 3"):
+        read(data_dir, batch_size=8, processes=2, accumulate=3)
+    assert len(read(data_dir, batch_size=32)) == 1  # a test is filled up
+    with pytest.raises(FileNotFoundError, match=r"not prepared in `data_dir`.*tfds build"):
+        read(tmp_path, batch_size=8)
+
+
+def test_a_run_on_it_and_a_dry_run(data_dir, tmp_path):
+    job = TrainingConfig(
+        dataset="imagenet2012", data_dir=str(data_dir), image_size=16, epochs=2,
+        batch_size=6, devices=1,
+    )  # fmt: skip
+
+    def build(shape, classes):
+        return Tiny(input_shape=shape, classes=classes, sparsity=0.2, dtype="mixed_bfloat16")
+
+    model, rows = train_distributed(job, tmp_path / "run", build)
+    assert model.output_shape == (None, 1000)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert all(np.isfinite(row["loss"]) and np.isfinite(row["val_loss"]) for row in rows)
+    assert (tmp_path / "run" / "last.keras").exists()
+    _, rows = train_distributed(job, build=build)
+    assert rows == []
+
+
+def test_an_epoch_resumes_in_its_middle(data_dir):
+    stream = Stream(tfds_source("imagenet2012", data_dir), size=16, batch_size=5, training=True)
+    stream.follow_epochs().on_epoch_begin(2)
+    complete = [x.numpy() for x, _ in stream.tf_dataset()]
+    rest = stream.from_step(2)
+    assert (len(stream), len(rest)) == (5, 3)
+    for x, (same, _) in zip(complete[2:], rest.tf_dataset(), strict=True):
+        np.testing.assert_array_equal(x, same)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A folder of three classes, ten images each, in several formats."""
+    folder = tmp_path_factory.mktemp("folder")
+    for label, name in enumerate(("ants", "bees", "cats")):
+        (folder / name).mkdir()
+        for number, kind in enumerate(["jpg", "png", "bmp", "gif", "jpeg"] * 2):
+            picture = Image.new("RGB", (20 + number, 24), (80 * label, number, 0))
+            picture.save(folder / name / f"{number}.{kind}")
+    return folder
+
+
+def test_a_folder_of_images_is_split_and_labelled(images):
+    train, test = folder_sources(images, 0.3, seed=4)
+    assert (train.count, test.count, train.class_names) == (21, 9, ("ants", "bees", "cats"))
+    for source, training in ((train, True), (test, False)):
+        for x, y in Stream(source, size=8, batch_size=4, training=training):
+            red = (x[:, 4, 4, 0].numpy() * 0.229 + 0.485) * 255
+            np.testing.assert_allclose(red, 80 * y.numpy(), atol=8)
+    own = folder_sources(images, 0.3, seed=4)[1].read(0, 9)
+    for (one, _), (other, _) in zip(own, test.read(0, 9), strict=True):
+        assert one == other
+
+
+def test_a_folder_with_its_own_split(images, tmp_path):
+    for name in ("train", "val"):
+        (tmp_path / name).symlink_to(images)
+    train, test = folder_sources(tmp_path)
+    assert (train.count, test.count, test.class_names) == (30, 30, ("ants", "bees", "cats"))
+
+
+def test_a_folder_that_cannot_be_used_is_refused(images):
+    with pytest.raises(ValueError, match="`validation_split` must lie strictly between 0 and 1"):
+        folder_sources(images, 1.0)
+    with pytest.raises(ValueError, match=r"at least two|No images found"):
+        folder_sources(images / "ants")
