@@ -11,16 +11,16 @@ from keras_ssc import (
     regularizers,
     training,
 )
-from keras_ssc._summary import summary
-from keras_ssc.convert import conversion_plan, densify, sparsify
+from keras_ssc._summary import ModelSummary, summary
+from keras_ssc.convert import conversion_plan, densify, recalibrate, sparsify
+from keras_ssc.correlation import filter_correlation, layer_correlations
 from keras_ssc.export import export, fold
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_plots import plot_correlation, plot_model_sparsity
 from keras_ssc.native import portable
-from keras_ssc.network_sparsity import choose_network
 from keras_ssc.patterns import SSCPattern
 from keras_ssc.plots import plot_pattern
-from keras_ssc.sparsity import LayerShape, NetworkChoice, choose_pattern
+from keras_ssc.sparsity import LayerShape, NetworkChoice, choose_network, choose_pattern
 from keras_ssc.sweep_plots import plot_sweep
 from keras_ssc.sweeps import pareto, sweep, sweep_table
 
@@ -28,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "LayerShape",
+    "ModelSummary",
     "NetworkChoice",
     "SSCConv2D",
     "SSCPattern",
@@ -39,8 +40,10 @@ __all__ = [
     "datasets",
     "densify",
     "export",
+    "filter_correlation",
     "fold",
     "initializers",
+    "layer_correlations",
     "layers",
     "pareto",
     "plot_correlation",
@@ -49,6 +52,7 @@ __all__ = [
     "plot_sweep",
     "portable",
     "pruning",
+    "recalibrate",
     "regularizers",
     "sparsify",
     "summary",

@@ -1,7 +1,8 @@
-"""What a model weighs: live weights and multiply-adds, beside those of its dense twin."""
+"""What a model weighs: live weights and multiply-adds, beside those of its dense counterpart."""
 
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 import keras
@@ -18,6 +19,9 @@ _SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 _TRANSPOSED = (
     keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose,
 )  # fmt: skip
+_OF_REPORT = (
+    "why_not_native", "inference_speed", "training_speed", "speed_source", "speed_basis",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,20 @@ class ModelSummary:
 
     Attributes:
         rows: list of dicts, as `pandas.DataFrame` takes them, one for each convolution and Dense
-            layer (two for a separable one): name, type, kernel_shape (of the dense twin), g, p
+            layer (two for a separable one): name, type, kernel_shape (as of a dense layer), g, p
             (None where dense), output_shape, live_weights, dense_weights, sparsity, macs,
-            dense_macs (None where the map's size is unknown), bytes, dense_bytes, execution.
+            dense_macs (None where the map's size is unknown), bytes, dense_bytes, execution,
+            why_not_native, inference_speed, training_speed, speed_source, speed_basis (None where
+            dense; see `SSCConv2D.execution_report`).
         parameters, trainable_parameters: all variables of the model.
-        dense_trainable_parameters: the trainable parameters of the dense twin.
+        dense_trainable_parameters: the trainable parameters of the dense counterpart.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    >>> found = keras_ssc.summary(model)
+    >>> found.parameters, found.live_weights, found.rows[0]["macs"]
+    (15, 12, 12)
     """
 
     rows: list
@@ -49,7 +62,7 @@ class ModelSummary:
 
     @property
     def dense_weights(self):
-        """Weights of all Conv and Dense kernels of the dense twin."""
+        """Weights of all Conv and Dense kernels of the dense counterpart."""
         return self._total("dense_weights")
 
     @property
@@ -71,7 +84,7 @@ class ModelSummary:
 
     @property
     def dense_macs(self):
-        """Multiply-adds of the dense twin for one image."""
+        """Multiply-adds of the dense counterpart for one image."""
         return self._total("dense_macs")
 
     @property
@@ -81,7 +94,7 @@ class ModelSummary:
 
     @property
     def dense_bytes(self):
-        """Bytes of all Conv and Dense kernels of the dense twin."""
+        """Bytes of all Conv and Dense kernels of the dense counterpart."""
         return self._total("dense_bytes")
 
     @property
@@ -96,8 +109,8 @@ class ModelSummary:
 
     def __str__(self):
         head = ("layer", "type", "kernel", "g", "p", "output", "live", "dense", "sparsity",
-                "multiply-adds", "bytes", "execution")  # fmt: skip
-        table = text_table(head, [_cells(row) for row in self.rows], left=(0, 1, len(head) - 1))
+                "multiply-adds", "bytes", "execution", "beside Conv2D")  # fmt: skip
+        table = text_table(head, [_cells(row) for row in self.rows], left=(0, 1, len(head) - 2))
         totals = [
             f"Conv and Dense kernels   {self.live_weights:,} live of {self.dense_weights:,}",
             f"Bytes of these kernels   {self.bytes:,} of {self.dense_bytes:,}",
@@ -108,7 +121,34 @@ class ModelSummary:
             f"of {self.dense_trainable_parameters:,}",
             f"All parameters           {self.parameters:,}",
         ]
+        totals += _notes(self.rows)
         return "\n".join([table, "", *totals])
+
+
+def _notes(rows):
+    """Why layers are not native, and what stands behind the speeds."""
+    reasons = Counter(row["why_not_native"] for row in rows if row["why_not_native"])
+    notes = [
+        f"Not native               {n} layer{'s' * (n > 1)}: {why}" for why, n in reasons.items()
+    ]
+    known = {row["speed_source"] for row in rows} & {"measured", "estimate"}
+    if known:
+        (one, *_) = (row["speed_basis"] for row in rows if row["speed_source"] in known)
+        notes.append(
+            "Beside Conv2D            times as fast as a dense layer: inference, training; "
+            f"~ is an estimate, ? unknown; {one.split('; ')[-1]}"
+        )
+    return notes
+
+
+def _beside_dense(row):
+    """Such as "5.2x, 5.1x": inference and training; "~" before an estimate, "?" where unknown."""
+    if row["speed_source"] is None:
+        return "-"
+    if row["speed_source"] == "unknown":
+        return "?"
+    about = "~" if row["speed_source"] == "estimate" else ""
+    return f"{about}{row['inference_speed']}x, {about}{row['training_speed']}x"
 
 
 def _count(value):
@@ -126,7 +166,7 @@ def _cells(row):
         row["name"], row["type"], shape(row["kernel_shape"]), text(row["g"]), text(row["p"]),
         shape(row["output_shape"]), _count(row["live_weights"]), _count(row["dense_weights"]),
         f"{row['sparsity']:.4f}", _count(row["macs"]), _count(row["bytes"]),
-        text(row["execution"]),
+        text(row["execution"]), _beside_dense(row),
     )  # fmt: skip
 
 
@@ -138,6 +178,9 @@ def summary(model):
     and layers of your own; of a masked layer what its mask lets live (in memory and in the file
     its zeros remain). A shared layer counts once, also its multiply-adds, and one in
     TimeDistributed as for one step; biases and BatchNormalization count as parameters only.
+
+    The last column says how many times as fast as a Conv2D of its size an SSCConv2D is, where that
+    was measured or can be estimated; below the table it says why layers are not native.
 
     Args:
         model: a built `keras.Model`.
@@ -163,14 +206,33 @@ def summary(model):
         raise ValueError(
             f"`model` must be built. Received: {model.name!r}, which has no weights yet"
         )
-    rows = [row for layer in flat_layers(model) for row in _rows(layer)]
+    rows = _where_it_computes(
+        model, lambda: [row for one in flat_layers(model) for row in layer_rows(one)]
+    )
     trainable = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     removed = sum(row["dense_weights"] - row["live_weights"] for row in rows)
     return ModelSummary(rows, model.count_params(), trainable, trainable + removed)
 
 
-def _rows(layer):
-    """The rows of one layer: none, one, or two for a separable convolution."""
+def _where_it_computes(model, make):
+    """Call `make` as the model's steps are traced: for XLA where it was compiled with XLA."""
+    if keras.backend.backend() != "tensorflow" or not getattr(model, "jit_compile", False):
+        return make()
+    import tensorflow as tf
+
+    made = []
+
+    @tf.function(jit_compile=True, autograph=False)
+    def trace():
+        made.append(make())
+        return tf.constant(0)
+
+    trace()
+    return made[0]
+
+
+def layer_rows(layer):
+    """Return the rows of one layer: none, one, or two for a separable convolution."""
     if isinstance(layer, SSCConv2D):
         pattern = layer.pattern
         shape = (*pattern.kernel_size, pattern.in_channels, pattern.filters)
@@ -201,6 +263,7 @@ def _row(layer, kernel_shape, live, dtype):
     # A transposed convolution multiplies its kernel with every pixel of its input.
     pixels = input_size if isinstance(layer, _TRANSPOSED) else _sizes(layer, output_shape)
     known = None not in pixels
+    report = layer.execution_report(input_size) if sparse else {}
     width = int(re.search(r"\d+", keras.backend.standardize_dtype(dtype))[0]) / 8
     return {
         "name": layer.name,
@@ -216,7 +279,8 @@ def _row(layer, kernel_shape, live, dtype):
         "dense_macs": math.prod(pixels) * dense if known else None,
         "bytes": math.ceil(live * width),
         "dense_bytes": math.ceil(dense * width),
-        "execution": layer.execution_report(input_size)["used"] if sparse else None,
+        "execution": report.get("used"),
+        **{name: report.get(name) for name in _OF_REPORT},
     }
 
 

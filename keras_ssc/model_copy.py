@@ -26,11 +26,11 @@ def copy_graph(model, exchange=lambda layer: None):
 
     Args:
         model: functional or Sequential model, nested ones included.
-        exchange: function (layer) -> new, unbuilt layer, or None to copy the layer as it is; it
-            is asked for input layers too.
+        exchange: function (layer) -> new, unbuilt layer, a list of such layers that are called one
+            after the other, or None to copy the layer as it is; it is asked for input layers too.
 
     Returns:
-        (copy, exchanged): the new model, and a list of pairs (old layer, new layer).
+        (copy, exchanged): the new model, and a list of pairs (old layer, what it became).
 
     Raises:
         TypeError: `model` is no Keras model.
@@ -79,9 +79,9 @@ class _Copier:
     def _graph(self, model):
         if isinstance(model, keras.Sequential):
             # With its input layer, which `model.layers` leaves out.
-            layers = [self.copy(layer) for layer in keras.Model.layers.fget(model)]
-            return made_like(model, layers)
-        return made_like(model, *call_graph(model, self.copy))
+            copies = [self.copy(layer) for layer in keras.Model.layers.fget(model)]
+            return made_like(model, [layer for copy in copies for layer in _as_list(copy)])
+        return made_like(model, *call_graph(model, self.copy, _call_in_turn))
 
     def copy_states(self, model):
         """Give all copies what their originals hold beside their config."""
@@ -90,11 +90,23 @@ class _Copier:
         for old in walk(model, held_by_graph):
             new = self.copy(old)
             if is_graph(old) or id(old) in others:
-                pairs.append((old, new))
+                pairs.extend((old, one) for one in _as_list(new))
             else:
                 copy_state(old, new)
                 pairs.extend(zip(walk(old, held_layers), walk(new, held_layers), strict=True))
         copy_trainable(pairs)
+
+
+def _as_list(copy):
+    return copy if isinstance(copy, list) else [copy]
+
+
+def _call_in_turn(copy, *args, **kwargs):
+    first, *others = _as_list(copy)
+    x = first(*args, **kwargs)
+    for layer in others:
+        x = layer(x)
+    return x
 
 
 def _compile_settings(model):

@@ -6,8 +6,7 @@ import functools
 from keras_ssc.applications._settings import half_pointwise
 from keras_ssc.arguments import known
 from keras_ssc.datasets.facts import FACTS
-from keras_ssc.network_sparsity import choose_network
-from keras_ssc.sparsity import count_network
+from keras_ssc.sparsity import choose_network, count_network
 from paper.data import SIDES
 from paper.networks import builder_and_options, ssc_options
 from paper.pattern_settings import network_layers

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from keras_ssc import applications
 from keras_ssc.applications._table import Table
 from keras_ssc.datasets.facts import FACTS
-from keras_ssc.network_sparsity import choose_network
+from keras_ssc.sparsity import choose_network
 
 IMAGES = {
     name.removesuffix("2012"): {"input_shape": facts.input_shape, "classes": facts.classes}

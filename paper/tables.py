@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_ssc.distributions import distribution_at
+from keras_ssc.sparsity import distribution_at
 from paper.cells import Cell, base, dense_weights, reached, seeded
 from paper.masking import EQUAL_NORM
 from paper.methods import METHODS

@@ -8,7 +8,7 @@ import keras_ssc
 from keras_ssc import SSCConv2D, SSCPattern, applications, choose_network, choose_pattern
 from keras_ssc.arguments import known, one_of
 from keras_ssc.layers import BatchNormalization
-from keras_ssc.sparsity import LayerShape, live_weights
+from keras_ssc.sparsity import LayerShape, pattern_weight_count
 
 
 def model():
@@ -27,7 +27,7 @@ def resnet(**words):
 CALLERS = {
     "pattern": lambda **words: SSCPattern(16, 15, 3, 4, 2, **words).mask(),
     "choose_pattern": lambda **words: choose_pattern(16, 15, 3, sparsity=0.8, **words),
-    "live_weights": lambda **words: live_weights(16, 15, (3, 3), 4, 2, **words),
+    "pattern_weight_count": lambda **words: pattern_weight_count(16, 15, (3, 3), 4, 2, **words),
     "choose_network": lambda **words: choose_network(
         [LayerShape("a", 64, 63, (3, 3)), LayerShape("b", 64, 64, (3, 3))], sparsity=0.9, **words
     ),
@@ -39,7 +39,8 @@ CALLERS = {
 WORDS = [
     ("pattern", {"shift": "block"}), ("pattern", {"parity": "alternate"}),
     ("choose_pattern", {"shift": "block", "parity": "alternate"}),
-    ("live_weights", {"parity": "halves"}), ("live_weights", {"parity": "alternate"}),
+    ("pattern_weight_count", {"parity": "halves"}),
+    ("pattern_weight_count", {"parity": "alternate"}),
     ("choose_network", {"parity": "alternate"}), ("choose_network", {"distribution": "per_filter"}),
     ("layer", {"shift": "block", "parity": "alternate", "padding": "same"}),
     ("layer", {"data_format": "channels_first", "execution": "grouped"}),

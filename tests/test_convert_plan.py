@@ -1,6 +1,7 @@
 """The plan of a conversion: what is converted, what stays, and why."""
 
 import keras
+import numpy as np
 import pytest
 from test_convert import CONVERTED, residual
 
@@ -37,15 +38,42 @@ def test_what_stays_is_named_with_the_reason():
     assert plan.left_alone == {
         "first": "first convolution",
         "grouped": "4 groups",
-        "separable": "not a Conv2D",
         "transposed": "not a Conv2D",
         "pointwise": "point-wise Dense: dense=True converts it",
         "ours": "sparse already",
         "head": "classifier",
     }
-    assert plan.converted == ["narrow", "wide"]
+    assert plan.converted == ["separable", "narrow", "wide"]
     for name in (*plan.left_alone, "narrow", "4 groups"):
         assert name in str(plan)
+    rows = {row["name"]: row for row in plan.rows}
+    macs = {"grouped": 12 * 12 * 576, "transposed": 10 * 10 * 2304}
+    assert [rows[name]["weights"] for name in macs] == [576, 2304]
+    total = keras_ssc.summary(model).macs
+    for name, expected in macs.items():
+        assert rows[name]["macs_share"] == pytest.approx(expected / total)
+        assert f"{expected / total:.1%}" in str(plan)
+
+
+def test_a_missed_sparsity_is_printed_and_warned_of():
+    model = keras.Sequential([
+        keras.Input((8, 8, 4)), layers.Conv2D(8, 1), layers.Conv2D(8, 1), layers.Conv2D(8, 1),
+        layers.Activation("relu"), layers.Conv2D(8, 3),
+    ])  # fmt: skip
+    plan = keras_ssc.conversion_plan(model, 0.62, keep=())
+    near = keras_ssc.conversion_plan(residual(), 0.8)
+    assert not near.missed
+    assert "not reached" not in str(near)
+    missed = [value for value in np.linspace(0.55, 0.9, 30) if _plan(model, value).missed]
+    assert missed
+    with pytest.warns(UserWarning, match="asked .*: their widths allow no nearer one"):
+        keras_ssc.sparsify(model, float(missed[0]), keep=())
+    assert "not reached" in str(_plan(model, missed[0]))
+    assert plan.missed == (abs(plan.layer_sparsity - 0.62) > 0.038)
+
+
+def _plan(model, sparsity):
+    return keras_ssc.conversion_plan(model, float(sparsity), keep=())
 
 
 def test_too_narrow_layers_are_named_and_the_others_make_up_for_them():

@@ -191,14 +191,13 @@ def test_gather_gives_way_to_dense_and_says_why():
     assert "unequally many filters" in why
 
 
-@pytest.mark.skipif(ON_JAX, reason="the native operations are TensorFlow's")
 @pytest.mark.parametrize(
     ("pattern", "dtype", "words"),
     [
-        ({"g": 8, "p": 3}, "bfloat16", ["float32, not bfloat16", "dense: faster below 128"]),
-        ({"g": 8, "p": 3}, "float64", ["float32, not float64", "dense: faster below 128"]),
+        ({"g": 8, "p": 3}, "bfloat16", ["float32, not bfloat16", "dense: faster below 64"]),
+        ({"g": 8, "p": 3}, "float64", ["float32, not float64", "dense: faster below 64"]),
         ({"g": 5, "p": 2}, "float16", ["not float16", "dense: g = 5 does not divide the 16"]),
-        ({"g": 4, "p": 3}, "float16", ["float32, not float16", "dense: faster below 128 channels"]),
+        ({"g": 4, "p": 3}, "float16", ["float32, not float16", "dense: faster below 64 channels"]),
     ],
 )
 def test_auto_says_what_kept_the_native_form_away(pattern, dtype, words):

@@ -1,6 +1,6 @@
 """From a builder's `sparsity`, or `g` and `p`, to the setting of every layer."""
 
-from keras_ssc.network_sparsity import choose_network
+from keras_ssc.sparsity import choose_network
 
 
 def choose_settings(shapes, sparsity, g, p, distribution, parity, default=None):

@@ -1,5 +1,7 @@
 """A dense model made sparse: Conv2D becomes SSCConv2D, all else stays."""
 
+import warnings
+
 import keras
 
 from keras_ssc.arguments import boolean
@@ -23,8 +25,10 @@ def sparsify(
 
     Graph, names, shared and nested layers, compile settings and all other weights stay as they
     are. Strides, dilation, padding, bias, activation, regularizers and the like are carried over;
-    1x1 convolutions get g = 0 and a p. Grouped, depthwise, separable and transposed convolutions
-    and layers of your own stay; `conversion_plan` names them, and what each layer gets.
+    1x1 convolutions get g = 0 and a p. A SeparableConv2D becomes a DepthwiseConv2D of the same
+    kernel, called NAME_depthwise, and a sparse 1x1 layer with its name. Grouped, depthwise and
+    transposed convolutions and layers of your own stay; `conversion_plan` names them with what they
+    cost, and what each layer gets.
 
     Args:
         model: a built functional or Sequential `keras.Model`; models inside it are converted too.
@@ -36,7 +40,8 @@ def sparsify(
             weights behind it. A `keep` of yours takes the place of that rule.
         from_dense: bool. True: live weights start at the values of the dense kernel, which is
             where fine-tuning begins; BatchNormalization still has the dense model's statistics
-            then, and needs some hundred steps to forget them. False: they are drawn anew.
+            then: call `keras_ssc.recalibrate`, or the accuracy is that of chance for some hundred
+            steps. False: they are drawn anew.
         dense: bool. True: Dense layers on maps (batch, height, width, channels), as in ConvNeXt,
             become 1x1 SSCConv2D layers.
         shift, parity: as for `SSCPattern`.
@@ -44,6 +49,9 @@ def sparsify(
 
     Returns:
         `keras.Model`, compiled like `model` if that is.
+
+    Warns:
+        UserWarning: the widths of the layers allow no sparsity near the one asked.
 
     Raises:
         TypeError: `model` is no Keras model, or an argument is of the wrong type.
@@ -70,6 +78,12 @@ def sparsify(
             return None
         return _sparse_layer(layer, patterns[id(layer)], options)
 
+    if plan.missed:
+        warnings.warn(
+            f"The converted layers of {model.name!r} have a sparsity of {plan.layer_sparsity:.4f}, "
+            f"asked {sparsity}: their widths allow no nearer one. See keras_ssc.conversion_plan",
+            stacklevel=2,
+        )
     copy, exchanged = copy_graph(model, exchange)
     for old, new in exchanged:
         _copy_weights(old, new, from_dense)
@@ -77,19 +91,41 @@ def sparsify(
 
 
 def _sparse_layer(layer, pattern, options):
-    """An unbuilt SSCConv2D: `options`, over them those of the layer, over them the pattern's."""
-    config = {name: value for name, value in layer.get_config().items() if name in options}
-    if isinstance(layer, keras.layers.Dense):
-        config["data_format"] = "channels_last"
+    """An unbuilt SSCConv2D: `options`, over them those of the layer, over them the pattern's.
+
+    Of a SeparableConv2D a list: a DepthwiseConv2D, then the SSCConv2D.
+    """
+    own = layer.get_config()
+    config = {name: value for name, value in own.items() if name in options}
     given = ("filters", "kernel_size", "g", "p", "shift", "parity", "set_offset")
     config |= {name: getattr(pattern, name) for name in given}
-    return SSCConv2D.from_config(options | config)
+    if isinstance(layer, keras.layers.Dense):
+        config["data_format"] = "channels_last"
+    if not isinstance(layer, keras.layers.SeparableConv2D):
+        return SSCConv2D.from_config(options | config)
+    config |= {"strides": (1, 1), "dilation_rate": (1, 1), "padding": "valid"}
+    for part in ("initializer", "regularizer", "constraint"):
+        config[f"kernel_{part}"] = own[f"pointwise_{part}"]
+    return [_depthwise(own), SSCConv2D.from_config(options | config)]
+
+
+def _depthwise(config):
+    """An unbuilt DepthwiseConv2D from the config of a SeparableConv2D: its first half."""
+    known = keras.layers.DepthwiseConv2D(1).get_config()
+    later = ("activation", "activity_regularizer", *(name for name in known if "bias" in name))
+    kept = {name: config[name] for name in known if name in config and name not in later}
+    kept |= {"name": f"{config['name']}_depthwise", "use_bias": False}
+    return keras.layers.DepthwiseConv2D.from_config(kept)
 
 
 def _copy_weights(old, new, from_dense):
     """Give `new` the bias of `old`, and with `from_dense` the live entries of its kernel."""
+    kernel = old.kernel if not isinstance(new, list) else old.pointwise_kernel
+    if isinstance(new, list):
+        depthwise, new = new
+        depthwise.set_weights([keras.ops.convert_to_numpy(old.depthwise_kernel)])
     weights = new.get_weights()
-    kernel = keras.ops.convert_to_numpy(old.kernel).reshape(-1)
+    kernel = keras.ops.convert_to_numpy(kernel).reshape(-1)
     if from_dense:
         for index, (_, positions, filters) in enumerate(new.pattern.matrices):
             weights[index] = kernel[new.pattern.flat_indices(positions, filters)]

@@ -7,6 +7,8 @@ from keras_ssc.layer_copy import why_no_plain_kernel
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_graph import graph_layers
 
+CONVERTIBLE = (keras.layers.Conv2D, keras.layers.SeparableConv2D, keras.layers.Dense)
+
 
 def layers_with_reasons(model, keep, dense):
     """Return (layer, why not) for every layer with a kernel; "" where it can be converted.
@@ -24,7 +26,12 @@ def layers_with_reasons(model, keep, dense):
 
 
 def conv_shape(layer):
-    """Return (M, N, kernel_size) of a Conv2D, or of a Dense layer read as a 1x1 one."""
+    """Return (M, N, kernel_size) of a Conv2D, or of what is read as a 1x1 one.
+
+    That is a Dense layer, or the point-wise part of a SeparableConv2D.
+    """
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        return (*tuple(layer.pointwise_kernel.shape)[-2:], (1, 1))
     kernel_size = getattr(layer, "kernel_size", (1, 1))
     return (*tuple(layer.kernel.shape)[-2:], tuple(kernel_size))
 
@@ -38,7 +45,8 @@ def _has_kernel(layer):
 
 def _ends(layers):
     """{id: note} of the first convolution, and of a classifier: a last Dense or 1x1 layer."""
-    first = next((one for one in layers if isinstance(one, keras.layers.Conv2D)), None)
+    kinds = (keras.layers.Conv2D, keras.layers.SeparableConv2D)
+    first = next((one for one in layers if isinstance(one, kinds)), None)
     last = next((one for one in reversed(layers) if getattr(one, "weights", None)), None)
     ends = {id(first): "first convolution"}
     if isinstance(last, keras.layers.Dense) or getattr(last, "kernel_size", None) == (1, 1):
@@ -64,10 +72,12 @@ def _why_not(layer, dense):
     """Why a layer stays as it is; "" where it can be converted."""
     if isinstance(layer, SSCConv2D):
         return "sparse already"
-    if type(layer) not in (keras.layers.Conv2D, keras.layers.Dense):
+    if type(layer) not in CONVERTIBLE:
         return "not a Conv2D"
     if why := why_no_plain_kernel(layer):
         return why
+    if type(layer) is keras.layers.SeparableConv2D:
+        return ""
     if type(layer) is keras.layers.Conv2D:
         return f"{layer.groups} groups" if layer.groups > 1 else ""
     if len(layer.get_build_config()["input_shape"]) != 4:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_ssc._summary import summary
+from keras_ssc._summary import layer_rows, summary
 from keras_ssc.arguments import boolean, fraction, one_of
-from keras_ssc.convert.choose import choose_together
 from keras_ssc.convert.eligibility import conv_shape, layers_with_reasons
 from keras_ssc.model_graph import check_graph
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
+from keras_ssc.sparsity import LAYER_TOLERANCE, choose_together
 from keras_ssc.tables import text_table
 
 
@@ -21,11 +21,15 @@ class PlannedLayer:
         layer: the layer of the dense model.
         pattern: the `SSCPattern` it gets, or None: it stays as it is.
         note: str, why it stays, or that it is too narrow; mostly empty.
+        weights: int, of its kernels in the dense model.
+        macs: int, its multiply-adds there; None where the map's size is unknown.
     """
 
     layer: keras.layers.Layer
     pattern: SSCPattern | None
     note: str
+    weights: int
+    macs: int | None
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,19 @@ class ConversionPlan:
         sparsity: float, as asked.
         layer_sparsity: float, reached by the converted layers together.
         network_sparsity: float, reached over all convolutions and Dense layers.
+        dense_macs: int, multiply-adds of the dense model, or None.
     """
 
     layers: list
     sparsity: float
     layer_sparsity: float
     network_sparsity: float
+    dense_macs: int | None
+
+    @property
+    def missed(self):
+        """Whether the converted layers keep a tenth more or fewer weights than asked."""
+        return abs(self.layer_sparsity - self.sparsity) > LAYER_TOLERANCE * (1 - self.sparsity)
 
     @property
     def converted(self):
@@ -68,13 +79,21 @@ class ConversionPlan:
                 "name": one.layer.name,
                 "type": type(one.layer).__name__,
                 **{cell: getattr(one.pattern, cell, None) for cell in cells},
+                "weights": one.weights,
+                "macs_share": self._share(one),
                 "note": one.note,
             }
             for one in self.layers
         ]
 
+    def _share(self, *layers):
+        """The share of layers in the dense model's multiply-adds, None where that is unknown."""
+        macs = [one.macs for one in layers]
+        return None if self.dense_macs is None or None in macs else sum(macs) / self.dense_macs
+
     def __str__(self):
-        head = ("layer", "type", "channels", "filters", "kernel", "g", "p", "sparsity", "note")
+        head = ("layer", "type", "weights", "of macs", "channels", "filters", "kernel", "g", "p",
+                "sparsity", "note")  # fmt: skip
         lines = []
         for one in self.layers:
             pattern, numbers = one.pattern, ("-",) * 6
@@ -82,15 +101,26 @@ class ConversionPlan:
                 kernel = "x".join(str(side) for side in pattern.kernel_size)
                 numbers = (pattern.in_channels, pattern.filters, kernel, pattern.g, pattern.p)
                 numbers = (*map(str, numbers), f"{pattern.sparsity:.4f}")
-            lines.append((one.layer.name, type(one.layer).__name__, *numbers, one.note))
+            costs = f"{one.weights:,}", _percent(self._share(one))
+            lines.append((one.layer.name, type(one.layer).__name__, *costs, *numbers, one.note))
+        dense = [one for one in self.layers if not one.pattern]
+        missed = ": not reached, the widths allow no nearer one" if self.missed else ""
         return "\n".join([
             text_table(head, lines, left=(0, 1, len(head) - 1)),
             "",
             f"Converted                 {len(self.converted)} of {len(self.layers)} layers, "
             f"{len(self.too_narrow)} of them too narrow for the sparsity asked",
-            f"Sparsity of the converted {self.layer_sparsity:.4f}, asked {self.sparsity:.4f}",
+            f"Left as they are          {len(dense)} layers with "
+            f"{sum(one.weights for one in dense):,} weights and "
+            f"{_percent(self._share(*dense))} of the multiply-adds (macs)",
+            f"Sparsity of the converted {self.layer_sparsity:.4f}, "
+            f"asked {self.sparsity:.4f}{missed}",
             f"Network sparsity          {self.network_sparsity:.4f}",
         ])  # fmt: skip
+
+
+def _percent(share):
+    return "?" if share is None else f"{share:.1%}"
 
 
 def conversion_plan(
@@ -134,15 +164,24 @@ def conversion_plan(
         )
     patterns, narrow = choose_together(shapes, sparsity, shift=shift, parity=parity)
     chosen = iter(zip(patterns, narrow, strict=True))
+    before = summary(model)
     planned = []
     for layer, why_not in layers:
         pattern, too_narrow = (None, False) if why_not else next(chosen)
-        planned.append(PlannedLayer(layer, pattern, "too narrow" if too_narrow else why_not))
-    before = summary(model)
+        note = "too narrow" if too_narrow else why_not
+        planned.append(PlannedLayer(layer, pattern, note, *_costs(layer)))
     removed = sum(one.dense_weight_count - one.weight_count for one in patterns)
     return ConversionPlan(
         layers=planned,
         sparsity=sparsity,
         layer_sparsity=removed / sum(one.dense_weight_count for one in patterns),
         network_sparsity=1 - (before.live_weights - removed) / before.dense_weights,
+        dense_macs=before.macs,
     )
+
+
+def _costs(layer):
+    """(weights, multiply-adds) of one layer."""
+    rows = layer_rows(layer)
+    macs = [row["macs"] for row in rows]
+    return sum(row["live_weights"] for row in rows), None if None in macs else sum(macs)

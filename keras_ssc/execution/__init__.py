@@ -7,9 +7,10 @@ from keras_ssc.execution._dense import dense
 from keras_ssc.execution._gather import gather
 from keras_ssc.execution._grouped import grouped
 from keras_ssc.execution.expand import expand_kernel
+from keras_ssc.execution.report import execution_report
 from keras_ssc.native import native
 
-__all__ = ["EXECUTIONS", "choose", "convolve", "expand_kernel"]
+__all__ = ["EXECUTIONS", "choose", "convolve", "execution_report", "expand_kernel"]
 
 _FORMS = {"dense": dense, "grouped": grouped, "gather": gather}
 

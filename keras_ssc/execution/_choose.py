@@ -3,8 +3,8 @@
 import keras
 
 from keras_ssc.execution._gather import why_not_gather
-from keras_ssc.execution._grouped import why_not_grouped
-from keras_ssc.native import why_not_native
+from keras_ssc.execution._grouped import in_one_operation, why_not_grouped
+from keras_ssc.native import accelerator, why_not_native
 
 EXECUTIONS = ("auto", "dense", "grouped", "gather", "native")
 
@@ -31,27 +31,44 @@ def choose(execution, pattern, *, strides, padding, sizes, dtype="float32"):
             return "native", "asked for" if execution == "native" else "fastest where it can go"
         if execution == "native":
             return "dense", obstacle
-        form, why = _library_form(execution, pattern, strides, padding, sizes)
+        form, why = _library_form(execution, pattern, strides, padding, sizes, dtype)
         return form, f"{obstacle}; {form}: {why}"
-    return _library_form(execution, pattern, strides, padding, sizes)
+    return _library_form(execution, pattern, strides, padding, sizes, dtype)
 
 
-def _library_form(execution, pattern, strides, padding, sizes):
+def _library_form(execution, pattern, strides, padding, sizes, dtype):
     why_not = why_not_gather if execution == "gather" else why_not_grouped
     obstacle = why_not(pattern, strides=strides, padding=padding, sizes=sizes)
     if obstacle:
         return "dense", obstacle
     if execution != "auto":
         return execution, "asked for"
-    return _measured(pattern)
+    return _measured(pattern, dtype)
 
 
-def _measured(pattern):
-    """The rule for `"auto"`, as measured on a CPU: small groups cost more than they save."""
+# From how many channels on the grouped form is faster than the dense one on a CPU, and with how
+# many channels a group: where one operation computes all groups, or the layer is wide; and where
+# each group is a convolution of its own. From benchmarks/results/forms-*.csv: TensorFlow with and
+# without XLA, and JAX, in float32 and bfloat16, forward alone and with gradients.
+NARROWEST, WIDE = 64, 256
+NARROWEST_GROUP, NARROWEST_SEPARATE_GROUP = 4, 8
+
+
+def _measured(pattern, dtype):
+    """The rule for `"auto"` among the forms of library operations: (form, why)."""
+    if device := accelerator():
+        if keras.backend.backend() != "jax":
+            return "dense", f"nothing was measured on a {device} with this backend"
+        # benchmarks/results/gpu-nvidia-h200.csv: at every width and precision.
+        return "dense", f"measured as the fastest on a {device}"
+    if keras.backend.backend() not in ("tensorflow", "jax"):
+        return "dense", f"nothing was measured on {keras.backend.backend()}"
     width = min(pattern.in_channels, pattern.filters)
-    per_group = pattern.in_channels // pattern.g
-    if keras.backend.backend() != "tensorflow":
-        return "dense", "measured for TensorFlow on CPU only; elsewhere dense is the safe choice"
-    if width >= 128 and per_group >= 8:
-        return "grouped", f"faster from 128 channels and 8 a group on (here {width}, {per_group})"
-    return "dense", f"faster below 128 channels or 8 a group (here {width}, {per_group})"
+    group = pattern.in_channels // pattern.g
+    small_is_fast = width >= WIDE or in_one_operation(pattern, dtype)
+    least = NARROWEST_GROUP if small_is_fast else NARROWEST_SEPARATE_GROUP
+    if width >= NARROWEST and group >= least:
+        return "grouped", (
+            f"faster from {NARROWEST} channels and {least} a group on (here {width}, {group})"
+        )
+    return "dense", f"faster below {NARROWEST} channels or {least} a group (here {width}, {group})"

@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from keras_ssc.execution.expand import group_kernel, pointwise_kernel
-from keras_ssc.native import compiled_by_xla
+from keras_ssc.native import accelerator, compiled_by_xla
 
 
 def why_not_grouped(pattern, *, strides, padding, sizes):
@@ -45,7 +45,7 @@ def grouped(x, weights, pattern, *, strides, padding, dilation_rate):
     order = np.argsort(classes, kind="stable")
     counts = np.bincount(classes, minlength=pattern.g)
     kernel = group_kernel(weights, pattern, order)
-    convolve = _at_once if len(set(counts)) == 1 and one_operation_is_fast(x.dtype) else _one_by_one
+    convolve = _at_once if in_one_operation(pattern, x.dtype) else _one_by_one
     y = convolve(_by_classes(x, pattern.g), kernel, counts, strides, padding, dilation_rate)
     y = _natural_order(y, order, pattern.g)
     if pattern.pointwise_channels:
@@ -86,9 +86,11 @@ def _at_once(x, kernel, counts, strides, padding, dilation_rate):
     return tf.nn.conv2d(x, kernel, strides, padding.upper(), dilations=dilation_rate)
 
 
-def one_operation_is_fast(dtype):
-    """Whether TensorFlow's grouped convolution is here, with its gradients, and not under XLA."""
+def in_one_operation(pattern, dtype):
+    """Whether TensorFlow's grouped convolution does it: it is here, with gradients, not in XLA."""
     if keras.backend.backend() != "tensorflow" or compiled_by_xla():
+        return False
+    if len(set(np.bincount(pattern.shifts % pattern.g, minlength=pattern.g))) > 1:
         return False
     return keras.backend.standardize_dtype(dtype) == "float32" and _has_gradients()
 
@@ -104,7 +106,7 @@ def _has_gradients():
         return tf.gradients(y, [x, kernel])
 
     with tf.init_scope():
-        if {device.device_type for device in tf.config.list_logical_devices()} != {"CPU"}:
+        if accelerator():
             return False
         try:
             gradients(tf.ones((1, 4, 4, 8)), tf.ones((3, 3, 4, 8)))

@@ -1,21 +1,16 @@
 """Write a model for another runtime, read it back there, compare, and only then keep the file."""
 
 import contextlib
-import importlib.util
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
-import numpy as np
-
 from keras_ssc.arguments import boolean, one_of
 from keras_ssc.atomic_write import atomic_write
-from keras_ssc.export import keras_file, litert, onnx, openvino, tf_saved_model
+from keras_ssc.export import checks, keras_file, litert, onnx, openvino, tf_saved_model
+from keras_ssc.export.comparison import as_function, compare, in_batches, random_inputs
 from keras_ssc.export.files import size
 from keras_ssc.export.own_objects import own_scope
 from keras_ssc.export.precision import compute_dtypes, in_float32
-from keras_ssc.model_graph import ends
 
 FORMATS = {
     "tf_saved_model": tf_saved_model,
@@ -24,6 +19,8 @@ FORMATS = {
     "onnx": onnx,
     "openvino": openvino,
 }
+LARGEST = 1e-4  # difference of a float32 file
+MEAN = 0.05  # difference of a quantized file: one image near a border may differ much
 
 
 @dataclass(frozen=True)
@@ -36,15 +33,44 @@ class ExportReport:
         bytes: int, on disk.
         largest_difference: float, between the outputs of the file in its runtime and those of the
             model (in float32), relative to the model's largest output.
+        quantize: None, "float16", "dynamic" or "int8".
+        mean_difference: float, the same on average.
+        agreement: float, the share of images for which file and model name the same class; None
+            where the first output is no vector of scores.
+        images: int, how many images were compared.
     """
 
     path: Path
     format: str
     bytes: int
     largest_difference: float
+    quantize: str | None = None
+    mean_difference: float = 0.0
+    agreement: float | None = None
+    images: int = 2
+
+    def __str__(self):
+        text = f"{self.path}: {self.bytes:,} bytes"
+        if not self.quantize:
+            return f"{text}, outputs within {self.largest_difference:.1e} of the model's"
+        text += (
+            f" ({self.quantize})\nDifference from the float32 model on {self.images} images: "
+            f"{self.largest_difference:.1e} of its largest output at most, "
+            f"{self.mean_difference:.1e} on average"
+        )
+        return text if self.agreement is None else f"{text}\nSame class: {self.agreement:.1%}"
 
 
-def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1e-4):
+def export(
+    model,
+    path,
+    format="tf_saved_model",
+    *,
+    quantize=None,
+    calibration=None,
+    overwrite=False,
+    tolerance=None,
+):
     """Write a model for inference in another runtime, in standard operations only.
 
     BatchNormalization is folded into the SSCConv2D, Conv2D or DepthwiseConv2D before it. In the
@@ -64,16 +90,29 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
     | `"onnx"` | `.onnx` | ONNX Runtime | `pip install "keras-ssc[onnx]"` |
     | `"openvino"` | `.xml`, with a `.bin` | OpenVINO | `pip install "keras-ssc[openvino]"` |
 
+    `quantize` makes the file smaller again; inputs and outputs stay float32. `"float16"` (LiteRT)
+    stores weights in 16 bits; `"dynamic"` (LiteRT) those of kernels with 1024 weights or more in 8
+    bits; `"int8"` (LiteRT; ONNX Runtime's and OpenVINO's own quantizers) weights and activations,
+    one scale for each filter, ranges of activations from `calibration`. Zeros of SSC layers are
+    not stored in 8 bits either.
+
     Args:
         model: functional or Sequential `keras.Model`, built.
         path: str or pathlib.Path with the format's suffix; its folder exists.
         format: one of the formats above. All but `"keras"` need Keras's TensorFlow backend.
+        quantize: None, `"float16"`, `"dynamic"` or `"int8"`.
+        calibration: array (images, height, width, channels), preprocessed as for the model (for
+            several inputs a list or dict, as the model takes them); `"int8"` needs it, one to five
+            hundred images are enough. File and model are compared on them.
         overwrite: bool, whether a file (or SavedModel) at `path` may be replaced.
-        tolerance: float > 0, the largest difference allowed between the outputs of the file and of
-            the model on two random inputs, relative to the model's largest output.
+        tolerance: float > 0, the difference allowed between the outputs of the file and of the
+            model on `calibration` (without it: on two random inputs), relative to the model's
+            largest output: the largest one, with `quantize` the mean one. None: 1e-4, with
+            `quantize` 0.05.
 
     Returns:
-        `ExportReport` with path, format, bytes and largest_difference.
+        `ExportReport` with path, format, bytes, quantize, largest_difference, mean_difference and
+        agreement; `print` it.
 
     Raises:
         TypeError: `model` is no keras.Model.
@@ -91,34 +130,50 @@ def export(model, path, format="tf_saved_model", *, overwrite=False, tolerance=1
     ('small.keras', True)
     """
     format = one_of("format", format, tuple(FORMATS))
-    form = _check_backend(format)
+    checks.check_backend(format)
+    form = FORMATS[format]
+    quantize = checks.check_quantize(quantize, format, getattr(form, "QUANTIZE", ()))
     boolean("overwrite", overwrite)
-    if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not tolerance > 0:
-        raise ValueError(
-            f"`tolerance` must be a positive number. Received: tolerance={tolerance!r}"
-        )
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"`path` must be a str or a path. Received: path={path!r}")
-    path = _check_path(path, form.SUFFIX, overwrite)
-    _check_model(model)
-    _check_packages(format, form.PACKAGES)
+    checks.check_tolerance(tolerance)
+    path = checks.check_path(path, form.SUFFIX, overwrite)
+    checks.check_model(model)
+    packages = form.PACKAGES | (getattr(form, "INT8_PACKAGES", {}) if quantize == "int8" else {})
+    checks.check_packages(format, packages, quantize)
+    calibration = checks.check_calibration(calibration, quantize, model.inputs)
+    options = {"quantize": quantize, "calibration": calibration} if quantize else {}
     with own_scope(model), atomic_write(path) as temporary:
         model = in_float32(model)
-        inputs = _random_inputs(model)
-        expected = model(keras.tree.pack_sequence_as(ends(model)[0], inputs), training=False)
-        expected = [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(expected)]
+        inputs = calibration or random_inputs(model)
+        split = in_batches if calibration else lambda run: run
+        expected = split(as_function(model))(inputs)
         with _refusing(model, f"written as {format}"):
-            form.write(model, temporary)
+            form.write(model, temporary, **options)
         with _refusing(model, f"read back as {format}"):
-            found = form.load(temporary)(inputs)
-        difference = _largest_difference(found, expected)
-        if not difference <= tolerance:  # also for nan
-            raise RuntimeError(
-                f"The {format} file does not compute what the model computes: outputs differ by "
-                f"{difference:.2g} of the largest one, while `tolerance` is {tolerance:.2g}."
-            )
+            found = split(form.load(temporary))(inputs)
+        compared = compare(found, expected)
+        _check_difference(compared, format, quantize, tolerance)
         bytes_ = sum(size(file) for file in temporary.parent.iterdir())
-    return ExportReport(path, format, bytes_, difference)
+    return ExportReport(
+        path,
+        format,
+        bytes_,
+        compared.largest_difference,
+        quantize,
+        compared.mean_difference,
+        compared.agreement,
+        len(inputs[0]),
+    )
+
+
+def _check_difference(compared, format, quantize, tolerance):
+    limit = tolerance or (MEAN if quantize else LARGEST)
+    difference = compared.mean_difference if quantize else compared.largest_difference
+    if not difference <= limit:  # also for nan
+        average = " on average" if quantize else ""
+        raise RuntimeError(
+            f"The {format} file does not compute what the model computes: outputs differ by "
+            f"{difference:.2g} of the largest one{average}, while `tolerance` is {limit:.2g}."
+        )
 
 
 @contextlib.contextmanager
@@ -136,65 +191,3 @@ def _refusing(model, done):
             if dtype != "float32":
                 words += f" (Layer {layer!r} computes in {dtype}.)"
         raise ValueError(f"`model` can't be {done}: {words}") from error
-
-
-def _check_backend(format):
-    if format != "keras" and keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f'format="{format}" needs the TensorFlow backend. Received: the backend '
-            f'{keras.backend.backend()!r}; write format="keras", and export that under TensorFlow'
-        )
-    return FORMATS[format]
-
-
-def _check_path(path, suffix, overwrite):
-    path = Path(path)
-    if suffix and path.suffix != suffix:
-        raise ValueError(f"`path` must end in {suffix!r}. Received: path={str(path)!r}")
-    if not path.parent.is_dir():
-        raise ValueError(f"The folder of `path` must exist. Received: path={str(path)!r}")
-    if path.exists() and not overwrite:
-        raise ValueError(
-            f"`path` must not exist, unless overwrite=True. Received: path={str(path)!r}"
-        )
-    ours = path.is_file() if suffix else (path / "saved_model.pb").is_file()
-    if path.exists() and not ours:
-        kind = "a file" if suffix else "a SavedModel"
-        raise ValueError(f"`path` must be free or {kind}. Received: path={str(path)!r}")
-    return path
-
-
-def _check_model(model):
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a keras.Model. Received: {model!r}")
-    if not isinstance(model, (keras.Sequential, keras.Function)) or not model.built:
-        raise ValueError(
-            "`model` must be a functional or Sequential model, built. "
-            f"Received: {model.name!r} ({type(model).__name__})"
-        )
-
-
-def _check_packages(format, packages):
-    for package, extra in packages.items():
-        if importlib.util.find_spec(package) is None:
-            install = f'"keras-ssc[{extra}]"' if extra else package
-            raise ImportError(f'format="{format}" needs {package}: pip install {install}')
-
-
-def _random_inputs(model):
-    """Two random inputs; sizes that the model leaves open are 32."""
-    random = np.random.default_rng(0)
-    shapes = [(x.shape[0] or 2, *(size or 32 for size in x.shape[1:])) for x in model.inputs]
-    return [
-        random.normal(size=shape).astype(x.dtype)
-        for shape, x in zip(shapes, model.inputs, strict=True)
-    ]
-
-
-def _largest_difference(found, expected):
-    """The largest difference of two lists of arrays, relative to the largest expected value."""
-    differences = [0.0]
-    for ours, theirs in zip(found, expected, strict=True):
-        ours, theirs = np.asarray(ours, "float64"), np.asarray(theirs, "float64")
-        differences.append(np.abs(ours - theirs).max() / (np.abs(theirs).max() or 1.0))
-    return float(np.max(differences))  # of numpy, because it hands on nan

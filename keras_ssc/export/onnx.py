@@ -5,14 +5,20 @@ and become initializers of the graph afterwards. The runtime unpacks the kernels
 file.
 """
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
 from keras_ssc.export.lowering import lower
+from keras_ssc.export.onnx_quantization import quantize_file
 from keras_ssc.export.pure_model import PureModel, by_name
 
 SUFFIX = ".onnx"
 PACKAGES = {"tensorflow": None, "onnx": "onnx", "onnxruntime": "onnx", "tf2onnx": "onnx"}
+QUANTIZE = ("int8",)
 NARROWEST_GROUP = 8
+NARROWEST_INT8_GROUP = 32  # as for LiteRT
 OPSET = 18
 
 
@@ -44,19 +50,45 @@ def _difference(graph, node, inputs):
 ADDED = {"Erfc": (_erfc, []), "Expm1": (_expm1, [])}
 
 
-def write(model, path, narrowest_group=NARROWEST_GROUP):
-    """Write the inference model of `model` to the file `path`."""
+def write(model, path, quantize=None, calibration=None):
+    """Write the inference model of `model` to the file `path`.
+
+    Args:
+        model: functional or Sequential model.
+        path: pathlib.Path.
+        quantize: None or "int8".
+        calibration: list of arrays, one for each input, for "int8".
+    """
+    if not quantize:
+        write_float(PureModel(*lower(model, NARROWEST_GROUP)), path)
+        return
+    lowered, _ = lower(model, NARROWEST_INT8_GROUP)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "float.onnx"
+        write_float(PureModel(lowered, {}), source, constant=True)
+        quantize_file(source, path, calibration)
+
+
+def write_float(pure, path, constant=False):
+    """Write a `PureModel` to the file `path`.
+
+    Args:
+        pure: `PureModel`.
+        path: pathlib.Path.
+        constant: bool. True: kernels are expanded and laid out in the file, as quantizers want
+            them; False: the runtime does it.
+    """
     import onnx
     import tensorflow as tf
     import tf2onnx
 
-    pure = PureModel(*lower(model, narrowest_group))
-    inputs, arrays = pure.signature(), by_name("array", pure.arrays)
+    inputs, arrays = pure.signature(), {} if constant else by_name("array", pure.arrays)
     specs = [tf.TensorSpec(array.shape, array.dtype, name) for name, array in arrays.items()]
 
     @tf.function(input_signature=[*inputs, *specs])
     def serve(*tensors):
-        return by_name("output", pure(tensors[: len(inputs)], tensors[len(inputs) :]))
+        given = [tf.constant(one) for one in pure.arrays] if constant else tensors[len(inputs) :]
+        return by_name("output", pure(tensors[: len(inputs)], given))
 
     file, _ = tf2onnx.convert.from_function(
         serve, [*inputs, *specs], opset=OPSET, custom_op_handlers=dict(ADDED)

@@ -3,6 +3,7 @@
 from keras_ssc.native.convolution import native
 from keras_ssc.native.normalization import batch_norm, scale_shift
 from keras_ssc.native.where import (
+    accelerator,
     compiled_by_xla,
     portable,
     why_not_native,
@@ -10,6 +11,7 @@ from keras_ssc.native.where import (
 )
 
 __all__ = [
+    "accelerator",
     "batch_norm",
     "compiled_by_xla",
     "native",

@@ -80,9 +80,8 @@ def _why_not_on_tensorflow():
 
     if _portable.get():
         return "keras_ssc.portable() asks for TensorFlow's own operations"
-    others = {device.device_type for device in tf.config.list_logical_devices()} - {"CPU"}
-    if others:
-        return f"the native operations run on CPU only, and there is a {min(others)}"
+    if device := accelerator():
+        return f"the native operations run on CPU only, and there is a {device}"
     if tf.executing_eagerly():
         return None
     if compiled_by_xla():
@@ -94,14 +93,27 @@ def _why_not_on_tensorflow():
 
 def _why_not_on_jax():
     """What is known while a layer is traced; jax_primitive.py knows what a program is made for."""
-    import jax
-
     distribution = keras.distribution.distribution()
     if distribution is not None and distribution.device_mesh.devices.size > 1:
         return "XLA shares only its own operations out to several devices"
-    chosen = jax.config.jax_default_device or jax.default_backend()
-    device = chosen if isinstance(chosen, str) else chosen.platform
-    return None if device == "cpu" else f"the native operations run on CPU only, not on {device}"
+    device = accelerator()
+    return f"the native operations run on CPU only, not on {device}" if device else None
+
+
+def accelerator():
+    """Return the kind of device that computes here, such as "GPU", or None for the CPU."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        kinds = {device.device_type for device in tf.config.list_logical_devices()}
+        return min(kinds - {"CPU"}, default=None)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        chosen = jax.config.jax_default_device or jax.default_backend()
+        device = chosen if isinstance(chosen, str) else chosen.platform
+        return None if device == "cpu" else device
+    return None
 
 
 def compiled_by_xla():

@@ -22,16 +22,22 @@ Product block_product(const Plan& plan, const Block& block, const Epilogue& epil
   return a;
 }
 
+int products_along(const Plan& plan, const Block& block, int pixels) {
+  const int most = std::min(kMaxRows, plan.micro->registers / block.vectors);
+  return (pixels + most - 1) / most;
+}
+
 void multiply(const Plan& plan, const Block& block, Product a, int pixels) {
   const Load load = block.folded ? kRow : plan.accesses[block.access].load;
   const int most = std::min(kMaxRows, plan.micro->registers / block.vectors);
-  for (int parts = (pixels + most - 1) / most; parts; --parts) {
-    const int size = (pixels + parts - 1) / parts;
+  for (int size; pixels; pixels -= size) {
+    size = next_rows(pixels, most);
     plan.micro->product[load][size][block.vectors](a);
     a.x += size * a.x_pixel;
     a.y += size * a.y_pixel;
     if (a.residual) a.residual += size * a.y_pixel;
-    pixels -= size;
+    a.next_source += a.steps * a.source_lines * 16L;
+    a.next_destination += a.steps * a.destination_lines * 16L;
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "general_convolution.h"
 #include "normalize.h"
+#include "pointwise.h"
 #include "row_convolution.h"
 #include "tile.h"
 
@@ -41,6 +42,7 @@ void forward(const Problem& problem, const float* x, const std::vector<const flo
              const Epilogue& epilogue, float* y, int slices, const Runner& run) {
   if (forward_by_rows(problem, x, weights, epilogue, y, slices, run)) return;
   const Source source(problem, x, slices, run);
+  if (pointwise_forward(problem, source.data(), weights, epilogue, y, slices, run)) return;
   forward_by_vectors(problem, source.data(), weights, epilogue, y, slices, run);
   if (!epilogue.mean) return;
   const long pixels = (long)problem.batch * problem.rows.out * problem.columns.out;
@@ -52,6 +54,7 @@ void input_gradient(const Problem& problem, const float* dy,
                     const std::vector<const float*>& weights, float* dx, int slices,
                     const Runner& run) {
   if (input_gradient_by_rows(problem, dy, weights, dx, slices, run)) return;
+  if (pointwise_input_gradient(problem, dy, weights, dx, slices, run)) return;
   input_gradient_by_vectors(problem, dy, weights, dx, slices, run);
 }
 
@@ -59,6 +62,7 @@ void weight_gradient(const Problem& problem, const float* x, const float* dy,
                      const std::vector<float*>& gradients, int slices, const Runner& run) {
   if (weight_gradient_by_rows(problem, x, dy, gradients, slices, run)) return;
   const Source source(problem, x, slices, run);
+  if (pointwise_weight_gradient(problem, source.data(), dy, gradients, slices, run)) return;
   weight_gradient_by_vectors(problem, source.data(), dy, gradients, slices, run);
 }
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "block_product.h"
+#include "fetch.h"
 #include "general_convolution.h"
-#include "pointwise.h"
 #include "tile.h"
 
 namespace keras_ssc {
@@ -153,7 +153,11 @@ class Worker {
         chunk_rows_(pass.plan.floats <= kLeastChunk ? 1 : pass.tile_rows),
         buffered_(pass.plan.folded || !pass.plan.destination.empty()),
         pixel_(pass.channels + pass.plan.beyond),
-        output_(buffered_ ? pass.tile.images * chunk_rows_ * pass.columns * pixel_ : 0) {
+        output_(buffered_ ? pass.tile.images * chunk_rows_ * pass.columns * pixel_ : 0),
+        source_floats_((long)pass.problem.batch * pass.source_rows * pass.source_columns *
+                       pass.source_channels),
+        floats_((long)pass.problem.batch * pass.rows * pass.columns * pass.channels),
+        far_(!pass.across && source_floats_ + floats_ > kFetchFrom) {
     pass.tile.clear(input_.data());
   }
 
@@ -172,12 +176,21 @@ class Worker {
       const long first = ((long)image * p.rows + r) * p.columns * p.channels;
       const long pixels = (long)(end - r) * p.columns, image_pixels = (long)p.rows * p.columns;
       const float* residual = epilogue_.residual ? epilogue_.residual + first : nullptr;
+      const long steps = far_ ? steps_of(r, end) : 0;
+      // Of the tile that comes next, as much as this is of this one.
+      const long to_read = (image * (long)p.source_rows + span[1] + 1) * row +
+                           (long)(span[1] - span[0] + 1) * (r - from) / (to - from) * row;
+      const long part = ((long)(span[1] - span[0] + 1) * (end - r) + to - from - 1) / (to - from);
+      const long to_write = buffered_ ? first : first + pixels * p.channels;
+      Fetch source(source_ + to_read, floats_left(to_read, part * row, source_floats_), steps);
+      Fetch destination(destination_ + to_write,
+                        floats_left(to_write, pixels * p.channels, floats_), steps);
       if (!buffered_) {
-        chunk(r, end, images, destination_ + first, image_pixels, residual);
+        chunk(r, end, images, destination_ + first, image_pixels, residual, source, destination);
         continue;
       }
       fill_output(images * pixels);
-      chunk(r, end, images, output_.data(), pixels, nullptr);
+      chunk(r, end, images, output_.data(), pixels, nullptr, source, destination);
       for (int i = 0; i < images; ++i)
         copy_out(output_.data() + i * pixels * pixel_, pixels,
                  destination_ + first + i * image_pixels * p.channels,
@@ -188,7 +201,7 @@ class Worker {
  private:
   // All blocks of rows [from, to); `y` is where their first pixel of the first image goes.
   void chunk(int from, int to, int images, float* y, long pixels_per_image,
-             const float* residual) {
+             const float* residual, Fetch& source, Fetch& destination) {
     const Pass& p = pass_;
     for (const Block& block : p.plan.blocks) {
       Product a = block_product(p.plan, block, epilogue_);
@@ -206,9 +219,24 @@ class Worker {
           a.y_pixel = (p.across ? pixels_per_image : line.step) * pixel_;
           a.y = y + at;
           a.residual = residual ? residual + at : nullptr;
+          const long along = far_ ? a.steps * products_along(p.plan, block, line.count) : 0;
+          a.next_source = source.begin(along, &a.source_lines);
+          a.next_destination = destination.begin(along, &a.destination_lines);
           multiply(p.plan, block, a, p.across ? images : line.count);
         }
     }
+  }
+
+  // Of all products of rows [from, to).
+  long steps_of(int from, int to) const {
+    const Pass& p = pass_;
+    long steps = 0;
+    for (const Block& block : p.plan.blocks)
+      for (int r = from; r < to; ++r)
+        for (const Line& line : p.lines)
+          steps += (long)p.steps[p.row_kind[r]][line.kind][block.terms].offsets.size() *
+                   products_along(p.plan, block, line.count);
+    return steps;
   }
 
   // Zero what no block stores to before others add to it.
@@ -246,6 +274,8 @@ class Worker {
   const bool buffered_;
   const long pixel_;
   Buffer output_;
+  const long source_floats_, floats_;
+  const bool far_;  // whether what comes next is worth fetching
   int first_row_ = 0;
 };
 
@@ -271,7 +301,6 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
 
 void forward_by_vectors(const Problem& problem, const float* x, const std::vector<const float*>& weights,
              const Epilogue& epilogue, float* y, int slices, const Runner& run) {
-  if (pointwise_forward(problem, x, weights, epilogue, y, slices, run)) return;
   const Plan plan = forward_plan(problem, weights, epilogue.bias);
   contract(problem, plan, true, x, epilogue, y, slices, run);
 }
@@ -279,7 +308,6 @@ void forward_by_vectors(const Problem& problem, const float* x, const std::vecto
 void input_gradient_by_vectors(const Problem& problem, const float* dy,
                     const std::vector<const float*>& weights, float* dx, int slices,
                     const Runner& run) {
-  if (pointwise_input_gradient(problem, dy, weights, dx, slices, run)) return;
   const Plan plan = input_gradient_plan(problem, weights);
   contract(problem, plan, false, dy, {}, dx, slices, run);
 }

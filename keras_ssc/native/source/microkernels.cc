@@ -34,6 +34,12 @@ inline vec cut(const Product& a, vec value) {
   return value > ceiling ? ceiling : value;
 }
 
+// Fetches `lines` lines for the second cache; returns what comes behind them.
+inline const float* fetch(const float* at, int lines) {
+  for (; lines; --lines, at += 16) __builtin_prefetch(at, 0, 2);
+  return at;
+}
+
 template <int V, Load L, int P, int F>
 void product(const Product& a) {
   typedef typename Lanes<V>::vec vec;
@@ -44,7 +50,13 @@ void product(const Product& a) {
 #pragma GCC unroll 8
     for (int f = 0; f < F; ++f) sum[p][f] = a.start ? *(const vec*)(a.start + f * V) : vec{};
   const long pixel = a.x_pixel;
+  const float *source = a.next_source, *destination = a.next_destination;
+  const int source_lines = a.source_lines, destination_lines = a.destination_lines;
   for (int k = 0; k < a.steps; ++k) {
+    if (source_lines | destination_lines) {
+      source = fetch(source, source_lines);
+      destination = fetch(destination, destination_lines);
+    }
     const float* x = a.x + a.x_offsets[k];
     const float* w = a.w + (long)a.w_rows[k] * (F * V);
     vec weights[F];
@@ -58,41 +70,47 @@ void product(const Product& a) {
       for (int f = 0; f < F; ++f) sum[p][f] += value * weights[f];
     }
   }
-  if (a.partial) {
-    vec sums[P][F];
+  if (!a.partial && !a.add && !a.residual) {
+    if (a.relu)
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p)
+#pragma GCC unroll 8
+        for (int f = 0; f < F; ++f) sum[p][f] = cut(a, sum[p][f]);
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p)
 #pragma GCC unroll 8
-      for (int f = 0; f < F; ++f) sums[p][f] = sum[p][f];
-    __asm__("" : : "r"(sums) : "memory");
-#pragma GCC unroll 1
-    for (int p = 0; p < P; ++p) {
-      float* y = a.y + p * a.y_pixel;
-      const float* residual = a.residual ? a.residual + p * a.y_pixel : nullptr;
-#pragma GCC unroll 8
-      for (int f = 0; f < F; ++f) {
-        const int at = a.y_offsets[f], live = a.live[f];
-        if (a.fold) {
-          fold<V>(a, (const float*)&sums[p][f], y + at, live);
-          continue;
-        }
-        vec value = sums[p][f];
-        if (a.add) value += load_part<V>(y + at, live);
-        if (residual) value += load_part<V>(residual + at, live);
-        store_part<V>(y + at, a.relu ? cut(a, value) : value, live);
-      }
-    }
+      for (int f = 0; f < F; ++f) *(vec*)(a.y + p * a.y_pixel + a.y_offsets[f]) = sum[p][f];
     return;
   }
+  vec sums[P][F];
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p)
 #pragma GCC unroll 8
+    for (int f = 0; f < F; ++f) sums[p][f] = sum[p][f];
+  __asm__("" : : "r"(sums) : "memory");
+#pragma GCC unroll 1
+  for (int p = 0; p < P; ++p) {
+    float* y = a.y + p * a.y_pixel;
+    const float* residual = a.residual ? a.residual + p * a.y_pixel : nullptr;
+#pragma GCC unroll 1
     for (int f = 0; f < F; ++f) {
-      vec* y = (vec*)(a.y + p * a.y_pixel + a.y_offsets[f]);
-      vec value = a.add ? *y + sum[p][f] : sum[p][f];
-      if (a.residual) value += *(const vec*)(a.residual + p * a.y_pixel + a.y_offsets[f]);
-      *y = a.relu ? cut(a, value) : value;
+      const int at = a.y_offsets[f], live = a.live[f];
+      if (a.fold) {
+        fold<V>(a, (const float*)&sums[p][f], y + at, live);
+        continue;
+      }
+      vec value = sums[p][f];
+      if (live == V) {
+        if (a.add) value += *(const vec*)(y + at);
+        if (residual) value += *(const vec*)(residual + at);
+        *(vec*)(y + at) = a.relu ? cut(a, value) : value;
+        continue;
+      }
+      if (a.add) value += load_part<V>(y + at, live);
+      if (residual) value += load_part<V>(residual + at, live);
+      store_part<V>(y + at, a.relu ? cut(a, value) : value, live);
     }
+  }
 }
 
 template <int V, Load L, int T, int F>
@@ -104,11 +122,16 @@ void weight_sum(const Sum& a) {
   for (int t = 0; t < T; ++t)
 #pragma GCC unroll 8
     for (int f = 0; f < F; ++f) sum[t][f] = vec{};
+  const float *next_x = a.next_x, *next_dy = a.next_dy;
   for (int image = 0; image < a.images; ++image)
     for (int row = 0; row < a.rows; ++row) {
       const float* x = a.x + image * a.x_image + row * a.x_row;
       const float* dy = a.dy + image * a.dy_image + row * a.dy_row;
       for (int column = 0; column < a.columns; ++column) {
+        if (a.x_lines | a.dy_lines) {
+          next_x = fetch(next_x, a.x_lines);
+          next_dy = fetch(next_dy, a.dy_lines);
+        }
         vec gradient[F];
 #pragma GCC unroll 8
         for (int f = 0; f < F; ++f) gradient[f] = *(const vec*)(dy + a.dy_offsets[f]);
@@ -181,15 +204,17 @@ void unwrap_channels(const ChannelWrap& a) {
   }
 }
 
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
 constexpr int kRegisters = 24;  // of 32
-#else
+#elif defined(__AVX2__)
 constexpr int kRegisters = 12;  // of 16
+#else
+constexpr int kRegisters = 4;  // few loops: hardly any CPU is without AVX2
 #endif
 
 template <int V, Load L, int P, int F>
 void fill(Microkernels& m) {
-  if constexpr (P * F <= kRegisters) {
+  if constexpr (P * F <= kRegisters && is_size(P)) {
     m.product[L][P][F] = product<V, L, P, F>;
     m.sum[L][P][F] = weight_sum<V, L, P, F>;
   }

@@ -9,6 +9,9 @@ namespace keras_ssc {
 constexpr int kMaxRows = 8;     // pixels, or positions, of one outer product
 constexpr int kMaxVectors = 4;  // output vectors of one outer product
 
+// There are loops for these numbers of rows only: all of them take long to compile.
+constexpr bool is_size(int rows) { return rows != 5 && rows != 7; }
+
 // How the lanes of a vector of x are loaded: so many consecutive floats, over and over; or as many
 // as there are lanes, as they lie or put into an order.
 enum Load { kOne, kTwo, kFour, kEight, kRow, kPermuted, kLoads };
@@ -33,6 +36,10 @@ struct Product {
   bool add;               // to what is in y already, vector after vector
   bool relu;
   float ceiling;
+  // What is read and written next: so many lines of the caches are fetched at every step, of the
+  // source, then of the destination. Spread out like that nothing waits for them.
+  const float *next_source, *next_destination;
+  int source_lines, destination_lines;
   // Where lanes belong to the same place of y: lane l is added to y[l % fold], or, where negative,
   // to y[index[l]]. 0: one place for each lane.
   int fold;
@@ -51,6 +58,9 @@ struct Sum {
   float* out;
   const int* out_rows;     // one for each t
   const int* out_columns;  // one for each f
+  // As above, at every pixel, of x and of dy.
+  const float *next_x, *next_dy;
+  int x_lines, dy_lines;
 };
 
 // Pixels of `channels` floats, each with `extra` more in the copy: its first channels once again.
@@ -78,7 +88,7 @@ struct Microkernels {
   void (*wrap_channels)(const ChannelWrap&);  // pixels without the extra channels to pixels with them
   void (*unwrap_channels)(const ChannelWrap&);    // and back: the extra channels are added to the first ones
   void (*in_order)(const Reorder&);
-  // By rows and vectors; null where there are more of both than registers.
+  // By rows and vectors; null where there are more of both than registers, or where not `is_size`.
   void (*product[kLoads][kMaxRows + 1][kMaxVectors + 1])(const Product&);
   void (*sum[kLoads][kMaxRows + 1][kMaxVectors + 1])(const Sum&);
 };

@@ -3,14 +3,22 @@
 #include <algorithm>
 
 #include "block_product.h"
+#include "fetch.h"
+#include "normalize.h"
 #include "tile.h"
 #include "weight_sums.h"
 
 namespace keras_ssc {
 namespace {
 
-constexpr long kChunkFloats = 32 * 1024;  // of source and destination: stays in the second cache
-constexpr long kSumFloats = 96 * 1024;    // of x and dy, where each is read again and again
+// Of source and destination at a time, which all weights go over.
+constexpr long kFirstCache = 4 * 1024;    // where the weights stay in the first cache too
+constexpr long kSecondCache = 32 * 1024;  // where they don't
+constexpr long kFewWeights = 4 * 1024;
+// Of x and dy at a time, where each is read again and again: as many as the first cache holds, or,
+// where those would be a few pixels only, the second.
+constexpr long kSumsFirst = 6 * 1024, kSumsSecond = 96 * 1024;
+constexpr long kFewPixels = 32;
 
 bool reads_its_own_pixel(const Problem& problem) {
   const Pattern& p = problem.pattern;
@@ -43,9 +51,8 @@ class Source {
   const float* chunk(const Microkernels& micro, long from, long to) {
     copied_ = always_ || (last_ && to == pixels_);
     if (!copied_) return line_ + from * channels_;
-    Tile tile = tile_;
-    tile.columns = (int)(to - from);
-    tile.fill(micro, copy_.data(), line_ + from * channels_, 0, 0, 1, 1);
+    tile_.columns = (int)(to - from);
+    tile_.fill(micro, copy_.data(), line_ + from * channels_, 0, 0, 1, 1);
     return copy_.data();
   }
   long pixel() const { return copied_ ? tile_.pixel() : channels_; }
@@ -55,7 +62,7 @@ class Source {
   const long pixels_;
   const int channels_;
   const bool always_, last_;
-  const Tile tile_;
+  Tile tile_;
   Buffer copy_;
   bool copied_ = false;
 };
@@ -64,8 +71,9 @@ void contract(const Plan& plan, const Problem& problem, int source_channels, int
               const float* source, const Epilogue& epilogue, float* destination, int slices,
               const Runner& run) {
   const long pixels = pixels_of(problem);
-  const long fit = std::max(24L, kChunkFloats / (source_channels + channels) / 24 * 24);
-  const long chunk = std::min(fit, std::max(24L, (pixels + slices - 1) / slices));
+  const bool few = (long)plan.floats <= kFewWeights;
+  const long fit = (few ? kFirstCache : kSecondCache) / (source_channels + channels) / 24 * 24;
+  const long chunk = std::min(std::max(24L, fit), std::max(24L, (pixels + slices - 1) / slices));
   const long chunks = (pixels + chunk - 1) / chunk;
   // Few pixels: the threads share out the blocks too.
   const int parts = (int)std::min<long>(plan.blocks.size(), (slices + chunks - 1) / chunks);
@@ -78,31 +86,53 @@ void contract(const Plan& plan, const Problem& problem, int source_channels, int
       offsets.back().push_back(term.place);
     }
   }
+  std::vector<Product> products;
+  for (const Block& block : plan.blocks) {
+    products.push_back(block_product(plan, block, epilogue));
+    products.back().x_offsets = offsets[block.terms].data();
+    products.back().w_rows = rows[block.terms].data();
+    products.back().steps = (int)offsets[block.terms].size();
+    products.back().y_pixel = channels;
+  }
+  // Steps of all products of a chunk.
+  long all_steps = 0;
+  for (std::size_t b = 0; b < products.size(); ++b)
+    all_steps += (long)products[b].steps * products_along(plan, plan.blocks[b], (int)chunk);
+  const bool far = parts == 1 && pixels * (source_channels + channels) > kFetchFrom;
   const long units = chunks * parts;
   slices = (int)std::min<long>(slices, units);
   const int again = plan.source.empty() ? std::max(0, plan.reads() - source_channels) : 8;
   const Order order = plan.source.empty() ? Order() : Order(plan.source, source_channels, *plan.micro);
+  MomentSums moments(channels, epilogue.mean && parts == 1 ? slices : 0);
   run(slices, [&](int slice) {
     Source line(source, pixels, source_channels, again, plan.wraps, order, chunk);
     for (long unit = units * slice / slices; unit < units * (slice + 1) / slices; ++unit) {
       const long from = unit / parts * chunk, to = std::min(pixels, from + chunk);
       const int part = (int)(unit % parts), count = (int)plan.blocks.size();
       const float* x = line.chunk(*plan.micro, from, to);
+      const long ahead = far ? floats_left(to, chunk, pixels) : 0;
+      Fetch next_x(source + to * source_channels, ahead * source_channels, all_steps);
+      Fetch next_y(destination + to * channels, ahead * channels, all_steps);
       for (int b = count * part / parts; b < count * (part + 1) / parts; ++b) {
-        const Block& block = plan.blocks[b];
-        Product a = block_product(plan, block, epilogue);
+        Product a = products[b];
+        const long steps = (long)a.steps * products_along(plan, plan.blocks[b], (int)(to - from));
+        a.next_source = next_x.begin(steps, &a.source_lines);
+        a.next_destination = next_y.begin(steps, &a.destination_lines);
         a.x = x;
         a.x_pixel = line.pixel();
-        a.x_offsets = offsets[block.terms].data();
-        a.w_rows = rows[block.terms].data();
-        a.steps = (int)offsets[block.terms].size();
         a.y = destination + from * channels;
-        a.y_pixel = channels;
         a.residual = epilogue.residual ? epilogue.residual + from * channels : nullptr;
-        multiply(plan, block, a, (int)(to - from));
+        multiply(plan, plan.blocks[b], a, (int)(to - from));
       }
+      if (epilogue.mean && parts == 1) moments.add(slice, destination + from * channels, to - from);
     }
   });
+  if (!epilogue.mean) return;
+  const Normalization all = {pixels, channels, (int)std::min<long>(slices, pixels), run};
+  if (parts == 1)
+    moments.finish(epilogue.mean, epilogue.variance);
+  else
+    keras_ssc::moments(all, destination, epilogue.mean, epilogue.variance);
 }
 
 }  // namespace
@@ -143,12 +173,20 @@ void fill_panel(const Layout& layout, const int* group, int vectors, const float
     }
 }
 
-// All sums of some pixels. Where dy is read often, it is laid into panels, a few vectors wide;
-// likewise where vectors reach beyond the pixels and those are the last, `to_the_end`.
-void sum_chunk(const Layout& layout, const float* x, long x_pixel, const float* dy, int pixels,
-               bool to_the_end, float* panel, float* sums) {
+// A few positions by a few vectors of filters, of which a panel of dy may be made first.
+struct SumTile {
+  const int* group;
+  bool first;  // of those vectors
+  Load load;
+  const int* index;
+  int positions, vectors;
+  int x_offsets[kMaxRows], rows[kMaxRows];
+  int places[kMaxVectors], columns[kMaxVectors];
+};
+
+std::vector<SumTile> sum_tiles(const Layout& layout) {
   const Pattern& p = layout.pattern;
-  const int lanes = layout.micro->lanes;
+  std::vector<SumTile> all;
   for (const auto& group : layout.groups) {
     const Vector& head = layout.vectors[group[0]];
     std::vector<int> offsets;
@@ -157,36 +195,57 @@ void sum_chunk(const Layout& layout, const float* x, long x_pixel, const float* 
     for (int r : p.pointwise) offsets.push_back((r + head.shift) % p.in_channels);
     int first = 0;
     for (int vectors : even_parts((int)group.size(), kMaxVectors)) {
-      int dy_offsets[kMaxVectors], columns[kMaxVectors], rows[kMaxRows];
       const int most = std::min(kMaxRows, layout.micro->registers / vectors);
-      const bool panels = (int)offsets.size() > 3 * most || (to_the_end && layout.beyond);
-      for (int f = 0; f < vectors; ++f) {
-        dy_offsets[f] = panels ? f * lanes : layout.places[group[first + f]];
-        columns[f] = layout.columns[group[first + f]];
-      }
-      if (panels) fill_panel(layout, &group[first], vectors, dy, pixels, to_the_end, panel);
-      first += vectors;
-      Sum a = {};
-      a.x = x;
-      a.x_column = x_pixel;
-      a.dy = panels ? panel : dy;
-      a.dy_column = panels ? vectors * lanes : p.out_channels;
-      a.images = a.rows = 1;
-      a.columns = pixels;
-      a.index = head.access.index.data();
-      a.dy_offsets = dy_offsets;
-      a.out = sums;
-      a.out_rows = rows;
-      a.out_columns = columns;
       int row = 0;
-      for (int positions : even_parts((int)offsets.size(), most)) {
-        for (int t = 0; t < positions; ++t)
-          rows[t] = layout.starts[head.matrix] + (row + t) * layout.pitches[head.matrix];
-        a.x_offsets = offsets.data() + row;
-        layout.micro->sum[head.access.load][positions][vectors](a);
+      for (int positions : row_parts((int)offsets.size(), most)) {
+        SumTile tile = {&group[first], row == 0, head.access.load, head.access.index.data(),
+                        positions,     vectors,  {},               {},
+                        {},            {}};
+        for (int t = 0; t < positions; ++t) {
+          tile.x_offsets[t] = offsets[row + t];
+          tile.rows[t] = layout.starts[head.matrix] + (row + t) * layout.pitches[head.matrix];
+        }
+        for (int f = 0; f < vectors; ++f) {
+          tile.places[f] = layout.places[group[first + f]];
+          tile.columns[f] = layout.columns[group[first + f]];
+        }
+        all.push_back(tile);
         row += positions;
       }
+      first += vectors;
     }
+  }
+  return all;
+}
+
+// All sums of some pixels. With a panel, a few vectors of dy are laid side by side first: where
+// they are read from the second cache, or where some reach beyond the pixels and those are the
+// last, `to_the_end`.
+void sum_chunk(const Layout& layout, const std::vector<SumTile>& tiles, const float* x,
+               long x_pixel, const float* dy, int pixels, bool to_the_end, float* panel,
+               Fetch next_x, Fetch next_dy, float* sums) {
+  const int lanes = layout.micro->lanes;
+  int panel_offsets[kMaxVectors];
+  for (int f = 0; f < kMaxVectors; ++f) panel_offsets[f] = f * lanes;
+  for (const SumTile& tile : tiles) {
+    if (panel && tile.first)
+      fill_panel(layout, tile.group, tile.vectors, dy, pixels, to_the_end, panel);
+    Sum a = {};
+    a.x = x;
+    a.x_column = x_pixel;
+    a.dy = panel ? panel : dy;
+    a.dy_column = panel ? tile.vectors * lanes : layout.pattern.out_channels;
+    a.images = a.rows = 1;
+    a.columns = pixels;
+    a.x_offsets = tile.x_offsets;
+    a.index = tile.index;
+    a.dy_offsets = panel ? panel_offsets : tile.places;
+    a.out = sums;
+    a.out_rows = tile.rows;
+    a.out_columns = tile.columns;
+    a.next_x = next_x.begin(pixels, &a.x_lines);
+    a.next_dy = next_dy.begin(pixels, &a.dy_lines);
+    layout.micro->sum[tile.load][tile.positions][tile.vectors](a);
   }
 }
 
@@ -199,9 +258,13 @@ bool pointwise_weight_gradient(const Problem& problem, const float* x, const flo
   if (!reads_its_own_pixel(problem) || !layout.order.empty()) return false;
   const Pattern& p = problem.pattern;
   const long pixels = pixels_of(problem);
-  const long chunk = std::max(32L, std::min(512L, kSumFloats / (p.in_channels + p.out_channels)));
+  const long channels = p.in_channels + p.out_channels;
+  const bool few = kSumsFirst / channels >= kFewPixels;
+  const long chunk = std::max(kFewPixels, std::min(512L, (few ? kSumsFirst : kSumsSecond) / channels));
   const long chunks = (pixels + chunk - 1) / chunk;
   slices = (int)std::min<long>(slices, chunks);
+  const std::vector<SumTile> tiles = sum_tiles(layout);
+  const bool far = pixels * channels > kFetchFrom;
   WeightSums sums(layout, slices);
   run(slices, [&](int slice) {
     float* own = sums.of(slice);
@@ -210,8 +273,13 @@ bool pointwise_weight_gradient(const Problem& problem, const float* x, const flo
     for (long i = chunks * slice / slices; i < chunks * (slice + 1) / slices; ++i) {
       const long from = i * chunk, to = std::min(pixels, from + chunk);
       const float* pixel = line.chunk(*layout.micro, from, to);
-      sum_chunk(layout, pixel, line.pixel(), dy + from * p.out_channels, (int)(to - from),
-                to == pixels, panel.data(), own);
+      const long ahead = far ? floats_left(to, chunk, pixels) : 0;
+      const long steps = (long)tiles.size() * chunk;
+      const bool panels = !few || (to == pixels && layout.beyond);
+      sum_chunk(layout, tiles, pixel, line.pixel(), dy + from * p.out_channels, (int)(to - from),
+                to == pixels, panels ? panel.data() : nullptr,
+                {x + to * p.in_channels, ahead * p.in_channels, steps},
+                {dy + to * p.out_channels, ahead * p.out_channels, steps}, own);
     }
   });
   sums.add_up(gradients);

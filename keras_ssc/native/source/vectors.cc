@@ -13,6 +13,12 @@ std::vector<int> even_parts(int count, int most) {
   return sizes;
 }
 
+std::vector<int> row_parts(int count, int most) {
+  std::vector<int> sizes;
+  for (; count; count -= sizes.back()) sizes.push_back(next_rows(count, most));
+  return sizes;
+}
+
 int worth_slices(const Problem& problem, int most) {
   const Pattern& p = problem.pattern;
   double products = (double)problem.batch * problem.rows.out * problem.columns.out;

@@ -43,4 +43,13 @@ const Microkernels* cheapest(int widest, const std::function<int(int lanes)>& co
 // Cuts `count` into parts of at most `most`, as equal as can be: the sizes.
 std::vector<int> even_parts(int count, int most);
 
+// The same for rows of outer products, of which not every number has a loop: the next size of what
+// is left, and all of them.
+inline int next_rows(int left, int most) {
+  const int parts = (left + most - 1) / most, size = (left + parts - 1) / parts;
+  if (is_size(size)) return size;
+  return left > size && size < most ? size + 1 : (size + 1) / 2;
+}
+std::vector<int> row_parts(int count, int most);
+
 }  // namespace keras_ssc

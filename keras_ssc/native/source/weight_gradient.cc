@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "fetch.h"
 #include "general_convolution.h"
-#include "pointwise.h"
 #include "tile.h"
 #include "weight_sums.h"
 
@@ -55,7 +55,7 @@ std::vector<WeightTile> weight_tiles(const Pattern& p, const Layout& layout, boo
     const int most = std::min(kMaxRows, layout.micro->registers / widest);
     for (const auto& [place, list] : ranges(p, first.matrix, first.shift, across, tap_floats)) {
       int position = 0;
-      for (int positions : even_parts((int)list.size(), most)) {
+      for (int positions : row_parts((int)list.size(), most)) {
         int vector = 0;
         for (int vectors : even_parts((int)group.size(), kMaxVectors)) {
           WeightTile tile = {place[0], place[1], first.access, positions, vectors, {}, {}, {}, {}};
@@ -109,6 +109,10 @@ class Worker {
     const Pattern& p = problem_.pattern;
     const long x_row = (long)columns.in * p.in_channels;
     const long dy_row = (long)columns.out * p.out_channels;
+    const long x_floats = problem_.batch * rows.in * x_row;
+    const long dy_floats = problem_.batch * rows.out * dy_row;
+    const bool far = !across_ && x_floats + dy_floats > kFetchFrom;
+    const float *all_x = x, *all_dy = dy;
     x += image * rows.in * x_row;
     dy += image * rows.out * dy_row;
     // A vector at the last pixels of all may reach beyond the array.
@@ -127,12 +131,20 @@ class Worker {
       if (last < first) continue;
       x_tile_.fill(*layout_.micro, x_.data(), x + first * x_row, x_row, rows.in * x_row, images,
                    last - first + 1);
-      for (const WeightTile& tile : tiles_) sum(tile, dy, images, from, to, first);
+      const long steps = far ? (long)tiles_.size() * (to - from) * columns.out : 0;
+      const long next_x = (image * (long)rows.in + last + 1) * x_row;
+      const long next_dy = (image * (long)rows.out + (in_place ? to : rows.out + from)) * dy_row;
+      Fetch x_ahead(all_x + next_x,
+                    floats_left(next_x, (to - from) * rows.stride * x_row, x_floats), steps);
+      Fetch dy_ahead(all_dy + next_dy, floats_left(next_dy, (to - from) * dy_row, dy_floats), steps);
+      for (const WeightTile& tile : tiles_)
+        sum(tile, dy, images, from, to, first, x_ahead, dy_ahead);
     }
   }
 
  private:
-  void sum(const WeightTile& tile, const float* dy, int images, int from, int to, int first) {
+  void sum(const WeightTile& tile, const float* dy, int images, int from, int to, int first,
+           Fetch& x_ahead, Fetch& dy_ahead) {
     const Axis &rows = problem_.rows, &columns = problem_.columns;
     const auto [top, bottom] = live_range(rows, tile.tap_row, from, to);
     const auto [left, right] = across_ ? live_range(columns, tile.tap_column, 0, columns.out)
@@ -159,6 +171,8 @@ class Worker {
     a.out = sums_;
     a.out_rows = tile.rows;
     a.out_columns = tile.columns;
+    a.next_x = x_ahead.begin((long)a.rows * a.columns, &a.x_lines);
+    a.next_dy = dy_ahead.begin((long)a.rows * a.columns, &a.dy_lines);
     layout_.micro->sum[tile.access.load][tile.positions][tile.vectors](a);
   }
 
@@ -177,7 +191,6 @@ class Worker {
 
 void weight_gradient_by_vectors(const Problem& problem, const float* x, const float* dy,
                      const std::vector<float*>& gradients, int slices, const Runner& run) {
-  if (pointwise_weight_gradient(problem, x, dy, gradients, slices, run)) return;
   const Pattern& p = problem.pattern;
   const Axis &rows = problem.rows, &columns = problem.columns;
   const Layout layout(problem);

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from settings import patterns
 
 from keras_ssc import LayerShape, SSCPattern, choose_pattern
-from keras_ssc.sparsity import LAYER_TOLERANCE, count_network, live_weights
+from keras_ssc.sparsity import (
+    LAYER_TOLERANCE,
+    awkwardness,
+    count_network,
+    pattern_weight_count,
+)
 
 pytestmark = pytest.mark.backends
 
@@ -16,7 +22,7 @@ pytestmark = pytest.mark.backends
 @given(patterns())
 def test_closed_form_equals_the_pattern(arguments):
     shape = [arguments[name] for name in ("in_channels", "filters", "kernel_size", "g", "p")]
-    count = live_weights(*shape, arguments["parity"], arguments["dense_taps"])
+    count = pattern_weight_count(*shape, arguments["parity"], arguments["dense_taps"])
     assert count == SSCPattern(**arguments).weight_count
 
 
@@ -96,3 +102,29 @@ def test_network_counts_by_hand():
     np.testing.assert_allclose(found.layer_sparsity, 1 - live / 576)
     macs = 16 * 216 + 4 * 72 + 16
     np.testing.assert_allclose(found.mac_share, (macs + 16 * live) / (macs + 16 * 576))
+
+
+def test_a_power_of_two_wins_between_equals():
+    """The native kernels compute other values of q = max(g, p) slower."""
+    pattern = choose_pattern(64, 64, sparsity=0.75)
+    assert (pattern.g, pattern.p) == (2, 32)
+    assert pattern.weight_count == SSCPattern(64, 64, 3, 2, 17).weight_count
+
+
+@hypothesis_settings(max_examples=25)
+@given(st.sampled_from([16, 32, 48, 64]), st.sampled_from([16, 64]), st.floats(0.3, 0.95))
+def test_no_equal_choice_has_a_faster_q(in_channels, filters, sparsity):
+    try:
+        pattern = choose_pattern(in_channels, filters, sparsity=sparsity)
+    except ValueError:
+        return
+    q = pattern.q
+    if q & (q - 1) == 0:
+        return
+    cost = awkwardness(in_channels, filters, pattern.g, pattern.p)
+    for p in (2**power for power in range(1, 8)):
+        if pattern.g <= p <= in_channels - in_channels // pattern.g:
+            other = SSCPattern(in_channels, filters, 3, pattern.g, p)
+            equal = awkwardness(in_channels, filters, other.g, p) == cost
+            same = other.weight_count == pattern.weight_count
+            assert not (equal and same) or other.unread_channels

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_ssc.convert.choose import choose_together
+from keras_ssc.sparsity import choose_together
 
 widths = st.sampled_from([1, 3, 4, 8, 16, 24, 30, 48, 64, 97, 128])
 kernels = st.sampled_from([(1, 1), (3, 3), (3, 1), (5, 5), (2, 4)])

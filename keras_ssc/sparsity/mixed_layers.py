@@ -5,13 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_ssc.patterns import SSCPattern
-from keras_ssc.sparsity import (
-    LAYER_TOLERANCE,
-    NETWORK_TOLERANCE,
-    UnreachableSparsity,
-    awkwardness,
-    live_weights,
-)
+from keras_ssc.sparsity.layer import LAYER_TOLERANCE, awkwardness, slower
+from keras_ssc.sparsity.network import NETWORK_TOLERANCE
+from keras_ssc.sparsity.shapes import UnreachableSparsity, pattern_weight_count
 
 HALVINGS = 40  # of the interval in which the common density lies
 
@@ -95,7 +91,9 @@ def _candidates(in_channels, filters, kernel_size, parity):
             for p in range(min(in_channels - in_channels // g, filters) + 1)
         ]).T  # fmt: skip
         cost = awkwardness(in_channels, filters, g, p)
-    return _Candidates(g, p, live_weights(in_channels, filters, kernel_size, g, p, parity), cost)
+    return _Candidates(
+        g, p, pattern_weight_count(in_channels, filters, kernel_size, g, p, parity), cost
+    )
 
 
 def _setting(candidates, weights):
@@ -104,7 +102,7 @@ def _setting(candidates, weights):
     miss = np.abs(live / weights - 1)
     near = miss <= LAYER_TOLERANCE
     keys = np.where(near, cost + miss, np.inf) if near.any() else np.abs(np.log(live / weights))
-    index = int(np.argmin(keys))
+    index = np.lexsort((slower(g, p), keys))[0]
     return int(g[index]), int(p[index]), int(live[index])
 
 
