@@ -38,7 +38,7 @@ class Docstrings(griffe.Extension):
         if obj.is_function and obj.parent.is_module:
             value = getattr(importlib.import_module(obj.module.path), obj.name, None)
             if hasattr(value, "__signature__"):
-                obj.docstring = griffe.Docstring(inspect.getdoc(value), parent=obj)
+                obj.docstring.value = inspect.getdoc(value)
                 obj.parameters = _parameters(inspect.signature(value))
         if obj.docstring:
             obj.docstring.value = readable(obj.docstring.value)
