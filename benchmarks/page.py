@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 PAGE, README, PICTURE = ROOT / "docs/performance.md", ROOT / "README.md", ROOT / "docs/speed.png"
 BEGIN = "<!-- made by benchmarks/page.py from {} -->"
 END = "<!-- end of what is made -->"
+DENSE = "dense, Keras's layers"
 PASS_NAMES = {INFER: "inference", TRAIN: "training step"}
 
 
@@ -167,17 +168,30 @@ def _link(path):
 
 
 def readme_table(path):
-    """The README's section: the ratios of the largest batch, and of one image."""
+    """The README's section: sizes, and the ratios of the largest batch and of one image."""
     cells = Cells.of(path)
     rows = []
     for network in SIX:
         most = max(batches(network))
         for setting in settings(network):
-            asked = ((INFER, most), (TRAIN, most), (INFER, 1))
-            found = [cells.ssc(network, *run, setting) for run in asked]
-            rows.append([network, setting, most, *map(times, found)])
-    heads = ["network", "sparsity or (g, p)", "batch", "inference, folded", "training step"]
-    return f"{machine_line(cells.rows[0])}\n\n{table([*heads, 'inference, one image'], rows)}"
+            plain, folded = f"SSC {setting}", f"SSC {setting}, folded"
+            asked = ((INFER, most, plain), (INFER, most, folded), (TRAIN, most, plain))
+            found = [cells.get(network, *run) for run in (*asked, (INFER, 1, plain))]
+            size = _share_of_parameters(cells, network, most, plain)
+            rows.append([network, setting, size, most, *map(times, found)])
+    heads = ["network", "sparsity or (g, p)", "parameters, of dense", "batch", "`predict`"]
+    heads += ["folded", "training step", "`predict`, one image"]
+    return f"{machine_line(cells.rows[0])}\n\n{table(heads, rows)}"
+
+
+def _share_of_parameters(cells, network, batch, competitor):
+    """As `0.19 M, 10 %`."""
+    dense = cells.get(network, INFER, batch, DENSE)
+    sparse = cells.get(network, INFER, batch, competitor)
+    if not (dense and sparse):
+        return "not run"
+    live = int(sparse["parameters"])
+    return f"{live / 1e6:.2f} M, {live / int(dense['parameters']):.0%}"
 
 
 def with_section(text, name, section):
