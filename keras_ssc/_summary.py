@@ -46,7 +46,7 @@ class ModelSummary:
     (15, 12, 12)
     """
 
-    rows: list
+    rows: list[dict]
     parameters: int
     trainable_parameters: int
     dense_trainable_parameters: int
@@ -56,49 +56,49 @@ class ModelSummary:
         return None if None in values else sum(values)
 
     @property
-    def live_weights(self):
+    def live_weights(self) -> int:
         """Live weights of all Conv and Dense kernels."""
         return self._total("live_weights")
 
     @property
-    def dense_weights(self):
+    def dense_weights(self) -> int:
         """Weights of all Conv and Dense kernels of the dense counterpart."""
         return self._total("dense_weights")
 
     @property
-    def network_sparsity(self):
+    def network_sparsity(self) -> float:
         """1 - live / dense over all Conv and Dense kernels (GraSP's definition)."""
         return 1 - self.live_weights / self.dense_weights if self.dense_weights else 0.0
 
     @property
-    def layer_sparsity(self):
+    def layer_sparsity(self) -> float:
         """1 - live / dense over the SSCConv2D layers alone (R_p)."""
         sparse = [row for row in self.rows if row["g"] is not None]
         dense = sum(row["dense_weights"] for row in sparse)
         return 1 - sum(row["live_weights"] for row in sparse) / dense if dense else 0.0
 
     @property
-    def macs(self):
+    def macs(self) -> int | None:
         """Multiply-adds for one image, None where a map's size is unknown."""
         return self._total("macs")
 
     @property
-    def dense_macs(self):
+    def dense_macs(self) -> int | None:
         """Multiply-adds of the dense counterpart for one image."""
         return self._total("dense_macs")
 
     @property
-    def bytes(self):
+    def bytes(self) -> int:
         """Bytes of all Conv and Dense kernels, as stored."""
         return self._total("bytes")
 
     @property
-    def dense_bytes(self):
+    def dense_bytes(self) -> int:
         """Bytes of all Conv and Dense kernels of the dense counterpart."""
         return self._total("dense_bytes")
 
     @property
-    def totals(self):
+    def totals(self) -> dict:
         """The totals as a dict."""
         names = (
             "live_weights", "dense_weights", "network_sparsity", "layer_sparsity", "macs",
@@ -170,7 +170,7 @@ def _cells(row):
     )  # fmt: skip
 
 
-def summary(model):
+def summary(model: keras.Model) -> ModelSummary:
     """Return weights, bytes and multiply-adds of every convolution and Dense layer of a model.
 
     Counted are the kernels of SSCConv2D, Dense and Keras's convolutions (grouped, depthwise,

@@ -2,13 +2,14 @@
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssc.arguments import names
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_graph import flat_layers
 
 
-def filter_correlation(kernel):
+def filter_correlation(kernel: ArrayLike) -> float:
     """Return C_l, the mean absolute correlation between the filters of one layer.
 
     With f_i the entries of filter i, structural zeros included:
@@ -42,7 +43,7 @@ def filter_correlation(kernel):
     return float(np.minimum(np.abs(unit.T @ unit), 1.0).mean())
 
 
-def layer_correlations(model, layers=None):
+def layer_correlations(model: keras.Model, layers: list[str] | None = None) -> dict[str, float]:
     """Return {layer name: C_l} of the convolutions of a model, in their order.
 
     Args:
@@ -104,7 +105,7 @@ class FilterCorrelation(keras.callbacks.Callback):
     Reference: section 4.3 of the paper, as `filter_correlation`.
     """
 
-    def __init__(self, layers=None):
+    def __init__(self, layers: list[str] | None = None):
         super().__init__()
         self.layers = layers
 
@@ -113,7 +114,7 @@ class FilterCorrelation(keras.callbacks.Callback):
         if logs is not None:
             logs.update(self.correlations())
 
-    def correlations(self):
+    def correlations(self) -> dict[str, float]:
         """Return {"correlation/<layer name>": C_l}, in the order of the model."""
         found = layer_correlations(self.model, self.layers)
         return {f"correlation/{name}": value for name, value in found.items()}

@@ -23,7 +23,7 @@ class DenseScale(keras.initializers.Initializer):
     Reference: GraSP's code, whose sparse networks keep the dense scale.
     """
 
-    def __init__(self, initializer):
+    def __init__(self, initializer: str | dict | keras.initializers.Initializer):
         self.initializer = keras.initializers.get(initializer)
 
     def __call__(self, shape, dtype=None):

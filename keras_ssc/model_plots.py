@@ -1,15 +1,21 @@
 """Pictures of a model, layer by layer. Needs matplotlib, which comes with `train`."""
 
+import os
+from typing import TYPE_CHECKING
+
 import keras
 
 from keras_ssc._summary import summary
 from keras_ssc.correlation import layer_correlations
 from keras_ssc.plots import DEAD, EVEN, ODD, POINTWISE, pyplot
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 COLOURS = (EVEN, ODD, POINTWISE, "#cc79a7", "#56b4e9", "#d55e00")
 
 
-def plot_model_sparsity(model, path=None):
+def plot_model_sparsity(model: keras.Model, path: str | os.PathLike | None = None) -> "Figure":
     """Draw how many weights every layer of a model keeps.
 
     One bar for each convolution and Dense layer, in the order of the model: grey the weights of the
@@ -70,7 +76,9 @@ def plot_model_sparsity(model, path=None):
     return _finished(plt, figure, path)
 
 
-def plot_correlation(models, path=None):
+def plot_correlation(
+    models: keras.Model | dict[str, keras.Model], path: str | os.PathLike | None = None
+) -> "Figure":
     """Draw the filter correlation C_l of every convolution, of one model or of several.
 
     Args:

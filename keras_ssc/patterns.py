@@ -66,7 +66,7 @@ class SSCPattern:
 
     in_channels: int
     filters: int
-    kernel_size: int | tuple = 3
+    kernel_size: int | tuple[int, int] = 3
     g: int = 8
     p: int = 4
     shift: str = "cyclic"
@@ -124,27 +124,27 @@ class SSCPattern:
             )
 
     @property
-    def q(self):
+    def q(self) -> int:
         """Filters per set, max(g, p) (equation 9)."""
         return max(self.g, self.p)
 
     @property
-    def kxk_channels(self):
+    def kxk_channels(self) -> int:
         """Channels with a KxK kernel per filter, floor(M / g)."""
         return self.in_channels // self.g if self.g else 0
 
     @property
-    def pointwise_channels(self):
+    def pointwise_channels(self) -> int:
         """Channels with a 1x1 kernel per filter, floor((M - floor(M / g)) / p)."""
         return (self.in_channels - self.kxk_channels) // self.p if self.p else 0
 
     @property
-    def centre_tap(self):
+    def centre_tap(self) -> tuple[int, int]:
         """(row, column) of the tap where the 1x1 kernels sit, floor((K - 1) / 2)."""
         return tuple((side - 1) // 2 for side in self.kernel_size)
 
     @cached_property
-    def shifts(self):
+    def shifts(self) -> np.ndarray:
         """s(n), the channel shift of every filter: int array (N,)."""
         n = np.arange(self.filters)
         if self.shift == "block":
@@ -153,21 +153,21 @@ class SSCPattern:
         return _frozen(n % self.q + self.set_offset % self.in_channels * (n // self.q))
 
     @cached_property
-    def parities(self):
+    def parities(self) -> np.ndarray:
         """0 for even filters and 1 for odd ones: int array (N,)."""
         n = np.arange(self.filters)
         if self.parity == "alternate":
             return _frozen(n % 2)
         return _frozen((n >= self.filters // 2).astype(n.dtype))
 
-    def taps(self, parity):
+    def taps(self, parity: int) -> np.ndarray:
         """Taps of the KxK kernels of one parity, in row-major order: int array (taps, 2)."""
         rows, columns = np.indices(self.kernel_size).reshape(2, -1)
         live = np.full(rows.shape, True) if self.dense_taps else (rows + columns) % 2 == parity
         return np.stack([rows[live], columns[live]], axis=-1)
 
     @cached_property
-    def positions(self):
+    def positions(self) -> tuple[np.ndarray, np.ndarray]:
         """(even, odd): the live positions of a filter, int arrays (positions, 3).
 
         Each line is (row, column, r): first the KxK kernels, tap by tap, then the 1x1s.
@@ -186,7 +186,7 @@ class SSCPattern:
         return tuple(both)
 
     @cached_property
-    def matrices(self):
+    def matrices(self) -> tuple[tuple[str, np.ndarray, np.ndarray], ...]:
         """The weight matrices of the layer: a tuple of (name, positions, filter indices).
 
         One matrix per parity that has filters and positions, of shape (positions, filters); a
@@ -202,17 +202,17 @@ class SSCPattern:
         ]
         return tuple(entry for entry in found if len(entry[1]) and len(entry[2]))
 
-    def channels(self, positions, filters):
+    def channels(self, positions: np.ndarray, filters: np.ndarray) -> np.ndarray:
         """Input channel `(r + s(n)) mod M`: int array (positions, filters)."""
         return (positions[:, 2:] + self.shifts[filters]) % self.in_channels
 
-    def flat_indices(self, positions, filters):
+    def flat_indices(self, positions: np.ndarray, filters: np.ndarray) -> np.ndarray:
         """Place of each weight in the flat dense kernel: int array (positions, filters)."""
         row, column = positions[:, :1], positions[:, 1:2]
         tap = row * self.kernel_size[1] + column
         return (tap * self.in_channels + self.channels(positions, filters)) * self.filters + filters
 
-    def mask(self):
+    def mask(self) -> np.ndarray:
         """True where the dense kernel is live: bool array (K, K, M, N)."""
         flat = np.zeros(self.dense_weight_count, bool)
         for _, positions, filters in self.matrices:
@@ -220,27 +220,27 @@ class SSCPattern:
         return flat.reshape(*self.kernel_size, self.in_channels, self.filters)
 
     @property
-    def weight_count(self):
+    def weight_count(self) -> int:
         """Live weights, without biases."""
         return sum(len(positions) * len(filters) for _, positions, filters in self.matrices)
 
     @property
-    def dense_weight_count(self):
-        """Weights of the dense twin, K K M N (equation 2)."""
+    def dense_weight_count(self) -> int:
+        """Weights of the dense counterpart, K K M N (equation 2)."""
         return self.kernel_size[0] * self.kernel_size[1] * self.in_channels * self.filters
 
     @property
-    def density(self):
-        """Fraction of the dense twin's weights that is live."""
+    def density(self) -> float:
+        """Fraction of the dense counterpart's weights that is live."""
         return self.weight_count / self.dense_weight_count
 
     @property
-    def sparsity(self):
-        """Fraction of the dense twin's weights that is removed, 1 - density."""
+    def sparsity(self) -> float:
+        """Fraction of the dense counterpart's weights that is removed, 1 - density."""
         return 1 - self.density
 
     @property
-    def expected_sparsity(self):
+    def expected_sparsity(self) -> float:
         """R_p of equation 13, averaged over even and odd filters; for fractions M / g as they are.
 
         R_p = 1 - (1 - c / K^2) / g - (1 - 1 / g) / (K^2 p), with 1 / 0 read as 0.
@@ -251,7 +251,7 @@ class SSCPattern:
         per_p = 1 / self.p if self.p else 0.0
         return 1 - live_taps / taps * per_g - (1 - per_g) * per_p / taps
 
-    def macs(self, output_height, output_width):
+    def macs(self, output_height: int, output_width: int) -> int:
         """Multiply-adds for one image, border taps counted (equations 4 and 7).
 
         Args:
@@ -262,7 +262,7 @@ class SSCPattern:
         width = integer("output_width", output_width, 1)
         return height * width * self.weight_count
 
-    def disjoint_sets(self):
+    def disjoint_sets(self) -> tuple[tuple[int, ...], ...]:
         """Runs of q consecutive filters, whose shifts all differ under the cyclic rule.
 
         Returns:
@@ -272,12 +272,12 @@ class SSCPattern:
         return tuple(tuple(n[start : start + self.q]) for start in n[:: self.q])
 
     @cached_property
-    def unread_channels(self):
+    def unread_channels(self) -> tuple[int, ...]:
         """Input channels that no filter reads: tuple of ints."""
         read = self.mask().any(axis=(0, 1, 3))
         return tuple(int(channel) for channel in np.flatnonzero(~read))
 
     @cached_property
-    def tap_coverage(self):
+    def tap_coverage(self) -> float:
         """Fraction of the (channel, tap) pairs that some filter has."""
         return float(self.mask().any(axis=3).mean())

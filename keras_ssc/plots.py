@@ -1,6 +1,15 @@
 """Pictures of patterns. Needs matplotlib, which comes with the `train` extra."""
 
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+from keras_ssc.patterns import SSCPattern
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 EVEN, ODD, POINTWISE, DEAD = "#0072b2", "#e69f00", "#009e73", "#e9ecf1"
 SHOWN = 32  # filters and channels drawn unless asked for by name: more cannot be read
@@ -73,7 +82,13 @@ def _legend(pattern):
     return [*entries, (DEAD, "no weight")]
 
 
-def plot_pattern(pattern, path=None, *, filters=None, channels=None):
+def plot_pattern(
+    pattern: SSCPattern,
+    path: str | os.PathLike | None = None,
+    *,
+    filters: Iterable[int] | None = None,
+    channels: Iterable[int] | None = None,
+) -> "Figure":
     """Draw which weights of a layer are live: figure 2 of the paper.
 
     A row is a filter, a column an input channel, and each cell the kernel between the two, with

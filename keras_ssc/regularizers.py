@@ -38,7 +38,7 @@ class SoftOrthogonality(keras.regularizers.Regularizer):
 
     whole_kernel = True  # SSCConv2D asks for it
 
-    def __init__(self, factor):
+    def __init__(self, factor: float):
         self.factor = number("factor", factor, 0)
 
     def __call__(self, x):

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 
-from keras_ssc.applications._settings import half_pointwise
+from keras_ssc.applications._pattern_choice import half_pointwise
 from keras_ssc.arguments import known
 from keras_ssc.datasets.facts import FACTS
 from keras_ssc.sparsity import choose_network, count_network

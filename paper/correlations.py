@@ -3,7 +3,13 @@
 import statistics
 
 from paper.records import last_accuracy
-from paper.result_tables import found, mean_and_deviation, subjects, table_line
+from paper.result_tables import (
+    found,
+    mean_and_deviation,
+    subjects,
+    table_line,
+    title_of,
+)
 from paper.tables import OURS
 
 
@@ -31,7 +37,7 @@ def drawn(cells, records):
 def correlation_table(cells, records):
     """Return the Markdown tables of figure 3: in how many layers SSC lies below each other row."""
     parts = []
-    for (_, _, column), group in subjects(cells).items():
+    for subject, group in subjects(cells).items():
         ran = {cell.row: found(cell, records) for cell in group}
         ours = [row for row in ran if row in OURS]
         chosen = drawn(group, records)
@@ -46,7 +52,7 @@ def correlation_table(cells, records):
             mean = f"{statistics.mean(levels(records_[0])):.3f}"
             below = ["" if row in ours else _below(ran[own], records_) for own in ours]
             lines.append(table_line([row, accuracy, mean, "yes" if row in chosen else "", *below]))
-        parts += [f"**{column}**"] * bool(column) + ["\n".join(lines)]
+        parts += [f"**{title_of(subject)}**", "\n".join(lines)]
     return "\n\n".join(parts)
 
 
@@ -67,16 +73,16 @@ def plot_correlations(cells, records, path):
     """
     from matplotlib.figure import Figure
 
-    groups = {column: drawn(group, records) for (_, _, column), group in subjects(cells).items()}
-    groups = {column: rows for column, rows in groups.items() if rows}
+    groups = {subject: drawn(group, records) for subject, group in subjects(cells).items()}
+    groups = {subject: rows for subject, rows in groups.items() if rows}
     if not groups:
         return False
     figure = Figure(figsize=(9, 4 * len(groups)), layout="constrained")
     axes = figure.subplots(len(groups), 1, squeeze=False)[:, 0]
-    for axis, (column, rows) in zip(axes, groups.items(), strict=True):
+    for axis, (subject, rows) in zip(axes, groups.items(), strict=True):
         for row, record in rows.items():
             axis.plot(range(1, len(levels(record)) + 1), levels(record), marker=".", label=row)
-        axis.set(title=column, xlabel="convolution")
+        axis.set(title=title_of(subject), xlabel="convolution")
         axis.set(ylabel="mean absolute correlation of filters", ylim=(0, None))
         axis.grid(alpha=0.3)
         axis.legend()

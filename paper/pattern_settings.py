@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from keras_ssc import applications
-from keras_ssc.applications._table import Table
+from keras_ssc.applications._shape_recorder import ShapeRecorder
 from keras_ssc.datasets.facts import FACTS
 from keras_ssc.sparsity import choose_network
 
@@ -30,7 +30,7 @@ def network_layers(network, input_shape, classes, sparse_classifier=False, **opt
     >>> len(network_layers("ResNet32", (32, 32, 3), 10))
     34
     """
-    table = Table(input_shape[:2], sparse_classifier)
+    table = ShapeRecorder(input_shape[:2], sparse_classifier)
     last = getattr(applications, network).__wrapped__(table, input_shape, **options)
     table.classifier(last, classes)
     return table.shapes()

@@ -37,6 +37,17 @@ def subjects(cells):
     return {(_running(group), *key[1:]): group for key, group in groups.items()}
 
 
+def title_of(subject):
+    """Return the heading of a key of `subjects`.
+
+    Example:
+
+    >>> title_of(("ResNet20", "cifar10", "0.9")), title_of(("ResNet20", "cifar10", ""))
+    ('ResNet20, cifar10, 0.9', 'ResNet20, cifar10')
+    """
+    return ", ".join(filter(None, subject))
+
+
 def _running(group):
     networks = [cell.settings[0].network for cell in group if cell.settings]
     return networks[0] if networks else group[0].network
@@ -83,7 +94,7 @@ def table(cells, records, reference="SSC"):
     parts, results = [], comparisons(cells, records, reference)
     for subject, group in subjects(cells).items():
         ran = {cell.row: found(cell, records) for cell in group}
-        title = ", ".join(filter(None, subject))
+        title = title_of(subject)
         if not any(ran.values()):
             runs = len({one for cell in group if not cell.past for one in cell.settings})
             parts.append(f"**{title}**: not run, {runs} runs.")
@@ -124,12 +135,10 @@ def scoreboard(cells, records, reference="SSC", turned=False):
     columns = [one for one in groups if any(subject == one for subject, _ in results)]
     there = {(subject, cell.row): cell for subject, group in groups.items() for cell in group}
     first = f"against {reference}" if turned else f"{reference} against"
-    lines = [table_line([first, *(", ".join(filter(None, one)) for one in columns)])]
+    lines = [table_line([first, *map(title_of, columns)])]
     lines.append("|---" * (1 + len(columns)) + "|")
-    for row in dict.fromkeys(row for _, row in there):
-        if not any((subject, row) in results for subject in columns):
-            continue
-        line = [row]
+    for row in dict.fromkeys(row for _, row in there if row != reference):
+        line = []
         for subject in columns:
             result = results.get((subject, row))
             own, cell = there.get((subject, reference)), there.get((subject, row))
@@ -139,7 +148,8 @@ def scoreboard(cells, records, reference="SSC", turned=False):
                 line.append("the same runs")
             else:
                 line.append("not run" if cell else "")
-        lines.append(table_line(line))
+        if set(line) - {"", "not run"}:
+            lines.append(table_line([row, *line]))
     return "\n".join(lines)
 
 

@@ -91,7 +91,7 @@ def _sparser(setting, step):
     return dataclasses.replace(setting, sparsity=round(setting.sparsity + step / 1000, 6))
 
 
-def compared(table, protocol, groups, seeds, others=None, changes=None):
+def comparison(table, protocol, groups, seeds, others=None, changes=None):
     """Return the cells of a table that compares SSC with other methods.
 
     Args:
@@ -134,7 +134,7 @@ def table1(protocol, seeds=(3, 4, 5)):
     if protocol == "paper":
         both = ("ResNet32", "VGG19")
         groups += [(network, "cifar100", sparsity) for network in both for sparsity in (0.95, 0.9)]
-    return compared("table1", protocol, groups, seeds)
+    return comparison("table1", protocol, groups, seeds)
 
 
 def table1_tuned(protocol, seeds=(3, 4, 5)):
@@ -149,26 +149,26 @@ def table1_tuned(protocol, seeds=(3, 4, 5)):
     ]
     groups += [(network, "cifar100", 0.98) for network in ("ResNet32", "VGG19")]
     changes = {network: tuned(protocol, network) for network in TUNED}
-    return compared("table1", protocol, groups, seeds, changes=changes)
+    return comparison("table1", protocol, groups, seeds, changes=changes)
 
 
 def table2(protocol, seeds=(3, 4, 5)):
     """Tiny-ImageNet."""
     groups = [("VGG19", "tiny_imagenet", sparsity) for sparsity in (0.9, 0.95, 0.98)]
     groups += [("ResNet32", "tiny_imagenet", sparsity) for sparsity in (0.85, 0.9, 0.95)]
-    return compared("table2", protocol, groups, seeds)
+    return comparison("table2", protocol, groups, seeds)
 
 
 def table3(protocol, seeds=(3, 4, 5)):
     """ResNet50 on ImageNet, top-1 / top-5."""
     groups = [("ResNet50", "imagenet2012", sparsity) for sparsity in (0.8, 0.6)]
-    return compared("table3", protocol, groups, seeds, others=("random ERK",))
+    return comparison("table3", protocol, groups, seeds, others=("random ERK",))
 
 
 def table4(protocol, seeds=(3, 4, 5)):
     """ResNet18 on ImageNet, top-1 / top-5."""
     groups = [("ResNet18", "imagenet2012", sparsity) for sparsity in (0.75, 0.6)]
-    return compared("table4", protocol, groups, seeds, others=("random ERK",))
+    return comparison("table4", protocol, groups, seeds, others=("random ERK",))
 
 
 def table5(protocol, seeds=(3, 4, 5)):

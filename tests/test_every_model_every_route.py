@@ -2,17 +2,18 @@
 
 A model is one function in every_model.py or every_custom_model.py, a route one function in ROUTES.
 A route gives the model that it makes and what that has to compute; or it is refused, by name, as
-REFUSED says. Nothing else may differ: names, classes, inputs, what is trainable, states of seeds.
+every_refusal.py says. Nothing else may differ: names, classes, inputs, what is trainable, states of
+seeds.
 """
 
 import functools
-from fnmatch import fnmatch
 
 import keras
 import numpy as np
 import pytest
 from every_custom_model import MODELS
 from every_model import TENSORFLOW_ONLY
+from every_refusal import KERAS_FORGETS, refusal
 
 import keras_ssc
 from keras_ssc import pruning
@@ -23,34 +24,6 @@ from keras_ssc.pruning.channel_groups import follow_channels
 
 pytestmark = pytest.mark.backends
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-
-WITHOUT_SCALES = (
-    "sequential_*|nested_sequential_first|several_ends|dicts_at_both_ends|state_of_*|normalization|"
-    "discretization|vocabulary|augmentation|time_distributed|spectral_normalization|dropout|"
-    "sequences|attention|one_name_for_two_layers|layers_of_layers"
-)
-# (model, route): what the refusal says; a star stands for any.
-REFUSED = {
-    ("call_of_its_own", "fold|export-*"): r"'own' \(Doubled\), with a call of its own",
-    ("constructor_of_its_own", "copy|sparsify*|densify|*masks|slim*|*filters"): (
-        r"'own' is a MakesItself.* lose its train_step\."
-    ),
-    ("lora", "*masks"): r"LoRA in a layer that is pruned.*'\w+' \(Conv2D\)",
-    ("lora|quantized", "remove_filters"): r"filters can be removed.*\(Dense\) reads them, and can",
-    ("quantized", "*masks"): r"quantized in a layer that is pruned.*'\w+' \(Dense\)",
-    ("layers_of_layers", "export-keras"): "does not compute what the model computes",
-    ("vocabulary", "export-tf*|export-litert|export-o*"): r"'integer_lookup' \(Int.* a vocabulary",
-    ("discretization", "export-o*"): "can't be written as o.*no operation for .*Bucketize",
-    ("quantized|sequences", "export-litert"): "can't be written as litert",
-    ("sequences", "export-openvino"): "can't be written as openvino",
-    ("masked", "sparsify|densify"): r"must hold a convolution to convert.*not a Conv2D",
-    ("masked", "remove_filters"): "filters can be removed.*no Conv2D or Dense layer",
-    ("one_name_for_two_layers", "*masks"): "two layers named 'same'",
-    (WITHOUT_SCALES, "slimming"): "must have BatchNormalization with scales",
-}
-
-# Plain attributes that were set after a layer was made are in no file of Keras's.
-KERAS_FORGETS = {"layers_of_layers", "dropout"}
 
 
 @functools.cache
@@ -174,16 +147,6 @@ def agree(found, expected, tolerance=1e-4):
     for one, other in zip(found, expected, strict=True):
         scale = np.abs(other).max() or 1.0
         np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * scale)
-
-
-def refusal(name, route):
-    """What a model is refused with on a route; None where it is not."""
-    for (models, routes), says in REFUSED.items():
-        if any(fnmatch(name, one) for one in models.split("|")) and any(
-            fnmatch(route, one) for one in routes.split("|")
-        ):
-            return says
-    return None
 
 
 @functools.cache

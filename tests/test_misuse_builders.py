@@ -60,13 +60,13 @@ def _table_only(name, size):
     def stop(*arguments, **options):
         raise _Planned
 
-    kept, _builder.Layers = _builder.Layers, stop
+    kept, _builder.LayerBuilder = _builder.LayerBuilder, stop
     try:
         build(name, input_shape=(size, size, 3), **small(name))
     except _Planned:
         pass
     finally:
-        _builder.Layers = kept
+        _builder.LayerBuilder = kept
 
 
 @pytest.mark.parametrize("name", BUILT)

@@ -27,7 +27,7 @@ def test_of_each_regularizer_the_best_factor_is_drawn(made):
 
 def test_the_table_counts_layers_and_says_what_was_not_run(made):
     lines = correlation_table(*made).split("\n")
-    assert lines[0] == f"**{made[0][0].column}**"
+    assert lines[0] == f"**ResNet32, cifar100, {made[0][0].column}**"
     assert "| standard | 30.00 | 0.250 | yes | in 1 of 2 | not run |" in lines
     assert "| SO 0.0001 | 30.00 | 0.250 |  | in 1 of 2 | not run |" in lines
     assert "| SO 0.01 | not run |  |  |  |  |" in lines

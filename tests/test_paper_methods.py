@@ -56,7 +56,7 @@ def test_every_method_runs_at_its_live_count(method, tiny):
 
 
 @pytest.mark.parametrize("method", ["DSR", "RigL", "ssc"])
-def test_a_run_goes_on_where_it_was_cut_off(method, tiny, tmp_path, monkeypatch):
+def test_a_run_resumes_where_it_was_cut_off(method, tiny, tmp_path, monkeypatch):
     setting = Setting(
         tiny, "digits", method, sparsity=0.8, **(SMALL | {"epochs": 1, "batch_size": 32})
     )
@@ -73,7 +73,7 @@ def test_a_run_goes_on_where_it_was_cut_off(method, tiny, tmp_path, monkeypatch)
     with pytest.raises(Terminated, match="143"):
         run(setting, progress=lines.append, folder=tmp_path)
     again = run(setting, progress=lines.append, folder=tmp_path)
-    assert "going on after step 2 of epoch 1" in lines[1]
+    assert "Resuming after step 2 of epoch 1" in lines[1]
     for record in (whole, again):
         for name in ("seconds", "seconds_before_training"):
             record.pop(name)
@@ -83,7 +83,7 @@ def test_a_run_goes_on_where_it_was_cut_off(method, tiny, tmp_path, monkeypatch)
     assert bool(whole["rewirings"]) == (method in DYNAMIC)
 
 
-def test_a_training_goes_on_with_the_recipe(tiny):
+def test_a_training_continues_the_recipe(tiny):
     setting = Setting(tiny, "digits", "dense", **(SMALL | {"epochs": 4}))
     data = experiment_data(setting)
     model = build(setting, data.classes, sparsity=0)

@@ -157,7 +157,7 @@ def test_ssc_comes_first_and_one_seed_after_the_other(script):
     assert [(s.method, s.sparsity) for s in settings[:3]] == [
         ("ssc", 0.98),
         ("ssc", 0.9),
-        ("GraSP", 0.98),
+        ("GraSP, its code", 0.98),
     ]
     assert {(s.network, s.dataset, s.epochs, s.image_size) for s in settings} == {
         ("ResNet32", "cifar10", 160, 32)

@@ -63,7 +63,7 @@ def test_masks_change_on_the_schedule_of_their_authors(method, long, short, monk
 
 def test_masks_of_equal_norm_start_where_ssc_starts():
     fields = {"sparsity": 0.8, "keep": 6700} | SMALL
-    setting = Setting("Tiny", "digits", "random ERK", variant="equal_norm", **fields)
+    setting = Setting("Tiny", "digits", "random uniform", variant="equal_norm", **fields)
     data = experiment_data(setting)
     ssc = dataclasses.replace(setting, method="ssc", variant="per_filter+dense_scale")
     keras.utils.set_random_seed(1)
@@ -76,7 +76,7 @@ def test_masks_of_equal_norm_start_where_ssc_starts():
     wanted = filter_norms(build(ssc, data.classes, **ssc_options(ssc)))
     for name in ("stem", "first", "second", "third"):
         assert own[name] == pytest.approx(wanted[name], rel=0.2), name
-    assert before["third"] > 1.5 * own["third"]
+    assert before["stem"] < 0.5 * own["stem"]  # which SSC leaves dense
     for layer in ("first", "third"):  # scaled, and nothing else
         one, two = (np.array(m.get_layer(layer).live_kernel()) for m in (model, other))
         assert np.ptp(one[two != 0] / two[two != 0]) < 1e-4

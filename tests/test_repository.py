@@ -69,6 +69,32 @@ def test_docstring_names_every_argument(name):
     assert [name for name in arguments if not re.search(rf"\b{name}\b", text)] == []
 
 
+HINTED = {
+    name: value
+    for name, value in PUBLIC.items()
+    if value.__module__.split(".")[1]
+    in ("_summary", "correlation", "initializers", "model_plots", "patterns", "plots")
+    + ("regularizers", "sparsity")
+    or value is keras_ssc.SSCConv2D
+}
+
+
+@pytest.mark.parametrize("name", HINTED)
+def test_public_name_has_type_hints(name):
+    value = HINTED[name]
+    parameters = inspect.signature(value).parameters.values()
+    plain = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    assert [p.name for p in plain if p.annotation is p.empty] == []
+    missing = inspect.Signature.empty
+    assert inspect.isclass(value) or inspect.signature(value).return_annotation is not missing
+
+
+def test_the_package_tells_type_checkers_of_its_hints():
+    assert (ROOT / "keras_ssc" / "py.typed").exists()
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "py.typed" in pyproject["tool"]["setuptools"]["package-data"]["keras_ssc"]
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # what an example writes stays out of the tree

@@ -1,15 +1,19 @@
 """`@builder`: from the definition of a network to a function as in keras.applications."""
 
+from __future__ import annotations  # the stub for editors repeats them as they are written
+
 import functools
 import inspect
+import os
+from collections.abc import Callable
 
 import keras
 
 from keras_ssc.applications._arguments import ARGUMENTS, RETURNS, check_arguments
-from keras_ssc.applications._layers import Layers
+from keras_ssc.applications._layer_builder import LayerBuilder
+from keras_ssc.applications._pattern_choice import choose_settings
 from keras_ssc.applications._pretrained import CLASSES, load_pretrained
-from keras_ssc.applications._settings import choose_settings
-from keras_ssc.applications._table import Table
+from keras_ssc.applications._shape_recorder import ShapeRecorder
 from keras_ssc.arguments import boolean, integer, one_of
 from keras_ssc.layers.arguments import activation
 from keras_ssc.layers.arguments import data_format as check_format
@@ -19,9 +23,9 @@ def builder(*, default_setting=None, **defaults):
     """Return a decorator that turns `network(build, x, *, its own arguments)` into a builder.
 
     The builder has all arguments of `make_model`, and those of the network. It runs the network
-    twice: over a `Table`, to choose (g, p) for its layers, then over `Layers`, to make them. The
-    docstring of the network tells its own arguments; `{arguments}` and `{returns}` stand for what
-    all builders share.
+    twice: over a `ShapeRecorder`, to choose (g, p) for its layers, then over a `LayerBuilder`, to
+    make them. The docstring of the network tells its own arguments; `{arguments}` and `{returns}`
+    stand for what all builders share.
 
     Args:
         default_setting: function sparse `LayerShape` -> (g, p), for where neither a sparsity nor g
@@ -65,40 +69,40 @@ def _signature(network, defaults):
         for parameter in inspect.signature(network).parameters.values()
         if parameter.kind is parameter.KEYWORD_ONLY
     ]
-    return inspect.Signature([*common[:-3], *own, *common[-3:]])
+    return inspect.Signature([*common[:-3], *own, *common[-3:]], return_annotation="keras.Model")
 
 
 def make_model(
     network,
     default_setting,
     *,
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=(32, 32, 3),
-    pooling=None,
-    classes=10,
-    classifier_activation="softmax",
-    sparsity=None,
-    g=None,
-    p=None,
-    distribution="auto",
-    shift="cyclic",
-    parity="halves",
-    set_offset=0,
-    initial_scale="dense",
-    execution="auto",
-    sparse_classifier=False,
-    data_format=None,
-    dtype=None,
-    name=None,
-):
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int | None] = (32, 32, 3),
+    pooling: str | None = None,
+    classes: int = 10,
+    classifier_activation: str | Callable | None = "softmax",
+    sparsity: float | None = None,
+    g: int | None = None,
+    p: int | None = None,
+    distribution: str = "auto",
+    shift: str = "cyclic",
+    parity: str = "halves",
+    set_offset: int | str = 0,
+    initial_scale: str = "dense",
+    execution: str = "auto",
+    sparse_classifier: bool = False,
+    data_format: str | None = None,
+    dtype: str | keras.DTypePolicy | None = None,
+    name: str | None = None,
+) -> keras.Model:
     """Return the `keras.Model` of a network.
 
     Args:
         network: `functools.partial` of a builder's function; called with (build, x), where `build`
-            is a `Table` or `Layers`, it returns the last map.
-        default_setting: as for `builder`. All other arguments are told in `_arguments.py`.
+            is a `ShapeRecorder` or `LayerBuilder`, it returns the last map.
+        default_setting: as for `builder`. `_arguments.py` describes all others.
     """
     activation("classifier_activation", classifier_activation)
     if input_tensor is not None and not keras.backend.is_keras_tensor(input_tensor):
@@ -117,16 +121,16 @@ def make_model(
         input_shape, classes, weights, data_format, include_top
     )
     image_size = (height or 32, width or 32)
-    table = Table(image_size, sparse_classifier)
-    last = network(table, (*image_size, channels))
+    recorder = ShapeRecorder(image_size, sparse_classifier)
+    last = network(recorder, (*image_size, channels))
     # The classifier counts in the network's sparsity: trained weights have that of their image set.
     if include_top or weights in CLASSES:
-        table.classifier(last, classes if include_top else CLASSES[weights])
+        recorder.classifier(last, classes if include_top else CLASSES[weights])
     settings = choose_settings(
-        table.shapes(), sparsity, g, p, distribution, parity, default_setting
+        recorder.shapes(), sparsity, g, p, distribution, parity, default_setting
     )
     rules = {"shift": shift, "parity": parity, "set_offset": set_offset, "execution": execution}
-    build = Layers(image_size, settings, data_format, dtype, initial_scale, **rules)
+    build = LayerBuilder(image_size, settings, data_format, dtype, initial_scale, **rules)
     inputs = keras.Input(shape=tuple(input_shape)) if input_tensor is None else input_tensor
     x = network(build, inputs)
     if include_top:

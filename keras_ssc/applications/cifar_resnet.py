@@ -1,9 +1,9 @@
 """ResNets for small images, in the double width of GraSP."""
 
+from keras_ssc.applications._blocks import basic_block, stages
 from keras_ssc.applications._builder import builder
 from keras_ssc.applications._preprocess import decode_predictions as decode_predictions
 from keras_ssc.applications._preprocess import preprocess_input as preprocess_input
-from keras_ssc.applications._residual import basic_block, stages
 
 
 def _network(build, x, blocks, width, sparse_shortcuts):
@@ -16,29 +16,7 @@ def _network(build, x, blocks, width, sparse_shortcuts):
 
 
 @builder()
-def ResNet20(build, x, *, width=32, sparse_shortcuts=False):
-    """ResNet-20 for small images: `ResNet32` with 3 blocks a stage.
-
-    Args:
-        {arguments}
-        width: int, filters of the stem and of stage 1; 16 gives He et al.'s own width.
-        sparse_shortcuts: bool, whether the 1x1 convolutions of the shortcuts are sparse too.
-
-    {returns}
-
-    Example:
-
-    >>> model = ResNet20(sparsity=0.9, input_shape=(8, 8, 3))
-    >>> model.output_shape
-    (None, 10)
-
-    Reference: as `ResNet32`.
-    """
-    return _network(build, x, 3, width, sparse_shortcuts)
-
-
-@builder()
-def ResNet32(build, x, *, width=32, sparse_shortcuts=False):
+def ResNet32(build, x, *, width: int = 32, sparse_shortcuts: bool = False):
     """ResNet-32 for small images, in GraSP's double width, at a wanted sparsity.
 
     | stage | layers | filters | stride | map |
@@ -72,67 +50,34 @@ def ResNet32(build, x, *, width=32, sparse_shortcuts=False):
     return _network(build, x, 5, width, sparse_shortcuts)
 
 
-@builder()
-def ResNet44(build, x, *, width=32, sparse_shortcuts=False):
-    """ResNet-44 for small images: `ResNet32` with 7 blocks a stage.
+def _resnet(depth, blocks, example):
+    """Return the builder of `ResNet32` with another number of blocks a stage."""
+
+    def network(build, x, *, width: int = 32, sparse_shortcuts: bool = False):
+        return _network(build, x, blocks, width, sparse_shortcuts)
+
+    network.__name__ = network.__qualname__ = f"ResNet{depth}"
+    network.__doc__ = f"""ResNet-{depth} for small images: `ResNet32` with {blocks} blocks a stage.
 
     Args:
-        {arguments}
+        {{arguments}}
         width: int, filters of the stem and of stage 1; 16 gives He et al.'s own width.
         sparse_shortcuts: bool, whether the 1x1 convolutions of the shortcuts are sparse too.
 
-    {returns}
+    {{returns}}
 
     Example:
 
-    >>> model = ResNet44(sparsity=0, width=4, input_shape=(8, 8, 3))
+    >>> model = ResNet{depth}({example}, input_shape=(8, 8, 3))
     >>> model.output_shape
     (None, 10)
 
     Reference: as `ResNet32`.
     """
-    return _network(build, x, 7, width, sparse_shortcuts)
+    return builder()(network)
 
 
-@builder()
-def ResNet56(build, x, *, width=32, sparse_shortcuts=False):
-    """ResNet-56 for small images: `ResNet32` with 9 blocks a stage.
-
-    Args:
-        {arguments}
-        width: int, filters of the stem and of stage 1; 16 gives He et al.'s own width.
-        sparse_shortcuts: bool, whether the 1x1 convolutions of the shortcuts are sparse too.
-
-    {returns}
-
-    Example:
-
-    >>> model = ResNet56(sparsity=0, width=4, input_shape=(8, 8, 3))
-    >>> model.output_shape
-    (None, 10)
-
-    Reference: as `ResNet32`.
-    """
-    return _network(build, x, 9, width, sparse_shortcuts)
-
-
-@builder()
-def ResNet110(build, x, *, width=32, sparse_shortcuts=False):
-    """ResNet-110 for small images: `ResNet32` with 18 blocks a stage.
-
-    Args:
-        {arguments}
-        width: int, filters of the stem and of stage 1; 16 gives He et al.'s own width.
-        sparse_shortcuts: bool, whether the 1x1 convolutions of the shortcuts are sparse too.
-
-    {returns}
-
-    Example:
-
-    >>> model = ResNet110(sparsity=0, width=2, input_shape=(8, 8, 3))
-    >>> model.output_shape
-    (None, 10)
-
-    Reference: as `ResNet32`.
-    """
-    return _network(build, x, 18, width, sparse_shortcuts)
+ResNet20 = _resnet(20, 3, "sparsity=0.9")
+ResNet44 = _resnet(44, 7, "sparsity=0, width=4")
+ResNet56 = _resnet(56, 9, "sparsity=0, width=4")
+ResNet110 = _resnet(110, 18, "sparsity=0, width=2")

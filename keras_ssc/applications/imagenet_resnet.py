@@ -1,8 +1,8 @@
 """ResNets for large images, laid out as in torchvision (v1.5: the 3x3 convolution strides)."""
 
+from keras_ssc.applications._blocks import basic_block, bottleneck_block, stages
 from keras_ssc.applications._builder import builder
 from keras_ssc.applications._preprocess import preprocess_input as _preprocess
-from keras_ssc.applications._residual import basic_block, bottleneck_block, stages
 
 
 def preprocess_input(x, data_format=None):
@@ -31,7 +31,7 @@ def _stem(build, x):
 
 
 @builder(input_shape=(224, 224, 3), classes=1000)
-def ResNet18(build, x, *, sparse_shortcuts=False):
+def ResNet18(build, x, *, sparse_shortcuts: bool = False):
     """ResNet-18 for ImageNet, at a wanted sparsity.
 
     | stage | layers | width | stride | map |
@@ -63,7 +63,7 @@ def ResNet18(build, x, *, sparse_shortcuts=False):
 
 
 @builder(input_shape=(224, 224, 3), classes=1000)
-def ResNet50(build, x, *, sparse_shortcuts=True):
+def ResNet50(build, x, *, sparse_shortcuts: bool = True):
     """ResNet-50 for ImageNet, v1.5, at a wanted sparsity.
 
     | stage | blocks of 1x1, 3x3 and 1x1 convolution | width | stride | map |

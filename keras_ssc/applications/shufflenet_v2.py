@@ -1,14 +1,14 @@
 """ShuffleNetV2 with point-wise sparse convolutions."""
 
+from keras_ssc.applications._blocks import separable
 from keras_ssc.applications._builder import builder
+from keras_ssc.applications._pattern_choice import half_pointwise
 from keras_ssc.applications._preprocess import decode_predictions as decode_predictions
 from keras_ssc.applications._preprocess import preprocess_input as preprocess_input
-from keras_ssc.applications._separable import separable
-from keras_ssc.applications._settings import half_pointwise
 
 
 @builder(default_setting=half_pointwise, shift="block")
-def ShuffleNetV2(build, x, *, fused=False):
+def ShuffleNetV2(build, x, *, fused: bool = False):
     """ShuffleNetV2 x1 with sparse point-wise convolutions; by default the paper's g = 0, p = 2.
 
     | layers | channels | stride |

@@ -22,70 +22,7 @@ def _stages(build, x, numbers, pools):
 
 
 @builder()
-def VGG11(build, x, *, pools=4):
-    """VGG-11 for small images: `VGG19` with stages of 1, 1, 2, 2 and 2 convolutions.
-
-    Args:
-        {arguments}
-        pools: int from 0 to 4, how many 2x2 maxima stand between the stages, from the first on.
-
-    {returns}
-
-    Example:
-
-    >>> model = VGG11(sparsity=0.9, input_shape=(16, 16, 3))
-    >>> model.output_shape
-    (None, 10)
-
-    Reference: as `VGG19`.
-    """
-    return _stages(build, x, (1, 1, 2, 2, 2), pools)
-
-
-@builder()
-def VGG13(build, x, *, pools=4):
-    """VGG-13 for small images: `VGG19` with stages of 2, 2, 2, 2 and 2 convolutions.
-
-    Args:
-        {arguments}
-        pools: int from 0 to 4, how many 2x2 maxima stand between the stages, from the first on.
-
-    {returns}
-
-    Example:
-
-    >>> model = VGG13(sparsity=0.9, input_shape=(16, 16, 3))
-    >>> model.output_shape
-    (None, 10)
-
-    Reference: as `VGG19`.
-    """
-    return _stages(build, x, (2, 2, 2, 2, 2), pools)
-
-
-@builder()
-def VGG16(build, x, *, pools=4):
-    """VGG-16 for small images: `VGG19` with stages of 2, 2, 3, 3 and 3 convolutions.
-
-    Args:
-        {arguments}
-        pools: int from 0 to 4, how many 2x2 maxima stand between the stages, from the first on.
-
-    {returns}
-
-    Example:
-
-    >>> model = VGG16(sparsity=0.9, input_shape=(16, 16, 3))
-    >>> model.output_shape
-    (None, 10)
-
-    Reference: as `VGG19`.
-    """
-    return _stages(build, x, (2, 2, 3, 3, 3), pools)
-
-
-@builder()
-def VGG19(build, x, *, pools=4):
+def VGG19(build, x, *, pools: int = 4):
     """VGG-19 for small images, with BatchNormalization, at a wanted sparsity.
 
     | stage | 3x3 convolutions | filters | map |
@@ -118,3 +55,35 @@ def VGG19(build, x, *, pools=4):
     section 4.1 (its use).
     """
     return _stages(build, x, (2, 2, 4, 4, 4), pools)
+
+
+def _vgg(depth, numbers):
+    """Return the builder of `VGG19` with other numbers of convolutions in its stages."""
+
+    def network(build, x, *, pools: int = 4):
+        return _stages(build, x, numbers, pools)
+
+    stages = ", ".join(map(str, numbers[:-1])) + f" and {numbers[-1]}"
+    network.__name__ = network.__qualname__ = f"VGG{depth}"
+    network.__doc__ = f"""VGG-{depth} for small images: `VGG19` with {stages} convolutions a stage.
+
+    Args:
+        {{arguments}}
+        pools: int from 0 to 4, how many 2x2 maxima stand between the stages, from the first on.
+
+    {{returns}}
+
+    Example:
+
+    >>> model = VGG{depth}(sparsity=0.9, input_shape=(16, 16, 3))
+    >>> model.output_shape
+    (None, 10)
+
+    Reference: as `VGG19`.
+    """
+    return builder()(network)
+
+
+VGG11 = _vgg(11, (1, 1, 2, 2, 2))
+VGG13 = _vgg(13, (2, 2, 2, 2, 2))
+VGG16 = _vgg(16, (2, 2, 3, 3, 3))

@@ -46,7 +46,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Reference: Ioffe and Szegedy, "Batch Normalization"; He et al., "Deep Residual Learning".
     """
 
-    def __init__(self, *args, activation=None, **kwargs):
+    def __init__(self, *args, activation: str | None = None, **kwargs):
         super().__init__(*args, **kwargs)
         if activation is not None:
             activation = one_of("activation", activation, ("relu",))

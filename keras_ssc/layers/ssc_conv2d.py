@@ -1,5 +1,7 @@
 """SSCConv2D: stands where Conv2D stood."""
 
+from collections.abc import Callable
+
 import keras
 
 from keras_ssc.arguments import boolean, integer, one_of, pair
@@ -77,29 +79,29 @@ class SSCConv2D(keras.layers.Layer):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        strides=(1, 1),
-        padding="valid",
-        data_format=None,
-        dilation_rate=(1, 1),
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        g=None,
-        p=None,
-        sparsity=None,
-        shift="cyclic",
-        parity="halves",
-        dense_taps=False,
-        set_offset=0,
-        execution="auto",
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        strides: int | tuple[int, int] = (1, 1),
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | tuple[int, int] = (1, 1),
+        activation: str | Callable | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
+        bias_initializer: str | keras.initializers.Initializer = "zeros",
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        bias_regularizer: str | keras.regularizers.Regularizer | None = None,
+        activity_regularizer: str | keras.regularizers.Regularizer | None = None,
+        kernel_constraint: str | keras.constraints.Constraint | None = None,
+        bias_constraint: str | keras.constraints.Constraint | None = None,
+        g: int | None = None,
+        p: int | None = None,
+        sparsity: float | None = None,
+        shift: str = "cyclic",
+        parity: str = "halves",
+        dense_taps: bool = False,
+        set_offset: int = 0,
+        execution: str = "auto",
         **kwargs,
     ):
         activity_regularizer = check.regularizer("activity_regularizer", activity_regularizer)
@@ -188,7 +190,7 @@ class SSCConv2D(keras.layers.Layer):
         return -1 if self.data_format == "channels_last" else 1
 
     @property
-    def pattern(self):
+    def pattern(self) -> SSCPattern:
         """The `SSCPattern` of the layer; it exists once the layer is built."""
         if self._pattern is None:
             raise AttributeError(f"Layer `{self.name}` has no pattern yet: build it first.")
@@ -233,7 +235,7 @@ class SSCConv2D(keras.layers.Layer):
             "dtype": self.compute_dtype,
         }
 
-    def execution_report(self, input_size=(None, None)):
+    def execution_report(self, input_size: tuple[int | None, int | None] = (None, None)) -> dict:
         """Say how the layer computes and why, and how fast that is beside a dense layer.
 
         Args:

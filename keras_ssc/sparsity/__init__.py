@@ -11,7 +11,7 @@ at every place where one may give way to the other; `choose_together` gives ever
 setting, near one density that it halves an interval to find, for no setting fits all those widths.
 """
 
-from keras_ssc.arguments import fraction
+from keras_ssc.arguments import fraction as fraction
 from keras_ssc.sparsity.distributions import DISTRIBUTIONS, distribution_at
 from keras_ssc.sparsity.layer import LAYER_TOLERANCE, MOST_STEPS, awkwardness, choose_pattern
 from keras_ssc.sparsity.mixed_layers import choose_together
@@ -38,6 +38,5 @@ __all__ = [
     "choose_together",
     "count_network",
     "distribution_at",
-    "fraction",
     "pattern_weight_count",
 ]

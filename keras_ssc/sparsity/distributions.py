@@ -15,7 +15,7 @@ PER_FILTER_FROM = 0.98
 MEAN_TAPS = 4.5
 
 
-def distribution_at(sparsity):
+def distribution_at(sparsity: float) -> str:
     """Return the distribution that `"auto"` means at a sparsity.
 
     Example:

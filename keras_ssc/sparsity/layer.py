@@ -42,17 +42,17 @@ def slower(g, p):
 
 
 def choose_pattern(
-    in_channels,
-    filters,
-    kernel_size=3,
+    in_channels: int,
+    filters: int,
+    kernel_size: int | tuple[int, int] = 3,
     *,
-    sparsity=None,
-    mac_share=None,
-    shift="cyclic",
-    parity="halves",
-    dense_taps=False,
-    set_offset=0,
-):
+    sparsity: float | None = None,
+    mac_share: float | None = None,
+    shift: str = "cyclic",
+    parity: str = "halves",
+    dense_taps: bool = False,
+    set_offset: int = 0,
+) -> SSCPattern:
     """Return the pattern of one layer that comes near a wanted sparsity.
 
     Among the (g, p) whose density lies within a tenth of the wanted one, the choice falls on

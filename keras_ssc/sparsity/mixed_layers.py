@@ -12,7 +12,13 @@ from keras_ssc.sparsity.shapes import UnreachableSparsity, pattern_weight_count
 HALVINGS = 40  # of the interval in which the common density lies
 
 
-def choose_together(shapes, sparsity, *, shift="cyclic", parity="halves"):
+def choose_together(
+    shapes: list[tuple[int, int, tuple[int, int]]],
+    sparsity: float,
+    *,
+    shift: str = "cyclic",
+    parity: str = "halves",
+) -> tuple[list[SSCPattern], list[bool]]:
     """Return a pattern for every layer, which together reach `sparsity` as nearly as they can.
 
     All layers aim at one density. Where the widths allow none that lands (a 1x1 layer halves its

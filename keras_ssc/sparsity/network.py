@@ -13,6 +13,7 @@ from keras_ssc.sparsity.distributions import (
 from keras_ssc.sparsity.layer import awkwardness
 from keras_ssc.sparsity.shapes import (
     LayerShape,
+    NetworkChoice,
     UnreachableSparsity,
     count_network,
     pattern_weight_count,
@@ -29,7 +30,14 @@ NEAREST = 500
 MISS = 5.0
 
 
-def choose_network(layers, *, sparsity=None, mac_share=None, parity="halves", distribution="auto"):
+def choose_network(
+    layers: list[LayerShape],
+    *,
+    sparsity: float | None = None,
+    mac_share: float | None = None,
+    parity: str = "halves",
+    distribution: str = "auto",
+) -> NetworkChoice:
     """Return settings (g, p) for the sparse layers of a network that reach a target.
 
     One setting for all layers is tried first (in a narrow layer g is cut to M and p to the
@@ -40,7 +48,7 @@ def choose_network(layers, *, sparsity=None, mac_share=None, parity="halves", di
     Args:
         layers: list of `LayerShape`, in the order of the network, dense layers included.
         sparsity: float in (0, 1), the wanted network sparsity; or
-        mac_share: float in (0, 1), the wanted share of the dense twin's multiply-adds.
+        mac_share: float in (0, 1), the wanted share of the dense counterpart's multiply-adds.
         parity: as for `SSCPattern`.
         distribution: `"uniform"`: all sparse layers have about one density; `"per_filter"`: all
             filters have about equally many weights, whatever their layer's width (near to ERK);

@@ -23,20 +23,26 @@ class UnreachableSparsity(ValueError):
     Example:
 
     >>> try:
-    ...     choose_pattern(8, 8, 3, sparsity=0.99)
+    ...     keras_ssc.choose_pattern(8, 8, 3, sparsity=0.99)
     ... except UnreachableSparsity as error:
     ...     print([round(value, 4) for value in error.nearest])
     [0.9375]
     """
 
-    def __init__(self, message, nearest):
+    def __init__(self, message: str, nearest: list[float]):
         super().__init__(message)
         self.nearest = [float(value) for value in nearest]
 
 
 def pattern_weight_count(
-    in_channels, filters, kernel_size, g, p, parity="halves", dense_taps=False
-):
+    in_channels: int,
+    filters: int,
+    kernel_size: tuple[int, int],
+    g: int | np.ndarray,
+    p: int | np.ndarray,
+    parity: str = "halves",
+    dense_taps: bool = False,
+) -> np.ndarray:
     """Live weights of a pattern in closed form (equations 5 and 8, with exact floors).
 
     Args:
@@ -91,20 +97,20 @@ class LayerShape:
     name: str
     in_channels: int
     filters: int
-    kernel_size: tuple
-    output_size: tuple = (1, 1)
+    kernel_size: tuple[int, int]
+    output_size: tuple[int, int] = (1, 1)
     sparse: bool = True
     stage: int = 0
     groups: int = 1
 
     @property
-    def dense_weight_count(self):
+    def dense_weight_count(self) -> int:
         """K K M N / groups."""
         per_filter = self.kernel_size[0] * self.kernel_size[1] * self.in_channels // self.groups
         return per_filter * self.filters
 
     @property
-    def pixels(self):
+    def pixels(self) -> int:
         """Pixels of the output map; multiply-adds = pixels * live weights."""
         return self.output_size[0] * self.output_size[1]
 
@@ -117,7 +123,7 @@ class NetworkChoice:
         settings: dict, layer name -> (g, p), or None where the layer stays dense.
         sparsity: network sparsity reached.
         layer_sparsity: sparsity of the sparse layers together.
-        mac_share: multiply-adds as a share of the dense twin's.
+        mac_share: multiply-adds as a share of the dense counterpart's.
 
     Example:
 
@@ -126,13 +132,17 @@ class NetworkChoice:
     {'a': (8, 3)}
     """
 
-    settings: dict
+    settings: dict[str, tuple[int, int] | None]
     sparsity: float
     layer_sparsity: float
     mac_share: float
 
 
-def count_network(layers, settings, parity="halves"):
+def count_network(
+    layers: list[LayerShape],
+    settings: dict[str, tuple[int, int] | None],
+    parity: str = "halves",
+) -> NetworkChoice:
     """Return the `NetworkChoice` that `settings` make of `layers`.
 
     Args:

@@ -8,7 +8,7 @@ def choose_settings(shapes, sparsity, g, p, distribution, parity, default=None):
 
     Args:
         shapes: list of `LayerShape`.
-        sparsity: wanted network sparsity in [0, 1), 0 for the dense twin; or None.
+        sparsity: wanted network sparsity in [0, 1), 0 for the dense counterpart; or None.
         g, p: ints for every sparse layer, or None.
         distribution, parity: as for `choose_network`.
         default: function sparse `LayerShape` -> (g, p), for where neither a sparsity nor g and p

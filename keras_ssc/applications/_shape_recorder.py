@@ -5,11 +5,11 @@ import dataclasses
 from keras_ssc.sparsity import LayerShape
 
 
-class Table:
-    """Stands in for `Layers` and notes every Conv and Dense layer, for the choice of (g, p).
+class ShapeRecorder:
+    """Stands in for `LayerBuilder` and notes every Conv and Dense layer, for the choice of (g, p).
 
-    Where `Layers` has Keras tensors, `Table` has shapes (height, width, channels). Layers on maps
-    of one size share a stage.
+    Where `LayerBuilder` has Keras tensors, `ShapeRecorder` has shapes (height, width, channels).
+    Layers on maps of one size share a stage.
 
     Args:
         image_size: (height, width) of the images.
@@ -32,21 +32,21 @@ class Table:
     def conv_bn_relu(
         self, x, name, filters, kernel_size=3, strides=1, *, sparse=True, relu=True, residual=None
     ):
-        """As `Layers.conv_bn_relu`."""
+        """As `LayerBuilder.conv_bn_relu`."""
         height, width = (-(-size // strides) for size in x[:2])
         kernel = (kernel_size, kernel_size)
         self._layers.append(LayerShape(name, x[2], filters, kernel, (height, width), sparse))
         return (height, width, filters)
 
     def depthwise_bn_relu(self, x, name, strides=1, *, relu=True):
-        """As `Layers.depthwise_bn_relu`."""
+        """As `LayerBuilder.depthwise_bn_relu`."""
         height, width = (-(-size // strides) for size in x[:2])
         shape = (name, x[2], x[2], (3, 3), (height, width))
         self._layers.append(LayerShape(*shape, sparse=False, groups=x[2]))
         return (height, width, x[2])
 
     def max_pool(self, x, name, size=2, strides=2, padding=0):
-        """As `Layers.max_pool`."""
+        """As `LayerBuilder.max_pool`."""
         height, width = ((side + 2 * padding - size) // strides + 1 for side in x[:2])
         if min(height, width) < 1:
             raise ValueError(
@@ -55,16 +55,16 @@ class Table:
         return (height, width, x[2])
 
     def shuffle_split(self, x, name):
-        """As `Layers.shuffle_split`."""
+        """As `LayerBuilder.shuffle_split`."""
         half = (*x[:2], x[2] // 2)
         return half, half
 
     def concatenate(self, x, y, name):
-        """As `Layers.concatenate`."""
+        """As `LayerBuilder.concatenate`."""
         return (*x[:2], x[2] + y[2])
 
     def classifier(self, x, classes):
-        """As `Layers.classifier`."""
+        """As `LayerBuilder.classifier`."""
         shape = ("logits", x[2], classes, (1, 1))
         self._layers.append(LayerShape(*shape, sparse=self.sparse_classifier))
         return (1, 1, classes)

@@ -1,11 +1,11 @@
-"""Blocks of residual networks."""
+"""Blocks of residual and separable networks."""
 
 
 def basic_block(build, x, name, filters, strides, shortcut, *, sparse_shortcuts):
     """Two 3x3 convolutions, added to the block's input.
 
     Args:
-        build: `Table` or `Layers`.
+        build: `ShapeRecorder` or `LayerBuilder`.
         x: the map.
         name: str.
         filters: int.
@@ -37,7 +37,7 @@ def stages(build, x, block, channels, plan, *, sparse_shortcuts):
     """Stages of blocks; from the second on the first block of a stage has stride 2.
 
     Args:
-        build: `Table` or `Layers`.
+        build: `ShapeRecorder` or `LayerBuilder`.
         x: the map.
         block: `basic_block` or `bottleneck_block`.
         channels: int, those of x.
@@ -52,3 +52,23 @@ def stages(build, x, block, channels, plan, *, sparse_shortcuts):
             x = block(build, x, name, filters, strides, shortcut, sparse_shortcuts=sparse_shortcuts)
             channels = channels_out
     return x
+
+
+def separable(build, x, name, filters, strides, *, fused, relu, residual=None):
+    """Depthwise 3x3 and 1x1 convolution; or, fused, one 3x3 convolution (section 2.3).
+
+    Args:
+        build: `ShapeRecorder` or `LayerBuilder`.
+        x: the map.
+        name: str.
+        filters: int, of the second.
+        strides: int, of the first.
+        fused: bool.
+        relu: two bools, whether ReLU follows the first and the second.
+        residual: map to be added to the second, or None.
+    """
+    last = {"relu": relu[1], "residual": residual}
+    if fused:
+        return build.conv_bn_relu(x, f"{name}_fused", filters, 3, strides, **last)
+    x = build.depthwise_bn_relu(x, f"{name}_depthwise", strides, relu=relu[0])
+    return build.conv_bn_relu(x, f"{name}_pointwise", filters, 1, **last)

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from keras_ssc.applications._shuffle import ShuffleSplit
 from keras_ssc.initializers import DenseScale
 from keras_ssc.layers import BatchNormalization, SSCConv2D
+from keras_ssc.layers.shuffle_split import ShuffleSplit
 
 # GraSP's: Kaiming normal by fan-out, not truncated; BatchNormalization as in PyTorch.
 KERNEL_INITIALIZER = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
@@ -13,7 +13,7 @@ DENSE_INITIALIZER = keras.initializers.RandomNormal(stddev=0.01)
 BATCH_NORMALIZATION = {"momentum": 0.9, "epsilon": 1e-5}
 
 
-class Layers:
+class LayerBuilder:
     """Makes the layers of one network, with one data format, dtype and set of rules.
 
     Args:
