@@ -63,6 +63,21 @@ class Block:
         return [np.asarray(v) for layer in self.layers for v in layer.non_trainable_variables]
 
 
+class PointwiseBlock(Block):
+    """A 1x1 convolution and its normalisation."""
+
+    def __init__(self, between):
+        self.layers = [
+            keras_ssc.SSCConv2D(24, 1, g=0, p=2, shift="block", use_bias=False),
+            BatchNormalization(activation="relu"),
+        ]
+        self.between = between
+
+    def __call__(self, x, training):
+        convolution, norm = self.layers
+        return norm(self.between(convolution(x)), training=training)
+
+
 def results(block, x, training):
     """Output, gradients and moving moments, as NumPy arrays."""
     import tensorflow as tf
@@ -113,6 +128,21 @@ def test_fused_equals_layer_by_layer(side, padding, use_bias, training):
     else:
         assert "KerasSscScaleShift" not in kinds(graph)
         assert "KerasSscScaleShift" in kinds(plain_graph)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("side", [1, 7, 40])  # the last one is too large for the second cache
+def test_pointwise_fused_equals_layer_by_layer(side, training):
+    import tensorflow as tf
+
+    x = np.random.default_rng(1).normal(2, 1, size=(3, side, side, 24)).astype("float32")
+    fused, graph = results(PointwiseBlock(lambda y: y).build(24), x, training)
+    plain, _ = results(PointwiseBlock(tf.identity).build(24), x, training)
+    for actual, expected in zip(fused, plain, strict=True):
+        scale = max(np.abs(expected).max(), 1e-2)
+        np.testing.assert_allclose(actual / scale, expected / scale, atol=5e-5)
+    kinds = {operation.type for operation in graph.get_operations()}
+    assert not {"KerasSscBatchNorm", "KerasSscScaleShift"} & kinds
 
 
 def test_a_step_of_fit_equals_that_of_the_portable_forms():

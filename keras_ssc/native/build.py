@@ -204,24 +204,29 @@ def _commands(compiler, framework):
     """The command lines: one for each object, and the one that links them."""
     common = [compiler, "-std=c++17", "-fPIC", "-w", "-c"]
     commands, objects = [], []
-    for source in _sources(framework):
-        options = [] if source.parent == SOURCE else framework.headers
-        variants = {source.stem: ["-O2", *options]}
-        if source.stem in LOOPS:
-            # GNU's dialect: products and sums may be contracted to one multiply-add.
-            variants = {
-                f"{source.stem}_{name}": ["-std=gnu++17", "-O3", *flags, f"-DINSTRUCTIONS={name}"]
-                for name, flags in FLAGS.items()
-            }
-        for name, flags in variants.items():
-            objects.append(f"{name}.o")
-            commands.append([*common, *flags, str(source), "-o", objects[-1]])
+
+    def add(name, options, source):
+        objects.append(f"{name}.o")
+        commands.append([*common, *options, str(source), "-o", objects[-1]])
+
+    # As one file: to read a framework's headers takes most of the time.
+    *others, last = sorted((SOURCE / framework.name).glob("*.cc"))
+    together = [option for source in others for option in ("-include", str(source))]
+    add(f"{framework.name}_binding", ["-O2", *framework.headers, *together], last)
+    for source in sorted(SOURCE.glob("*.cc")):
+        if source.stem not in LOOPS:
+            add(source.stem, ["-O2"], source)
+            continue
+        # GNU's dialect: products and sums may be contracted to one multiply-add.
+        for name, flags in FLAGS.items():
+            options = ["-std=gnu++17", "-O3", *flags, f"-DINSTRUCTIONS={name}"]
+            add(f"{source.stem}_{name}", options, source)
     return commands, [compiler, "-shared", *objects, "-o", "library.so", *framework.link]
 
 
-def _sources(framework, pattern="*.cc"):
+def _sources(framework):
     """The files of the kernels and of one binding."""
-    return [*sorted(SOURCE.glob(pattern)), *sorted((SOURCE / framework.name).glob(pattern))]
+    return [*sorted(SOURCE.glob("*.*")), *sorted((SOURCE / framework.name).glob("*.*"))]
 
 
 def _key(compiler, commands, framework):
@@ -229,7 +234,7 @@ def _key(compiler, commands, framework):
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
     flags = repr(commands).replace(str(SOURCE), "")
     parts = [framework.version, platform.machine(), version.stdout, flags]
-    parts += [path.read_text(encoding="utf-8") for path in _sources(framework, "*.*")]
+    parts += [path.read_text(encoding="utf-8") for path in _sources(framework)]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"{framework.name}-{framework.version}-{digest[:16]}"
 

@@ -203,6 +203,16 @@ int main() {
                       widest, 1 + runs % 3);
           ++runs;
         }
+  // Large enough that what comes next is fetched ahead.
+  const Rules large[] = {{16, 96, 1, 1, 0, 2, true}, {96, 24, 1, 1, 0, 2, true},
+                         {32, 64, 3, 3, 8, 3}, {32, 32, 3, 3, 32, 19}, {20, 20, 3, 3, 10, 9}};
+  for (const auto& p : large)
+    for (int stride : {1, 2}) {
+      if (stride == 2 && p.rows == 1) continue;
+      setting = "large " + std::to_string(p.M) + " " + std::to_string(stride);
+      const Axis axis = axis_of(38, p.rows, stride, 1, true);
+      convolution(pattern_of(p), 3, axis, axis, 16, 1 + runs++ % 3);
+    }
   // Served row by row: (M, N, g, p) for every kind of vector, on maps at least 8 wide.
   const int by_rows[][4] = {{32, 32, 8, 3},  {32, 64, 8, 2},   {64, 32, 8, 4},   {48, 32, 8, 1},
                             {32, 48, 8, 3},  {32, 32, 8, 0},   {24, 32, 8, 5},   {40, 64, 8, 7},

@@ -9,8 +9,8 @@ namespace keras_ssc {
 constexpr int kMaxRows = 8;     // pixels, or positions, of one outer product
 constexpr int kMaxVectors = 4;  // output vectors of one outer product
 
-// There are loops for these numbers of rows only: all of them take long to compile.
-constexpr bool is_size(int rows) { return rows != 5 && rows != 7; }
+// There are loops for these numbers of rows only: all of them would take long to compile.
+constexpr bool is_size(int rows) { return rows == 1 || rows % 2 == 0; }
 
 // How the lanes of a vector of x are loaded: so many consecutive floats, over and over; or as many
 // as there are lanes, as they lie or put into an order.

@@ -48,7 +48,7 @@ std::vector<int> even_parts(int count, int most);
 inline int next_rows(int left, int most) {
   const int parts = (left + most - 1) / most, size = (left + parts - 1) / parts;
   if (is_size(size)) return size;
-  return left > size && size < most ? size + 1 : (size + 1) / 2;
+  return left > size && size < most ? size + 1 : size - 1;
 }
 std::vector<int> row_parts(int count, int most);
 
