@@ -1,13 +1,11 @@
 """The README tells the truth: its Python runs, its commands and files exist."""
 
-import argparse
 import re
-from pathlib import Path
+import runpy
+import sys
 
 import pytest
 from conftest import ROOT
-
-from keras_ssc.cli.command import SUBCOMMANDS
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 SPEED = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
@@ -63,27 +61,24 @@ def test_make_targets_exist():
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
 
 
-def test_programs_and_their_flags_exist():
+def known_flags(program, monkeypatch, capsys):
+    """Return the text that names the flags of a program: of applications its help."""
+    if not program.startswith("applications/"):
+        return (ROOT / program).read_text(encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", [program, "--help"])
+    monkeypatch.syspath_prepend(ROOT / "applications")  # as Python does for a program
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / program), run_name="__main__")
+    return capsys.readouterr().out
+
+
+def test_programs_and_their_flags_exist(monkeypatch, capsys):
     pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))]
     calls = [call for text in (TEXT, *pages) for call in programs_called(text)]
     assert calls
     for program, flags in calls:
-        known = flags_of(program)
-        assert [flag for flag in flags if flag not in known] == [], program
-
-
-def flags_of(program):
-    """The flags of a program: those of its subcommand, or those that stand in its source."""
-    name = Path(program).stem
-    if name in SUBCOMMANDS:
-        parser = argparse.ArgumentParser()
-        SUBCOMMANDS[name].add_arguments(parser)
-        return re.findall(r"--[\w-]+", parser.format_help())
-    source = (ROOT / program).read_text(encoding="utf-8")
-    made = flags_of("train") if "add_config_arguments" in source else []
-    fields = re.findall(r'"([a-z_0-9]+)"', source) if made else []
-    made += [f"--{field.replace('_', '-')}" for field in fields]
-    return re.findall(r'"(--[\w-]+)"', source) + made
+        known = known_flags(program, monkeypatch, capsys)
+        assert [flag for flag in flags if not re.search(rf"{flag}\b", known)] == [], program
 
 
 def test_ci_runs_the_test_command():

@@ -39,6 +39,7 @@ def call(root, monkeypatch):
 
     def run(program, *arguments):
         monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
+        monkeypatch.syspath_prepend(root / "applications")  # as Python does for a program
         try:
             runpy.run_path(str(root / "applications" / program), run_name="__main__")
         except SystemExit as end:

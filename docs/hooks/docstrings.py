@@ -1,13 +1,14 @@
-"""Extension of griffe: the examples of our docstrings as code blocks, sources by name."""
+"""Extension of griffe: true signatures of the builders, examples as code blocks."""
 
+import importlib
+import inspect
 import re
 
 import griffe
 
-# `Example:`, a blank line, then lines of code with >>> or indented, up to the end or a blank line
-# before something else.
 _PROMPT = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
 _INDENTED = re.compile(r"^Example:\n\n((?:(?: {4}.*)?\n)*(?: {4}.*)(?=\n|\Z))", re.MULTILINE)
+_NAMES_ON_TWO_LINES = re.compile(r"^( {4}[\w, ]+,)\n +([\w, ]+:)", re.MULTILINE)
 
 
 def readable(text):
@@ -16,6 +17,7 @@ def readable(text):
     Args:
         text: str.
     """
+    text = _NAMES_ON_TWO_LINES.sub(r"\1 \2", text)
     text = _INDENTED.sub(lambda found: f"Example:\n\n```python\n{_dedented(found[1])}\n```", text)
     text = _PROMPT.sub(lambda found: f"```pycon\n{found[0]}\n```", text)
     text = re.sub(r"^Example:\n", "**Example**\n", text, flags=re.MULTILINE)
@@ -27,9 +29,30 @@ def _dedented(lines):
 
 
 class Docstrings(griffe.Extension):
-    """Makes every docstring readable when it is read."""
+    """Makes every docstring readable, and takes what a decorator made from the imported package."""
 
     def on_object(self, *, obj, **_):
-        """Change the docstring of one object."""
+        """Change one object of the package."""
+        if obj.is_alias:
+            return
+        if obj.is_function and obj.parent.is_module:
+            value = getattr(importlib.import_module(obj.module.path), obj.name, None)
+            if hasattr(value, "__signature__"):
+                obj.docstring.value = inspect.getdoc(value)
+                obj.parameters = _parameters(inspect.signature(value))
         if obj.docstring:
             obj.docstring.value = readable(obj.docstring.value)
+
+
+def _parameters(signature):
+    """The parameters of a signature as griffe has them."""
+    return griffe.Parameters(
+        *(
+            griffe.Parameter(
+                one.name,
+                kind=getattr(griffe.ParameterKind, one.kind.name.lower()),
+                default=None if one.default is one.empty else repr(one.default),
+            )
+            for one in signature.parameters.values()
+        )
+    )

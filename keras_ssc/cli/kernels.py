@@ -15,16 +15,17 @@ def run(arguments):
     from keras_ssc.native import why_not_native_operations
     from keras_ssc.native.build import find
 
+    asked = arguments.compile or find().built
+    why_not = why_not_native_operations() if asked else None  # this compiles
     found = find()
     print(f"backend          {keras.backend.backend()}")
     print(f"compiler         {found.compiler or 'none found (C++17: g++, c++ or clang++; or CXX)'}")
     print(f"instruction sets {', '.join(found.instruction_sets)}")
     print(f"cache            {found.folder}")
     print(f"library          {found.library or '-'}{'' if found.built else ' (not compiled yet)'}")
-    if not found.built and not arguments.compile:
+    if not asked:
         print("\nNot compiled yet: the first layer that computes does it, or --compile now.")
         return 0
-    why_not = why_not_native_operations()
     if why_not:
         print(f"\nNot native: {why_not}")
         return 1
