@@ -50,6 +50,8 @@ class Records:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             own = Setting(**record["setting"]).key
+            if not all(isinstance(epoch, dict) for epoch in record["metrics"]):
+                raise ValueError("metrics must be one object for each epoch")
             measured = [epoch.get("val_accuracy", 0) for epoch in record["metrics"]]
             tested = record.get("test", {})
             measured += [tested[which]["accuracy"] for which in ("last", "best") if which in tested]

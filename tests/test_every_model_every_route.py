@@ -56,14 +56,16 @@ def outputs(model, inputs, training=False):
 def with_zeros(model, inputs, zeros):
     """What a model computes with zeros in its kernels where `zeros`, a dict by id, has True."""
     layers = [layer for layer in _inside(model) if id(layer) in zeros]
-    before = [np.array(keras.ops.convert_to_numpy(layer.kernel)) for layer in layers]
+    # Of a separable convolution it is the 1x1 kernel that becomes sparse.
+    kernels = [getattr(layer, "pointwise_kernel", None) or layer.kernel for layer in layers]
+    before = [np.array(keras.ops.convert_to_numpy(kernel)) for kernel in kernels]
     try:
-        for layer, kernel in zip(layers, before, strict=True):
-            layer.kernel.assign(np.where(zeros[id(layer)], np.zeros_like(kernel), kernel))
+        for layer, kernel, value in zip(layers, kernels, before, strict=True):
+            kernel.assign(np.where(zeros[id(layer)], np.zeros_like(value), value))
         return outputs(model, inputs)
     finally:
-        for layer, kernel in zip(layers, before, strict=True):
-            layer.kernel.assign(kernel)
+        for kernel, value in zip(kernels, before, strict=True):
+            kernel.assign(value)
 
 
 # Routes: model, inputs -> (what it makes, what that has to compute).
@@ -136,7 +138,11 @@ def looks(model):
         "inputs": inputs,
         "entries": [one.name for one in entries if isinstance(one, keras.layers.InputLayer)],
         "models": [(type(one), one.name) for one in layers if isinstance(one, keras.Model)],
-        "layers": [(one.name, one.trainable, one.dtype_policy.name) for one in graph],
+        "layers": [
+            (one.name, one.trainable, one.dtype_policy.name)
+            for one in graph
+            if not one.name.endswith("_depthwise")  # the half of a separable one that is not sparse
+        ],
         "inside": [(type(one), one.trainable, one.dtype_policy.name) for one in layers],
         "structure": keras.tree.map_structure(lambda x: x.name, ends(model)[0]),
         "ends": keras.tree.map_structure(lambda x: str(x.dtype), ends(model)[1]),

@@ -15,7 +15,16 @@ FLOORS = (
     | {"model_file", "start"},
     {"execution", "native"},
     {"layers", "model_graph", "layer_copy", "model_class", "model_copy"},
-    {"regularizers", "correlation", "pruning", "_summary", "export", "convert", "plots"}
+    {
+        "regularizers",
+        "correlation",
+        "pruning",
+        "_summary",
+        "summary_rows",
+        "export",
+        "convert",
+        "plots",
+    }
     | {"model_plots", "sweeps", "sweep_plots"},
     {"applications", "datasets", "callbacks"},
     {"training"},

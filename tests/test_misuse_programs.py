@@ -62,6 +62,11 @@ WRONG = {
         (["--records", "{folder}", "--output", "{garbage}"], 1),
         (["--records", "{folder}", "--output", "{below}"], 1),
     ],
+    "publish_weights": [
+        (["--run-dir", "{missing}"], 1),
+        (["--run-dir", "{folder}"], 1),
+        (["--run-dir", "{below}"], 1),
+    ],
     "reproduce": [
         ([], 2),
         (["table9"], 2),

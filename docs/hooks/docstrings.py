@@ -35,13 +35,23 @@ class Docstrings(griffe.Extension):
         """Change one object of the package."""
         if obj.is_alias:
             return
-        if obj.is_function and obj.parent.is_module:
+        if (obj.is_function or obj.is_attribute) and obj.parent.is_module:
             value = getattr(importlib.import_module(obj.module.path), obj.name, None)
-            if hasattr(value, "__signature__"):
-                obj.docstring.value = inspect.getdoc(value)
-                obj.parameters = _parameters(inspect.signature(value))
+            if callable(value) and hasattr(value, "__signature__"):
+                obj = _function(obj, value)
         if obj.docstring:
             obj.docstring.value = readable(obj.docstring.value)
+
+
+def _function(obj, value):
+    """A builder as griffe has functions; one that a function made is an attribute to it."""
+    if obj.is_attribute:
+        made = griffe.Function(obj.name, lineno=obj.lineno, endlineno=obj.endlineno)
+        obj.parent.set_member(obj.name, made)
+        obj = made
+    obj.docstring = griffe.Docstring(inspect.getdoc(value), parent=obj)
+    obj.parameters = _parameters(inspect.signature(value))
+    return obj
 
 
 def _parameters(signature):

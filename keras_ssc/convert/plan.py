@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_ssc._summary import layer_rows, summary
+from keras_ssc._summary import summary
 from keras_ssc.arguments import boolean, fraction, one_of
 from keras_ssc.convert.eligibility import conv_shape, layers_with_reasons
 from keras_ssc.model_graph import check_graph
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
 from keras_ssc.sparsity import LAYER_TOLERANCE, choose_together
+from keras_ssc.summary_rows import layer_rows
 from keras_ssc.tables import text_table
 
 
