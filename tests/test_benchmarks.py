@@ -13,7 +13,7 @@ from tiny_networks import Tiny
 
 import keras_ssc
 
-pytestmark = pytest.mark.backends
+pytestmark = pytest.mark.jax
 BENCHMARKS = ROOT / "benchmarks"
 
 
@@ -92,7 +92,10 @@ def test_page_table_and_picture_show_a_loss(tmp_path):
     assert "faster than SSC in 1 of 1 comparisons" in text
     assert "**1.00x**, 8 ms" in text
     assert "not run: not installed" in text
-    assert "| ResNet32 | 0.9 | 128 | 0.50x | not run | not run |" in page.readme_table(path)
+    assert (
+        "| ResNet32 | 0.9 | 0.00 M, 10% | 128 | 0.44x | 0.50x | not run | not run |"
+        in page.readme_table(path)
+    )
     label, inference, training = picture.values(Cells.of(path))[0]
     assert (label, inference, training) == ("ResNet32 0.9\nbatch 128", 0.5, None)
     picture.draw(Cells.of(path), tmp_path / "speed.png")
@@ -174,7 +177,7 @@ def run(program, monkeypatch, capsys, *arguments):
     return capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_networks_end_to_end(tiny, tmp_path, monkeypatch, capsys):
     import networks
     import results

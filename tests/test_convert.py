@@ -6,7 +6,7 @@ import pytest
 
 import keras_ssc
 
-pytestmark = pytest.mark.backends
+pytestmark = pytest.mark.jax
 
 layers = keras.layers
 

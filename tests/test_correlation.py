@@ -9,7 +9,7 @@ import pytest
 import keras_ssc
 from keras_ssc.correlation import filter_correlation
 
-pytestmark = pytest.mark.backends
+pytestmark = pytest.mark.jax
 
 
 def reference(kernel):

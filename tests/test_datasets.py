@@ -7,7 +7,7 @@ import pytest
 from keras_ssc import datasets
 from keras_ssc.datasets import Batches
 
-pytestmark = pytest.mark.backends
+pytestmark = pytest.mark.jax
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255,) * 3}  # leaves pixel values as they are
 

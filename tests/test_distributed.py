@@ -74,7 +74,7 @@ def run_both(tmp_path, devices, **arguments):
     return largest_differences(tmp_path / "1.npz", tmp_path / f"{devices}.npz")
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.jax_long
 def test_two_devices_equal_one(tmp_path):
     found = run_both(tmp_path, 2, norm=True, job={"epochs": 3})

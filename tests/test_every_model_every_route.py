@@ -22,7 +22,7 @@ from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import ends, held_by_graph, held_layers, walk
 from keras_ssc.pruning.channel_groups import follow_channels
 
-pytestmark = pytest.mark.backends
+pytestmark = pytest.mark.jax
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
@@ -57,7 +57,10 @@ def with_zeros(model, inputs, zeros):
     """What a model computes with zeros in its kernels where `zeros`, a dict by id, has True."""
     layers = [layer for layer in _inside(model) if id(layer) in zeros]
     # Of a separable convolution it is the 1x1 kernel that becomes sparse.
-    kernels = [getattr(layer, "pointwise_kernel", None) or layer.kernel for layer in layers]
+    kernels = [
+        layer.pointwise_kernel if hasattr(layer, "pointwise_kernel") else layer.kernel
+        for layer in layers
+    ]
     before = [np.array(keras.ops.convert_to_numpy(kernel)) for kernel in kernels]
     try:
         for layer, kernel, value in zip(layers, kernels, before, strict=True):

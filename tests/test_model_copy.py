@@ -8,7 +8,7 @@ import keras_ssc
 from keras_ssc import pruning
 from keras_ssc.model_copy import copy_graph
 
-pytestmark = pytest.mark.backends
+pytestmark = pytest.mark.jax
 
 L = keras.layers
 

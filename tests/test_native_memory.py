@@ -39,6 +39,7 @@ def compile_all(compiler, folder):
     subprocess.run([compiler, *SANITIZERS, *objects, "-o", "program"], cwd=folder, check=True)
 
 
+@pytest.mark.campaign
 def test_every_size_under_sanitizers(tmp_path):
     compiler = os.environ.get("CXX") or shutil.which("g++")
     if not compiler:

@@ -10,6 +10,11 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Kept with their outputs, so that they can be read where nothing runs.
 PICTURED = {"01_first_layer", "03_your_own_model"}
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# Half a minute and more each; the first runs with the other tests.
+LONG = [
+    pytest.param(path, marks=pytest.mark.campaign) if path.stem > "02" else path
+    for path in NOTEBOOKS
+]
 
 
 def test_there_are_notebooks():
@@ -17,7 +22,7 @@ def test_there_are_notebooks():
 
 
 @pytest.mark.slow
-@notebooks
+@pytest.mark.parametrize("path", LONG, ids=lambda path: path.stem)
 def test_notebook_runs(path, tmp_path, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # jupyter_client's own, at import

@@ -7,7 +7,7 @@ import pytest
 import keras_ssc
 
 L = keras.layers
-pytestmark = pytest.mark.backends
+pytestmark = pytest.mark.jax
 
 
 def moving(layer):

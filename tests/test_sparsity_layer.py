@@ -15,7 +15,7 @@ from keras_ssc.sparsity import (
     pattern_weight_count,
 )
 
-pytestmark = pytest.mark.backends
+pytestmark = pytest.mark.jax
 
 
 @hypothesis_settings(max_examples=300)
