@@ -13,7 +13,6 @@ from tiny_networks import Tiny
 
 import keras_ssc
 
-pytestmark = pytest.mark.jax
 BENCHMARKS = ROOT / "benchmarks"
 
 

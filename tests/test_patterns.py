@@ -11,8 +11,6 @@ from settings import patterns
 
 from keras_ssc import SSCPattern
 
-pytestmark = pytest.mark.jax
-
 RULES = ("g", "p", "shift", "parity", "dense_taps", "set_offset")
 
 

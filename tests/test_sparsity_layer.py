@@ -15,8 +15,6 @@ from keras_ssc.sparsity import (
     pattern_weight_count,
 )
 
-pytestmark = pytest.mark.jax
-
 
 @hypothesis_settings(max_examples=300)
 @given(patterns())
