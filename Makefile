@@ -19,7 +19,10 @@ train: $(VENV)/train.stamp
 # Two processes side by side: most tests keep one core busy.
 PYTEST := $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
 
+# The kernels of both backends are compiled side by side, before tests wait for them.
 test: lint
+	$(VENV)/bin/python -m keras_ssc kernels --compile & \
+	    KERAS_BACKEND=jax $(VENV)/bin/python -m keras_ssc kernels --compile & wait
 	TF_ENABLE_ONEDNN_OPTS=1 $(PYTEST)
 	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) -m "backends and not campaign"
 	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(PYTEST) -m "(backends or jax) and not campaign"

@@ -10,7 +10,7 @@ from keras_ssc import pruning, summary
 from keras_ssc.pruning._autoslim import costs, errors, slimmed
 from keras_ssc.pruning.differentiate import function_of_weights, gradients
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 import keras_ssc
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 FOLDER = Path(__file__).parent / "files_of_0_1"
 FILES = sorted(file.stem for file in FOLDER.glob("*.keras"))

@@ -34,6 +34,7 @@ def tiny(monkeypatch):
 
 # A method that shares its code with one of the others runs in the campaign.
 SIBLINGS = {"SET", "RigL", "DSR", "Deep-R", "IP-GraSP", "IP-SynFlow", "lottery ticket (epoch 5)"}
+SIBLINGS |= {"SET, published", "DSR, published", "Deep-R, published", "GMP", "Slimming", "AutoSlim"}
 SHORT_AND_LONG = [
     pytest.param(method, marks=pytest.mark.campaign) if method in SIBLINGS else method
     for method in METHODS

@@ -16,7 +16,10 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    ["ResNet20", *(pytest.param(one, marks=pytest.mark.campaign) for one in list(NETWORKS)[1:])],
+)
 def test_networks_at_half_width(name, tmp_path):
     model = getattr(keras_ssc.applications, name)(sparsity=0, **NETWORKS[name])
     with_random_weights(model)
