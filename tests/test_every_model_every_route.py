@@ -22,7 +22,7 @@ from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import ends, held_by_graph, held_layers, walk
 from keras_ssc.pruning.channel_groups import follow_channels
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 

@@ -32,9 +32,11 @@ def tiny(monkeypatch):
     return "Tiny"
 
 
-# A method that shares its code with one of the others runs in the campaign.
+# A method that shares its code with one of the others, or that has tests of its own in the package,
+# runs in the campaign.
 SIBLINGS = {"SET", "RigL", "DSR", "Deep-R", "IP-GraSP", "IP-SynFlow", "lottery ticket (epoch 5)"}
 SIBLINGS |= {"SET, published", "DSR, published", "Deep-R, published", "GMP", "Slimming", "AutoSlim"}
+SIBLINGS |= {"random uniform", "smart ratio", "magnitude", "GraSP", "IP-SNIP", "MLPrune"}
 SHORT_AND_LONG = [
     pytest.param(method, marks=pytest.mark.campaign) if method in SIBLINGS else method
     for method in METHODS

@@ -11,7 +11,7 @@ import keras_ssc
 from keras_ssc import pruning
 from keras_ssc.pruning.masks import masked_layers
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 WRAPPERS = ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")
 # All that Keras has, so that a new one is tried as well.
