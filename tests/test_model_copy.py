@@ -8,7 +8,7 @@ import keras_ssc
 from keras_ssc import pruning
 from keras_ssc.model_copy import copy_graph
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 L = keras.layers
 
