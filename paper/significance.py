@@ -48,13 +48,14 @@ class Comparison:
 
 
 def welch(ours, theirs):
-    """Return the `Comparison` of two samples by Welch's t-test; None where one has no spread.
+    """Return the `Comparison` of two samples by Welch's t-test; None where it has no answer.
 
         t = (m_1 - m_2) / s,   s^2 = v_1 / n_1 + v_2 / n_2
         degrees of freedom = s^4 / ((v_1 / n_1)^2 / (n_1 - 1) + (v_2 / n_2)^2 / (n_2 - 1))
 
     Args:
-        ours, theirs: lists of floats; None is returned where one has fewer than two.
+        ours, theirs: lists of floats. None is returned where one has fewer than two, or where
+            neither has any spread.
 
     Example:
 
@@ -72,8 +73,8 @@ def welch(ours, theirs):
     difference = statistics.mean(ours) - statistics.mean(theirs)
     parts = [statistics.variance(sample) / len(sample) for sample in (ours, theirs)]
     error = sum(parts) ** 0.5
-    if not error:  # no run differs from the others of its row
-        return Comparison(difference, difference, difference, 0.0 if difference else 1.0)
+    if not error:  # no run differs from the others of its row: nothing says how far chance reaches
+        return None
     sizes = (len(ours), len(theirs))
     freedom = error**4 / sum(v**2 / (n - 1) for v, n in zip(parts, sizes, strict=True))
     reach = error * float(special.stdtrit(freedom, 0.975))

@@ -29,6 +29,7 @@ def folder(tmp_path, monkeypatch):
 
 def written(folder, **arguments):
     model = applications.ResNet20(sparsity=0.9, **arguments)
+    pretrained.round_kernels(model)
     card = {"model": "ResNet20", "dataset": "cifar10", "sparsity": 0.9}
     return model, pretrained.write(model, card, folder)
 
@@ -88,12 +89,12 @@ def test_a_changed_file_is_refused(folder):
         applications.ResNet20(sparsity=0.9, weights="cifar10")
 
 
-def test_weights_beyond_float16_are_refused(folder):
+def test_weights_beyond_float16_are_refused():
     model = applications.ResNet20(sparsity=0.9)
     kernel = next(one for one in model.weights if len(one.shape) > 1)
     kernel.assign(keras.ops.full_like(kernel, 1e6))
     with pytest.raises(ValueError, match="finite weights in float16"):
-        pretrained.write(model, {}, folder)
+        pretrained.round_kernels(model)
 
 
 @pytest.mark.parametrize("card", CARDS, ids=NAMES)
@@ -148,9 +149,8 @@ def test_predictions_are_decoded():
         decode_predictions(scores, top=0)
 
 
-def test_cards_are_json_with_what_a_reader_asks_for():
+def test_cards_have_what_a_reader_asks_for():
     for card in CARDS:
-        assert json.loads(json.dumps(card)) == card
         for key in ("data", "recipe", "licence", "hardware", "milliseconds", "multiply_adds"):
             assert card[key], key
 

@@ -7,12 +7,14 @@ the first file's hash.
 
 import functools
 import hashlib
+import io
 import json
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from keras_ssc.atomic_write import atomic_write
 from keras_ssc.layers import SSCConv2D
 
 FOLDER = Path(__file__).with_name("weights")
@@ -85,31 +87,43 @@ def read(card):
         return dict(file)
 
 
-def write(model, card, folder=FOLDER):
-    """Write a network's weights and card; return the card with `file`, `sha256` and `bytes`.
+def round_kernels(model):
+    """Round a network's kernels to float16, as they are stored.
 
-    Args:
-        model: trained network; its kernels are rounded to float16, here and in the file.
-        card: dict with `model`, `dataset`, `sparsity` and what else there is to say.
-        folder: path.
+    The vectors, BatchNormalization's and biases, stay exact: they are few.
 
     Raises:
-        ValueError: a kernel is not finite in float16.
+        ValueError: a weight is not finite in float16.
     """
-    values = {}
     for one in model.weights:
         value = keras.ops.convert_to_numpy(one)
         if not np.abs(value).max() <= np.finfo("float16").max:
             raise ValueError(f"`model` must have finite weights in float16. Received: {one.path}")
-        # The vectors, BatchNormalization's and biases, stay exact: they are few.
-        values[one.path] = value.astype("float16") if value.ndim > 1 else value
-        one.assign(values[one.path].astype(value.dtype))
-    temporary = Path(folder) / "new.npz"
-    np.savez_compressed(temporary, **values)
-    digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+        if value.ndim > 1:
+            one.assign(value.astype("float16").astype(value.dtype))
+
+
+def write(model, card, folder=FOLDER):
+    """Write a network's weights and card; return the card with `file`, `sha256` and `bytes`.
+
+    Args:
+        model: trained network, after `round_kernels`.
+        card: dict with `model`, `dataset`, `sparsity` and what else there is to say.
+        folder: path.
+    """
+    values = {one.path: keras.ops.convert_to_numpy(one) for one in model.weights}
+    values = {
+        path: value.astype("float16") if value.ndim > 1 else value for path, value in values.items()
+    }
+    content = io.BytesIO()
+    np.savez_compressed(content, **values)
+    content = content.getvalue()
+    digest = hashlib.sha256(content).hexdigest()
     name = "-".join((card["model"].lower(), card["dataset"], str(card["sparsity"]), digest[:8]))
-    path = temporary.replace(temporary.with_name(f"{name}.npz"))
-    more = {"file": path.name, "sha256": digest, "bytes": path.stat().st_size}
+    more = {"file": f"{name}.npz", "sha256": digest, "bytes": len(content)}
     card = {**card, **more, "structure": structure(model)}
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    with atomic_write(Path(folder) / card["file"]) as temporary:
+        temporary.write_bytes(content)
+        words = json.dumps(card, indent=2) + "\n"
+        temporary.with_suffix(".json").write_text(words, encoding="utf-8")
     return card

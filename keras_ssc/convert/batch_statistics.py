@@ -18,7 +18,7 @@ def recalibrate(model, x, batch_size=128):
 
         mean = sum_k n_k mean_k / n,    variance = sum_k n_k (variance_k + mean_k^2) / n - mean^2,
 
-    over its calls k with n_k of n images each: exact, in whatever order the batches come. As in
+    over its calls k with n_k of n pixels each: exact, in whatever order the batches come. As in
     training, layers after others read what those normalise batch by batch.
 
     Args:

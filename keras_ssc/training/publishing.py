@@ -11,7 +11,7 @@ import numpy as np
 from keras_ssc import applications, datasets
 from keras_ssc._summary import summary
 from keras_ssc.applications._preprocess import preprocess_input
-from keras_ssc.applications._pretrained import FOLDER, write
+from keras_ssc.applications._pretrained import FOLDER, round_kernels, write
 from keras_ssc.model_file import read_model
 
 RECIPE = ("epochs", "batch_size", "learning_rate", "momentum", "l2", "seed")
@@ -60,6 +60,7 @@ def publish(run_dir, data_dir, folder=FOLDER):
     trained = read_model(run_dir / "last.keras", compile=False)
     for one, other in zip(model.weights, trained.weights, strict=True):
         one.assign(other)
+    round_kernels(model)
     found = summary(model)
     card = {
         "model": settings["model"],
@@ -75,13 +76,10 @@ def publish(run_dir, data_dir, folder=FOLDER):
         "hardware": described["hardware"]["cpu"]["name"],
         "versions": described["versions"],
         "licence": "Apache-2.0",
+        "test_accuracy": accuracy(model, data),
+        "milliseconds": milliseconds(model),
     }
-    card = write(model, card, folder)  # rounds the weights of `model`, too
-    card["test_accuracy"] = accuracy(model, data)
-    card["milliseconds"] = milliseconds(model)
-    path = Path(folder, card["file"]).with_suffix(".json")
-    path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    return card
+    return write(model, card, folder)
 
 
 def accuracy(model, data):
