@@ -27,7 +27,7 @@ HOW = """## How it is measured
 - "AVX-512 half": 512-bit multiply-adds at the rate of 256-bit ones, by measurement. With
   `--widest avx2` only our kernels do without AVX-512, the dense competitors keep it;
   `ONEDNN_MAX_CPU_ISA=AVX2` in the environment takes it from oneDNN, too, and is noted.
-- Rows of other code or versions are run anew; a run that was cut off goes on where it stood.
+- Rows of other code or versions are run anew; a run that was cut off resumes where it stopped.
 
 ```sh
 python benchmarks/networks.py --networks ResNet32 --batches 128 --passes infer train --repeats 9 \\
