@@ -32,7 +32,7 @@ def load(training, folder, setting, stateful):
     if not path.exists():
         return 0
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             if about["run"] != setting.key:
                 raise ValueError("it belongs to another run")
