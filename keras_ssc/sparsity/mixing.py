@@ -1,5 +1,6 @@
 """How far sparse layers mix the channels: which channels in front reach which ones behind."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -8,8 +9,9 @@ from keras_ssc.patterns import SSCPattern
 from keras_ssc.sparsity.shapes import LayerShape
 
 
+@functools.lru_cache(maxsize=64)
 def connections(pattern: SSCPattern) -> np.ndarray:
-    """Return which input channels each filter reads: bool array (M, N).
+    """Return which input channels each filter reads: bool array (M, N), read-only.
 
     Args:
         pattern: `SSCPattern`.
@@ -22,6 +24,7 @@ def connections(pattern: SSCPattern) -> np.ndarray:
     live = np.zeros((pattern.in_channels, pattern.filters), bool)
     for _, positions, filters in pattern.matrices:
         live[pattern.channels(positions, filters), filters] = True
+    live.flags.writeable = False
     return live
 
 
