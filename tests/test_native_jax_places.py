@@ -153,6 +153,7 @@ t.assert_close(*results, 2e-5)
 """
 
 
+@pytest.mark.jax_long
 def test_two_devices():
     run(DEVICES, XLA_FLAGS="--xla_force_host_platform_device_count=2")
 
