@@ -41,7 +41,7 @@ def tiny(input_shape, classes, sparsity=None, **_):
         [
             keras.Input(input_shape),
             keras.layers.Conv2D(8, 3, strides=4),
-            keras_ssc.layers.BatchNormalization(activation="relu"),
+            keras_ssc.layers.FusedBatchNormalization(activation="relu"),
             keras_ssc.SSCConv2D(8, 3, g=4, p=3),
             keras_ssc.SSCConv2D(16, 3, g=4, p=0),
             keras.layers.GlobalAveragePooling2D(),

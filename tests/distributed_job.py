@@ -46,7 +46,7 @@ def small_network(input_shape, classes, execution, norm):
             32, 3, strides=strides, padding="same", g=8, p=3, execution=execution
         )(x)
         if norm:
-            x = keras_ssc.layers.BatchNormalization()(x)
+            x = keras_ssc.layers.FusedBatchNormalization()(x)
         x = keras.layers.ReLU()(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(x))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_ssc
-from keras_ssc.layers import BatchNormalization
+from keras_ssc.layers import FusedBatchNormalization
 from keras_ssc.native import build
 
 pytestmark = [
@@ -30,9 +30,9 @@ class Block:
         settings = {"g": 8, "p": 3, "padding": padding, "use_bias": use_bias}
         self.layers = [
             keras_ssc.SSCConv2D(32, 3, **settings),
-            BatchNormalization(activation="relu"),
+            FusedBatchNormalization(activation="relu"),
             keras_ssc.SSCConv2D(32, 3, **settings),
-            BatchNormalization(activation="relu"),
+            FusedBatchNormalization(activation="relu"),
             keras_ssc.SSCConv2D(32, 3, strides=2, **settings),
         ]
         self.between = between
@@ -41,7 +41,7 @@ class Block:
         random = np.random.default_rng(0)
         for layer in self.layers:
             layer.build((None, 16, 16, channels))
-            least = 0.2 if isinstance(layer, BatchNormalization) else -0.5
+            least = 0.2 if isinstance(layer, FusedBatchNormalization) else -0.5
             layer.set_weights(
                 [random.uniform(least, 1, weight.shape) for weight in layer.get_weights()]
             )
@@ -69,7 +69,7 @@ class PointwiseBlock(Block):
     def __init__(self, between):
         self.layers = [
             keras_ssc.SSCConv2D(24, 1, g=0, p=2, shift="block", use_bias=False),
-            BatchNormalization(activation="relu"),
+            FusedBatchNormalization(activation="relu"),
         ]
         self.between = between
 

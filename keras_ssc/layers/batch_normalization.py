@@ -10,8 +10,8 @@ from keras_ssc.native import (
 )
 
 
-@keras.saving.register_keras_serializable(package="keras_ssc")
-class BatchNormalization(keras.layers.BatchNormalization):
+@keras.saving.register_keras_serializable(package="keras_ssc", name="BatchNormalization")
+class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Keras's BatchNormalization with an optional residual sum and ReLU behind it.
 
         y = activation(gamma * (x - mean) / sqrt(variance + epsilon) + beta + residual)
@@ -39,7 +39,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     >>> import numpy as np
     >>> x = np.ones((2, 4, 4, 8), "float32")
-    >>> layer = keras_ssc.layers.BatchNormalization(activation="relu")
+    >>> layer = keras_ssc.layers.FusedBatchNormalization(activation="relu")
     >>> layer(x, residual=x).shape == x.shape
     True
 
@@ -90,3 +90,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def get_config(self):
         """Return the arguments."""
         return super().get_config() | {"activation": self.activation}
+
+
+# Keras names the weights in a file, and unnamed layers, by the class: as in the files of 0.1, and
+# as in those of a model with Keras's own layer.
+FusedBatchNormalization.__name__ = "BatchNormalization"
