@@ -53,7 +53,7 @@ def small_network(input_shape, classes, execution, norm):
 
 
 class Watch(keras.callbacks.Callback):
-    """Keeps the trainable weights before and after the first epoch; dies where it is told to."""
+    """Keeps the trainable weights before and after the first epoch; dies in the epoch `die_in`."""
 
     def __init__(self, die_in):
         super().__init__()

@@ -6,6 +6,7 @@ import socket
 import time
 from contextlib import contextmanager
 
+from keras_ssc.atomic_write import remove_leftovers
 from keras_ssc.training.run_folder import RunFolderError
 
 try:
@@ -50,6 +51,7 @@ def locked(folder):
     except OSError as error:
         raise RunFolderError(f"{str(folder)!r} can't be a run folder: {error}") from error
     try:
+        remove_leftovers(folder)  # nobody else writes here
         yield
     finally:
         (folder / LOCK).unlink(missing_ok=True)
