@@ -23,7 +23,7 @@ def densify(model):
     Raises:
         TypeError: `model` is no Keras model.
         ValueError: the model is subclassed, not built, holds no SSCConv2D, or one inside a wrapper
-            or a layer of your own; Keras would add the bias of a channels_first layer along its
+            or a layer of your own; it was folded (`fold(densify(model))` is the order); Keras would add the bias of a channels_first layer along its
             columns.
 
     Example:
