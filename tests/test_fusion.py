@@ -158,3 +158,27 @@ def test_a_step_of_fit_equals_that_of_the_portable_forms():
     np.testing.assert_allclose(*losses, rtol=2e-3)
     predictions = [network.predict(x, verbose=0) for network in networks]
     np.testing.assert_allclose(*predictions, atol=2e-2)
+
+
+def test_gradients_by_given_moments():
+    """What normalises by moving statistics is differentiated by these, too."""
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    layer = keras_ssc.SSCConv2D(16, 3, g=8, p=7, padding="same")
+    norm = FusedBatchNormalization(activation="relu")
+    x = random.normal(size=(2, 6, 6, 16)).astype("float32")
+    layer.build(x.shape)
+    norm.build(x.shape)
+    norm.set_weights([random.uniform(0.5, 2, 16) for _ in range(4)])
+    vectors = [norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance]
+    vectors = [vector.value for vector in vectors]
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            tape.watch(vectors)
+            total = tf.reduce_sum(norm(layer(x), training=False) ** 2)
+        return tape.gradient(total, vectors)
+
+    for one, two in zip(tf.function(gradients)(), gradients(), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)

@@ -5,7 +5,7 @@ import keras
 from keras_ssc.arguments import one_of
 from keras_ssc.native import (
     batch_norm,
-    scale_shift,
+    normalize,
     why_not_native_operations,
 )
 
@@ -69,9 +69,10 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             self.moving_mean.assign(self.moving_mean * kept + mean * new)
             self.moving_variance.assign(self.moving_variance * kept + variance * new)
             return y
-        scale = self.gamma / keras.ops.sqrt(self.moving_variance + self.epsilon)
-        shift = self.beta - self.moving_mean * scale
-        return scale_shift(x, scale, shift, residual, relu=relu)
+        moving = (self.moving_mean, self.moving_variance)
+        return normalize(
+            x, self.gamma, self.beta, *moving, residual, relu=relu, epsilon=self.epsilon
+        )
 
     def _why_not_native(self, inputs, mask):
         """Return why Keras's own operations compute here, or None."""

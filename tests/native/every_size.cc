@@ -133,13 +133,24 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
   // What is not written stays not a number.
   std::vector<float> result(y.size(), NAN), slope(dx.size(), NAN);
   for (auto& gradient : gradients) std::fill(gradient.begin(), gradient.end(), NAN);
-  forward(problem, x.data(), matrices, {bias.data(), residual.data(), true, 2.5f}, result.data(),
-          slices, run);
+  const Epilogue epilogue = {bias.data(), residual.data(), true, 2.5f};
+  forward(problem, x.data(), matrices, epilogue, result.data(), slices, run);
   input_gradient(problem, dy.data(), matrices, slope.data(), slices, run);
   weight_gradient(problem, x.data(), dy.data(), outputs, slices, run);
-  for (std::size_t i = 0; i < y.size(); ++i)
-    y[i] = std::min(2.5, std::max(0.0, y[i] + bias[i % N] + residual[i]));
-  compare("y", result, y);
+  const auto scale = numbers(N);
+  const auto after = [&](bool scaled) {
+    std::vector<double> all(y.size());
+    for (std::size_t i = 0; i < y.size(); ++i)
+      all[i] = std::min(2.5, std::max(0.0, y[i] * (scaled ? scale[i % N] : 1) + bias[i % N] +
+                                               residual[i]));
+    return all;
+  };
+  compare("y", result, after(false));
+  std::fill(result.begin(), result.end(), NAN);
+  Epilogue with_scale = epilogue;
+  with_scale.scale = scale.data();
+  forward(problem, x.data(), matrices, with_scale, result.data(), slices, run);
+  compare("scaled y", result, after(true));
   compare("dx", slope, dx);
   for (std::size_t m = 0; m < weights.size(); ++m) compare("dw", gradients[m], sums[m]);
 }

@@ -7,8 +7,10 @@ namespace keras_ssc {
 Product block_product(const Plan& plan, const Block& block, const Epilogue& epilogue) {
   const Access& access = plan.accesses[block.access];
   Product a = {};
-  a.w = plan.packed.data() + block.packed;
+  a.w = block.in_place ? block.in_place : plan.packed.data() + block.packed;
+  a.w_row = block.row;
   a.start = block.start < 0 ? nullptr : plan.packed.data() + block.start;
+  a.scale = block.scale < 0 ? nullptr : plan.packed.data() + block.scale;
   a.index = access.index.data();
   a.y_offsets = block.out;
   a.live = block.live;

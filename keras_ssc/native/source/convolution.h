@@ -57,14 +57,15 @@ const Microkernels* microkernels_for(int lanes);
 // threads would have begun with it.
 int worth_slices(const Problem&, int most);
 
-// What is added to each output pixel: `bias` to every one, `residual` like y; null where there is
-// none. Then, where `relu`, what is negative becomes zero and what is above `ceiling` the ceiling. Of
+// What is done to each output pixel: multiplied with `scale`, only where there is a `bias`, too;
+// then `bias` is added to every one, and `residual` like y; null where there is none. Then, where `relu`, what is negative becomes zero and what is above `ceiling` the ceiling. Of
 // what is stored, `mean` and `variance` of every channel are taken where they are not null.
 struct Epilogue {
   const float *bias = nullptr, *residual = nullptr;
   bool relu = false;
   float ceiling = INFINITY;
   float *mean = nullptr, *variance = nullptr;
+  const float* scale = nullptr;
 };
 
 void forward(const Problem&, const float* x, const std::vector<const float*>& weights,

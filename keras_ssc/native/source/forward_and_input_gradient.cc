@@ -175,7 +175,7 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
 
 void forward_by_vectors(const Problem& problem, const float* x, const std::vector<const float*>& weights,
              const Epilogue& epilogue, float* y, int slices, const Runner& run) {
-  const Plan plan = forward_plan(problem, weights, epilogue.bias);
+  const Plan plan = forward_plan(problem, weights, epilogue);
   contract(problem, plan, true, x, epilogue, y, slices, run);
 }
 

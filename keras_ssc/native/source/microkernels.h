@@ -16,8 +16,8 @@ constexpr bool is_size(int rows) { return rows == 1 || rows % 2 == 0; }
 // as there are lanes, as they lie or put into an order.
 enum Load { kOne, kTwo, kFour, kEight, kRow, kPermuted, kLoads };
 
-// y[p][f] (+)= start[f] + sum_k x[p * x_pixel + x_offsets[k]] * w[w_rows[k]][f], vectors all;
-// plus residual[p][f] where there is one, cut at zero where `relu`, and at `ceiling`.
+// y[p][f] (+)= start[f] + scale[f] * sum_k x[p * x_pixel + x_offsets[k]] * w[w_rows[k]][f],
+// vectors all; plus residual[p][f] where there is one, cut at zero where `relu`, and at `ceiling`.
 struct Product {
   const float* x;
   long x_pixel;          // floats from one pixel to the next
@@ -26,7 +26,9 @@ struct Product {
   const int* index;      // which of the loaded floats is in each lane, for kPermuted
   int steps;
   const float* w;      // rows of (vectors, lanes)
+  long w_row;          // floats from one of them to the next
   const float* start;  // (vectors, lanes), for every pixel; or null
+  const float* scale;  // alike, only together with `start`; or null
   float* y;
   long y_pixel;
   const int* y_offsets;   // one for each vector

@@ -141,7 +141,7 @@ bool pointwise_forward(const Problem& problem, const float* x,
                        const std::vector<const float*>& weights, const Epilogue& epilogue, float* y,
                        int slices, const Runner& run) {
   if (!reads_its_own_pixel(problem)) return false;
-  const Plan plan = forward_plan(problem, weights, epilogue.bias);
+  const Plan plan = forward_plan(problem, weights, epilogue);
   if (!plan.destination.empty()) return false;
   const Pattern& p = problem.pattern;
   contract(plan, problem, p.in_channels, p.out_channels, x, epilogue, y, slices, run);
