@@ -33,8 +33,8 @@ campaign: $(VENV)/all.stamp
 
 # Kills, stops, damages and fills up a real training, and compares its end; takes half an hour.
 faults: $(VENV)/all.stamp
-	$(VENV)/bin/python benchmarks/faults_in_forks.py
-	$(VENV)/bin/python benchmarks/faults.py
+	$(VENV)/bin/python tests/faults/faults_in_forks.py
+	$(VENV)/bin/python tests/faults/faults.py
 
 # Misuse: FUZZ times as many cases as in the tests, new ones by SEED; prints outcomes and findings.
 FUZZ ?= 30

@@ -1,6 +1,6 @@
 """Break a training many times in a short time: faults.py with forks in the place of processes.
 
-python benchmarks/faults_in_forks.py --kills 50 --writes 10 --terms 10
+python tests/faults/faults_in_forks.py --kills 50 --writes 10 --terms 10
 
 Each process is a fork of one that has imported everything and computed nothing, so that a start
 takes no time. What runs in it is applications/train.py with its own command line; only the
@@ -26,7 +26,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-PROGRAM = Path(__file__).parents[1] / "applications" / "train.py"
+PROGRAM = Path(__file__).parents[2] / "applications" / "train.py"
 FLAGS = ["--model", "ResNet20", "--limit", "40", "--batch-size", "8", "--epochs", "4"]
 FLAGS += ["--learning-rate", "0.02"]
 

@@ -1,6 +1,6 @@
 """Kill, stop, damage and fill up a real training, resume it, and compare its end bit for bit.
 
-python benchmarks/faults.py --kills 50
+python tests/faults/faults.py --kills 50
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FLAGS = ["--model", "VGG11", "--sparsity", "0.98", "--limit", "64", "--batch-size", "4"]
 FLAGS += ["--epochs", "6", "--learning-rate", "0.01"]
 
