@@ -56,13 +56,17 @@ distributed: $(VENV)/all.stamp
 docs: $(VENV)/all.stamp
 	$(VENV)/bin/python -m mkdocs build --strict
 
+CPP := $(shell find keras_ssc/native/source tests -name '*.cc' -o -name '*.h')
+
 lint: $(VENV)/all.stamp
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/clang-format --dry-run --Werror $(CPP)
 
 format: $(VENV)/all.stamp
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
+	$(VENV)/bin/clang-format -i $(CPP)
 
 # The package without TensorFlow: an environment of its own, in which `import tensorflow` must fail.
 test-jax-only: $(JAX)/ready.stamp
