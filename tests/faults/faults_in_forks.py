@@ -71,6 +71,7 @@ def start(folder, *flags):
             return drawn(batches, index)
 
         datasets.Batches.__getitem__ = marked
+        sys.path.insert(0, str(PROGRAM.parent))
         sys.argv = [str(PROGRAM), *FLAGS, "--run-dir", str(folder), *flags]
         runpy.run_path(str(PROGRAM), run_name="__main__")
         code = 0
