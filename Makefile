@@ -33,8 +33,8 @@ campaign: $(VENV)/all.stamp
 
 # Kills, stops, damages and fills up a real training, and compares its end; takes half an hour.
 faults: $(VENV)/all.stamp
-	$(VENV)/bin/python benchmarks/faults_in_forks.py
-	$(VENV)/bin/python benchmarks/faults.py
+	$(VENV)/bin/python tests/faults/faults_in_forks.py
+	$(VENV)/bin/python tests/faults/faults.py
 
 # Misuse: FUZZ times as many cases as in the tests, new ones by SEED; prints outcomes and findings.
 FUZZ ?= 30
@@ -56,13 +56,17 @@ distributed: $(VENV)/all.stamp
 docs: $(VENV)/all.stamp
 	$(VENV)/bin/python -m mkdocs build --strict
 
+CPP := $(shell find keras_ssc/native/source tests -name '*.cc' -o -name '*.h')
+
 lint: $(VENV)/all.stamp
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/clang-format --dry-run --Werror $(CPP)
 
 format: $(VENV)/all.stamp
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
+	$(VENV)/bin/clang-format -i $(CPP)
 
 # The package without TensorFlow: an environment of its own, in which `import tensorflow` must fail.
 test-jax-only: $(JAX)/ready.stamp

@@ -17,8 +17,7 @@ Product block_product(const Plan& plan, const Block& block, const Epilogue& epil
   a.add = block.add;
   a.relu = epilogue.relu;
   a.ceiling = epilogue.ceiling;
-  if (block.folded && access.load != kRow)
-    a.fold = access.load == kPermuted ? -1 : access.span;
+  if (block.folded && access.load != kRow) a.fold = access.load == kPermuted ? -1 : access.span;
   a.partial = a.fold != 0;
   for (int f = 0; f < block.vectors; ++f) a.partial |= block.live[f] < plan.micro->lanes;
   return a;

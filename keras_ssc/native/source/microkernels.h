@@ -1,7 +1,7 @@
 // The inner loops: outer products, lane by lane, of a few vectors by a few vectors.
 //
-// Compiled once for every instruction set, each time into a namespace of its own (microkernels.cc), and
-// picked at run time by what the CPU has. Nothing here knows about convolutions.
+// Compiled once for every instruction set, each time into a namespace of its own (microkernels.cc),
+// and picked at run time by what the CPU has. Nothing here knows about convolutions.
 #pragma once
 
 namespace keras_ssc {
@@ -87,8 +87,10 @@ struct Reorder {
 struct Microkernels {
   int lanes;
   int registers;  // accumulators that fit
-  void (*wrap_channels)(const ChannelWrap&);  // pixels without the extra channels to pixels with them
-  void (*unwrap_channels)(const ChannelWrap&);    // and back: the extra channels are added to the first ones
+  void (*wrap_channels)(
+      const ChannelWrap&);  // pixels without the extra channels to pixels with them
+  void (*unwrap_channels)(
+      const ChannelWrap&);  // and back: the extra channels are added to the first ones
   void (*in_order)(const Reorder&);
   // By rows and vectors; null where there are more of both than registers, or where not `is_size`.
   void (*product[kLoads][kMaxRows + 1][kMaxVectors + 1])(const Product&);

@@ -23,8 +23,18 @@ void Plan::add_blocks(const std::vector<Output>& out, bool add, bool folded, boo
   const int steps = (int)terms.back().size();
   int first = 0;
   for (int size : even_parts((int)out.size(), kMaxVectors)) {
-    Block block = {(int)terms.size() - 1, (int)accesses.size() - 1, size, {}, {}, add,
-                   folded, floats, nullptr, (long)size * micro->lanes, -1, -1};
+    Block block = {(int)terms.size() - 1,
+                   (int)accesses.size() - 1,
+                   size,
+                   {},
+                   {},
+                   add,
+                   folded,
+                   floats,
+                   nullptr,
+                   (long)size * micro->lanes,
+                   -1,
+                   -1};
     for (int f = 0; f < size; ++f) {
       block.out[f] = out[first + f].channel;
       block.live[f] = out[first + f].live;

@@ -15,18 +15,18 @@ struct Term {
 
 // A few output vectors that are sums over the same terms.
 struct Block {
-  int terms;               // which list of terms
-  int access;              // how their source is loaded, or how they fold: of `Plan::accesses`
-  int vectors;             // at most kMaxVectors
-  int out[kMaxVectors];    // channel of each output vector
-  int live[kMaxVectors];   // lanes of each that are stored
-  bool add;                // to what earlier blocks have left there
-  bool folded;             // lanes are filters: each is added to its channel
-  std::size_t packed;      // where its weights begin: (terms, vectors, lanes)
-  const float* in_place;   // or where they lie in their matrix, row by row; null: packed
-  long row;                // floats from one row of them to the next
-  long start;              // what is added to every pixel, (vectors, lanes); -1: nothing
-  long scale;              // what the sums are multiplied with before, alike; -1: nothing
+  int terms;              // which list of terms
+  int access;             // how their source is loaded, or how they fold: of `Plan::accesses`
+  int vectors;            // at most kMaxVectors
+  int out[kMaxVectors];   // channel of each output vector
+  int live[kMaxVectors];  // lanes of each that are stored
+  bool add;               // to what earlier blocks have left there
+  bool folded;            // lanes are filters: each is added to its channel
+  std::size_t packed;     // where its weights begin: (terms, vectors, lanes)
+  const float* in_place;  // or where they lie in their matrix, row by row; null: packed
+  long row;               // floats from one row of them to the next
+  long start;             // what is added to every pixel, (vectors, lanes); -1: nothing
+  long scale;             // what the sums are multiplied with before, alike; -1: nothing
 };
 
 struct Plan {

@@ -73,16 +73,16 @@ bool forward_by_rows(const Problem& problem, const float* x,
             a.bias = epilogue.bias ? epilogue.bias + filter : nullptr;
             for_strips(columns.out, l.kernels->forward_pixels[block],
                        [&](int size, int first, int strips) {
-              for (int r = 0; r < 3; ++r)
-                a.rows[r] = top + r < 0 || top + r >= rows.in
-                                ? nullptr
-                                : ring.row(top + r) + first * a.pixel;
-              const long at = (first_y + i) * y_row + (long)first * N + filter;
-              a.y = y + at;
-              a.residual = epilogue.residual ? epilogue.residual + at : nullptr;
-              a.strips = strips;
-              l.kernels->forward[block][size](a, ahead);
-            });
+                         for (int r = 0; r < 3; ++r)
+                           a.rows[r] = top + r < 0 || top + r >= rows.in
+                                           ? nullptr
+                                           : ring.row(top + r) + first * a.pixel;
+                         const long at = (first_y + i) * y_row + (long)first * N + filter;
+                         a.y = y + at;
+                         a.residual = epilogue.residual ? epilogue.residual + at : nullptr;
+                         a.strips = strips;
+                         l.kernels->forward[block][size](a, ahead);
+                       });
           }
         if (epilogue.mean) moments.add(slice, y + (first_y + i) * y_row, columns.out);
       }

@@ -10,8 +10,8 @@ namespace {
 using tensorflow::shape_inference::DimensionHandle;
 using tensorflow::shape_inference::InferenceContext;
 
-// A batch normalisation that a convolution computes along with itself: a list of inputs gamma, beta,
-// mean and variance, or of none; what it multiplies and adds.
+// A batch normalisation that a convolution computes along with itself: a list of inputs gamma,
+// beta, mean and variance, or of none; what it multiplies and adds.
 struct Norm {
   std::vector<float> scale, shift;
 
