@@ -2,7 +2,7 @@
 
 from keras_ssc.sparsity import choose_network, stage_mixing, well_mixing
 from paper.networks import builder_and_options, ssc_options
-from paper.pattern_settings import CELLS, IMAGES, PaperCell, network_layers
+from paper.pattern_settings import CELLS, IMAGES, network_layers
 
 
 def mixing_table(cells=CELLS, distribution="uniform"):
@@ -18,9 +18,9 @@ def mixing_table(cells=CELLS, distribution="uniform"):
 
     Example:
 
-    >>> print(mixing_table([CELLS[3]]).splitlines()[2])
-    | VGG19-cifar100-0.9 | (8, 3) | 100 / 100 / 100 / 100 / 100 | 100 / 100 / 100 / 100 / 100 | \
-the same |
+    >>> from paper.pattern_settings import paper_cell
+    >>> print(mixing_table([paper_cell("ResNet32-cifar10-0.95")]).splitlines()[2])
+    | ResNet32-cifar10-0.95 | (16, 8) | 100 / 100 / 100 | 100 / 100 / 100 | the same |
     """
     lines = [
         "| setting | (g, p) | joined inside each stage % | with butterfly | with another p |",
