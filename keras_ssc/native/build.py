@@ -30,6 +30,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
         "avx2": ("-mavx2", "-mfma"),
         "avx512": ("-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw"),
     }
+_RELEASE = "-DNDEBUG"  # no `assert`: tests/native/every_size.cc runs with them
 MINUTES = 10
 
 
@@ -236,11 +237,11 @@ def _kernel_commands(compiler):
     commands = []
     for source in sorted(SOURCE.glob("*.cc")):
         if source.stem not in LOOPS:
-            commands.append(_compile(compiler, ["-O2"], source, source.stem))
+            commands.append(_compile(compiler, ["-O2", _RELEASE], source, source.stem))
             continue
         # GNU's dialect: products and sums may be contracted to one multiply-add.
         for name, flags in FLAGS.items():
-            options = ["-std=gnu++17", "-O3", *flags, f"-DINSTRUCTIONS={name}"]
+            options = ["-std=gnu++17", "-O3", _RELEASE, *flags, f"-DINSTRUCTIONS={name}"]
             commands.append(_compile(compiler, options, source, f"{source.stem}_{name}"))
     return commands
 
