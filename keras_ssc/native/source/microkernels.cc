@@ -191,7 +191,7 @@ template <int V>
 void in_order(const Reorder& a) {
   assert(a.pixels >= 0 && a.count >= 1 && a.to_pixel >= a.count && a.pieces);
   typedef typename Lanes<V>::vec vec;
-  typedef typename Lanes<V>::whole whole;
+  typedef typename Lanes<V>::ints ints;
   const int* piece = a.pieces;
   for (int first = 0; first < a.count; first += V) {
     const int windows = *piece++;
@@ -202,7 +202,7 @@ void in_order(const Reorder& a) {
       vec value = {};
       const int* window = piece;
       for (int w = 0; w < windows; ++w, window += V + 1)
-        value = pick<V>(value, from + window[0], *(const whole*)(window + 1));
+        value = pick<V>(value, from + window[0], *(const ints*)(window + 1));
       if (live == V)
         *(vec*)to = value;
       else
