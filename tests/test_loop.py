@@ -95,7 +95,7 @@ def part(folder, kind, step=None):
 
 @pytest.mark.jax_long
 @pytest.mark.parametrize("kind", REWIRINGS)
-def test_cut_off_at_several_steps_it_ends_as_if_nothing_had_been(tmp_path, kind):
+def test_a_training_cut_off_at_several_steps_ends_bit_identical(tmp_path, kind):
     (tmp_path / "whole").mkdir()
     (tmp_path / "cut").mkdir()
     state, logs, history = part(tmp_path / "whole", kind)
