@@ -140,14 +140,15 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
   const auto scale = numbers(N);
   const auto after = [&](bool scaled) {
     std::vector<double> all(y.size());
-    for (std::size_t i = 0; i < y.size(); ++i)
-      all[i] = std::min(
-          2.5, std::max(0.0, y[i] * (scaled ? scale[i % N] : 1) + bias[i % N] + residual[i]));
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      all[i] = y[i] * (scaled ? scale[i % N] : 1) + bias[i % N] + residual[i];
+      all[i] = std::min(scaled ? INFINITY : 2.5, std::max(0.0, all[i]));
+    }
     return all;
   };
   compare("y", result, after(false));
   std::fill(result.begin(), result.end(), NAN);
-  Epilogue with_scale = epilogue;
+  Epilogue with_scale = {bias.data(), residual.data(), true};  // errors are those of large sums
   with_scale.scale = scale.data();
   forward(problem, x.data(), matrices, with_scale, result.data(), slices, run);
   compare("scaled y", result, after(true));
