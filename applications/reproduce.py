@@ -43,7 +43,7 @@ def main():
     from keras_ssc.training.run_folder import RunFolderError
     from keras_ssc.training.sigterm import Terminated, Termination
     from paper import EXPERIMENTS, Records, dry, open_runs, reproduce
-    from paper.estimate import estimate, spoken
+    from paper.estimate import estimate, in_words
 
     if arguments.name not in EXPERIMENTS:
         parser.error(f"the experiments are {', '.join(EXPERIMENTS)}")
@@ -70,7 +70,7 @@ def main():
         print("\n".join(map(str, todo)))
     if arguments.estimate:
         seconds, basis = estimate(todo[: arguments.limit], records)
-        print(f"{len(todo[: arguments.limit])} runs take about {spoken(seconds)}: {basis}")
+        print(f"{len(todo[: arguments.limit])} runs take about {in_words(seconds)}: {basis}")
     if arguments.list or arguments.estimate:
         return
     try:
