@@ -73,7 +73,7 @@ weight_gradient(const uint4* __restrict__ x, const uint4* __restrict__ dy,
   const Address windows = address_of(shared + p.at_windows);
   const int window_bytes = pixels_of_window(p) * p.pitch, dy_bytes = TILE * p.dy_pitch;
 
-  if (thread < 16) ((int*)shared)[thread] = 0;
+  if (thread < 4) ((int*)shared)[thread] = 0;
   for (int i = thread; i < p.pieces; i += kThreads) own_pieces[i] = pieces[part * p.pieces + i];
   for (int i = thread; i < p.dy_pieces; i += kThreads)
     own_pieces[p.pieces + i] = dy_pieces[part * p.dy_pieces + i];
