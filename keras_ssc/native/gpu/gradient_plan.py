@@ -1,6 +1,7 @@
 """The plan of a gradient by the weights: tables, launch, and where each weight's sum lies."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def _units(steps):
         first, end = int(steps.starts[job]), int(steps.starts[job + 1])
         count = -(-(end - first) // STEPS)
         bounds = np.linspace(first, end, count + 1).astype(int)
-        units += [(job, start, stop - start) for start, stop in zip(bounds, bounds[1:])]  # noqa: B905
+        units += [(job, start, stop - start) for start, stop in pairwise(bounds)]
     units += [(units[-1][0], 0, 0)] * (-len(units) % WARPS)
     return np.array(units, np.int32)
 
@@ -75,9 +76,7 @@ def _fitted(steps, units, reads, batch, itemsize, stages, most_shared, places):
     room = most_shared - sections(0)[1] - 256
     work = launch.RESULTS * STEPS * WARPS * (blocks.READ + steps.columns)
     load = launch.LOAD * pieces.shape[1]
-    found = tiles.best_tile(
-        reads, batch, launch.RESULTS, work, load, room // (4 + stages * pitch)
-    )
+    found = tiles.best_tile(reads, batch, launch.RESULTS, work, load, room // (4 + stages * pitch))
     if found is None:
         return None
     _, tile = found

@@ -1,9 +1,9 @@
 """Class-major order of channels: what a filter reads together lies side by side.
 
-A filter of class c = s(n) mod g has its KxK kernels on the channels m with m mod g = c. In the order
-(class, parity, index) these channels are neighbours, and so are the filters that read them with the
-same taps. The order of the inputs depends on their number and on g alone, so that layers with one g
-can hand their outputs on as they are.
+A filter of class c = s(n) mod g has its KxK kernels on the channels m with m mod g = c. In the
+order (class, parity, index) these channels are neighbours, and so are the filters that read them
+with the same taps. The order of the inputs depends on their number and on g alone, so that layers
+with one g can hand their outputs on as they are.
 """
 
 import numpy as np
