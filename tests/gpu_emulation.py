@@ -41,7 +41,7 @@ def library(kernel, defines):
     return found
 
 
-def run(launch, arrays, result, blocks=2, **fields):
+def run(launch, arrays, result, blocks=2, problem=None, **fields):
     """Launch a kernel on the CPU: `arrays` and `result` as the kernel's first and last ones.
 
     Args:
@@ -49,13 +49,14 @@ def run(launch, arrays, result, blocks=2, **fields):
         arrays: list of (arrays before the tables, arrays behind them).
         result: array to write.
         blocks: int, the first size of the grid.
+        problem: int32 array, the problem; None: the launch's.
         **fields: fields of the problem to set.
     """
     before, behind = arrays
     values = [*before, *launch.tables, *behind, result]
     values = [array if array.size else np.zeros(4, array.dtype) for array in values]
     values = [aligned(array) if array is not result else result for array in values]
-    problem = launch.numbers(**fields)
+    problem = np.array(launch.numbers(**fields) if problem is None else problem)
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in values]
     arguments = [ctypes.cast(ctypes.byref(pointer), ctypes.c_void_p) for pointer in pointers]
     arguments.append(ctypes.c_void_p(problem.ctypes.data))

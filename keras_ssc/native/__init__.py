@@ -1,4 +1,5 @@
-"""`execution="native"`: our own CPU kernels, compiled on first use for TensorFlow or for JAX."""
+"""`execution="native"`: our own kernels, compiled on first use: on CPU for TensorFlow or for JAX,
+on a GPU for JAX."""
 
 from keras_ssc.native.convolution import native
 from keras_ssc.native.normalization import batch_norm, scale_shift
@@ -7,6 +8,7 @@ from keras_ssc.native.where import (
     compiled_by_xla,
     portable,
     why_not_native,
+    why_not_native_by_itself,
     why_not_native_operations,
 )
 
@@ -18,5 +20,6 @@ __all__ = [
     "portable",
     "scale_shift",
     "why_not_native",
+    "why_not_native_by_itself",
     "why_not_native_operations",
 ]
