@@ -116,7 +116,7 @@ def test_native_is_taken_by_name_and_auto_waits_for_a_measurement(gpu, monkeypat
         assert report["used"] == "dense"
         assert "were not measured for this layer" in report["why"]
     card = jax.devices()[0].device_kind
-    row = where._layer(PATTERN, (1, 1), (8, 8)) | {"card": card, "dtype": "bfloat16"}
+    row = where.layer_key(PATTERN, (1, 1), (8, 8)) | {"card": card, "dtype": "bfloat16"}
     for training, used in (("1.5", "native"), ("0.9", "dense")):
         rows = (row | {"inference": "1.2", "training": training},)
         monkeypatch.setattr(where, "_measured", lambda rows=rows: rows)

@@ -86,9 +86,9 @@ def _fitted(steps, reads, batch, parts, stages, most_shared):
     pieces = own.read.shape[1]
     room = most_shared - _sections(steps, own, 0, stages)[1] - 256
     most_pixels = room // (4 + stages * launch.pitch_of(pieces, 16))
-    work = launch.RESULTS * blocks.work_of(steps)
+    work = launch.RESULTS * blocks.work_of(steps)  # unused rows are computed too
     load = launch.LOAD * pieces * len(own.read)
-    found = tiles.best_tile(reads, batch, launch.RESULTS, work, load, most_pixels)
+    found = tiles.best_tile(reads, batch, launch.RESULTS, lambda _: work, load, most_pixels)
     if found is None:
         return None
     cost, tile = found

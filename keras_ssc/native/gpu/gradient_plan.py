@@ -10,6 +10,7 @@ from keras_ssc.native.gpu import blocks, launch, tiles
 BLOCK = 8  # channels: half of the rows of a product
 STEPS = 6  # of a unit: what the registers of a warp hold
 WARPS = launch.THREADS // 32
+WAIT = 32  # what the barriers of a tile cost, in results: a guess as those in launch.py
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,16 +26,18 @@ class GradientPlan:
 def plan(places, reads, batch, itemsize, most_shared):
     """Return the GradientPlan, or None where none fits. Arguments as for `convolution_plan.plan`,
     of the forward pass."""
-    widths = [n for n in (1, 2, 4) if places.shape[2] % (8 * n) == 0]
-    every = [blocks.steps_of(places, reads.phases, BLOCK, columns) for columns in widths]
-    for steps in sorted(every, key=blocks.work_of):
+    found = []
+    for columns in [n for n in (1, 2, 4) if places.shape[2] % (8 * n) == 0]:
+        steps = blocks.steps_of(places, reads.phases, BLOCK, columns)
         units = _units(steps)
         for stages in (2, 1):
-            found = _fitted(steps, units, reads, batch, itemsize, stages, most_shared, places)
-            if found:
-                return GradientPlan(found, len(steps.job) * 2 * BLOCK * 8 * steps.columns,
-                                    picking_of(steps, places, reads.phases))  # fmt: skip
-    return None
+            own = _fitted(steps, units, reads, batch, itemsize, stages, most_shared, places)
+            found += [(own[0], steps, own[1])] if own else []
+    if not found:
+        return None
+    _, steps, own = min(found, key=lambda choice: choice[0])
+    sums = len(steps.job) * 2 * BLOCK * 8 * steps.columns
+    return GradientPlan(own, sums, picking_of(steps, places, reads.phases))
 
 
 def _units(steps):
@@ -53,7 +56,7 @@ def _units(steps):
 
 
 def _fitted(steps, units, reads, batch, itemsize, stages, most_shared, places):
-    """The Launch with the best tile, or None where no tile fits."""
+    """(cost, Launch) with the best tile, or None where no tile fits."""
     _, inputs, outputs = places.shape
     block_bytes = BLOCK * itemsize
     part = np.repeat(np.arange(len(units)) // WARPS, units[:, 2])
@@ -74,13 +77,20 @@ def _fitted(steps, units, reads, batch, itemsize, stages, most_shared, places):
         )
 
     room = most_shared - sections(0)[1] - 256
-    work = launch.RESULTS * STEPS * WARPS * (blocks.READ + steps.columns)
-    load = launch.LOAD * pieces.shape[1]
+    of_result = len(units) * STEPS * (blocks.READ + steps.columns)
+    of_result += launch.LOAD * dy_pieces.size
+    load = launch.LOAD * pieces.size
+
+    def work(tile):
+        return of_result * (-(-tile.results // 16) * 16 + WAIT)
+
     found = tiles.best_tile(reads, batch, launch.RESULTS, work, load, room // (4 + stages * pitch))
     if found is None:
         return None
-    _, tile = found
+    cost, tile = found
     at, shared = sections(tile.window_pixels)
+    cost *= launch.WAITS if stages == 1 else 1
+    cost *= launch.ALONE if 2 * shared > most_shared else 1
     counts = tiles.counts(tile, reads, batch)
     offsets = blocks.offsets_in_window(
         steps, reads.phases, part, read, reads.first, tile.window[1] * pitch, pitch, block_bytes
@@ -97,7 +107,7 @@ def _fitted(steps, units, reads, batch, itemsize, stages, most_shared, places):
         "jobs": steps.jobs,
         "stages": stages,
     }
-    return launch.Launch(
+    return cost, launch.Launch(
         kernel="weight_gradient",
         defines={
             "BF16": int(itemsize == 2),

@@ -16,6 +16,11 @@ class Tile:
     window: tuple
 
     @property
+    def results(self):
+        """Results in all its images."""
+        return self.images * self.rows * self.columns
+
+    @property
     def window_pixels(self):
         """Pixels in the windows of all its images."""
         return self.images * self.window[0] * self.window[1]
@@ -28,12 +33,12 @@ def best_tile(reads, batch, results, work, load, most_pixels):
         reads: `reads.Reads`.
         batch: int, images.
         results: int, the most results of a tile.
-        work: number, the cost of a tile's results, used or not.
+        work: function (Tile) -> the cost of its results.
         load: number, the cost of loading one pixel of a window.
         most_pixels: int, the most pixels of the windows of a tile.
     """
     found = [
-        (counts(tile, reads, batch)[0] * (work + load * tile.window_pixels), tile)
+        (counts(tile, reads, batch)[0] * (work(tile) + load * tile.window_pixels), tile)
         for tile in _tiles(reads, batch, results)
         if max(tile.window) <= LARGEST and tile.window_pixels <= most_pixels
     ]

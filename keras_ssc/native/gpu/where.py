@@ -45,7 +45,7 @@ def why_not_by_itself(pattern, dtype, strides, sizes):
     import jax
 
     card = jax.devices()[0].device_kind
-    key = {"card": card, "dtype": dtype, **_layer(pattern, strides, sizes)}
+    key = {"card": card, "dtype": dtype, **layer_key(pattern, strides, sizes)}
     rows = [row for row in _measured() if {name: row[name] for name in key} == key]
     if not rows:
         return f"the GPU's kernels were not measured for this layer on {card}"
@@ -54,8 +54,8 @@ def why_not_by_itself(pattern, dtype, strides, sizes):
     return f"the GPU's kernels were measured as slower than a dense convolution on {card}"
 
 
-def _layer(pattern, strides, sizes):
-    """What names a layer in the table: dict of str."""
+def layer_key(pattern, strides, sizes):
+    """Return what names a layer in the table: dict of str. Arguments as for `why_not_by_itself`."""
     names = ("in_channels", "filters", "kernel_size", "g", "p", "shift", "parity", "dense_taps")
     layer = {name: getattr(pattern, name) for name in (*names, "set_offset")}
     return {name: str(value) for name, value in {**layer, "strides": strides, "map": sizes}.items()}

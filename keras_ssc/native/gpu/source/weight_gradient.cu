@@ -72,6 +72,8 @@ weight_gradient(const uint4* __restrict__ x, const uint4* __restrict__ dy,
   const Address dy_tiles = address_of(shared + p.at_dy);
   const Address windows = address_of(shared + p.at_windows);
   const int window_bytes = pixels_of_window(p) * p.pitch, dy_bytes = TILE * p.dy_pitch;
+  const int results = p.tile_images * p.tile_rows * p.tile_columns;
+  const int rows_of_b = (results + kDepth - 1) / kDepth * kDepth;  // at most TILE
 
   if (thread < 4) ((int*)shared)[thread] = 0;
   for (int i = thread; i < p.pieces; i += kThreads) own_pieces[i] = pieces[part * p.pieces + i];
@@ -96,8 +98,8 @@ weight_gradient(const uint4* __restrict__ x, const uint4* __restrict__ dy,
   auto load = [&](int tile, int stage) {
     load_window(windows + stage * window_bytes, x, pixels, own_pieces, tile, p, kThreads);
     load_pixels(dy_tiles + stage * dy_bytes, p.dy_pitch, dy, p.batch, p.out_rows, p.out_columns,
-                p.outputs * (int)sizeof(Value) / 16, places, TILE, own_pieces + p.pieces,
-                p.dy_pieces, corner_of(tile, p), kThreads);
+                p.outputs * (int)sizeof(Value) / 16, places, rows_of_b,
+                own_pieces + p.pieces, p.dy_pieces, corner_of(tile, p), kThreads);
   };
   int tile = blockIdx.x, stage = 0;
   if (tile < p.tiles) load(tile, 0);
@@ -115,7 +117,7 @@ weight_gradient(const uint4* __restrict__ x, const uint4* __restrict__ dy,
     const Address window = windows + stage * window_bytes;
     const Address tile_of_dy = dy_tiles + stage * dy_bytes + unit[0];
 #pragma unroll 2
-    for (int first = 0; first < TILE; first += kDepth) {
+    for (int first = 0; first < rows_of_b; first += kDepth) {
       Word b[NT][2];
       load_dy(b, tile_of_dy + first * p.dy_pitch, p.dy_pitch, lane);
 #pragma unroll
