@@ -107,7 +107,8 @@ def _launch(steps, reads, batch, itemsize, own, stages, tile, shape):
     offsets = blocks.offsets_in_window(
         steps, reads.phases, own.part, own.read, reads.first, tile.window[1] * pitch, pitch, 16
     )
-    along_jobs = max(n for n in WARPS_ALONG_PIXELS if n <= own.jobs)
+    together = 2 if steps.columns == 1 and itemsize == 2 else 1
+    along_jobs = max(n for n in WARPS_ALONG_PIXELS if n <= -(-own.jobs // together))
     along_pixels, rows = WARPS_ALONG_PIXELS[along_jobs]
     problem = {
         **launch.window_fields(reads, tile, counts, batch),
@@ -128,6 +129,7 @@ def _launch(steps, reads, batch, itemsize, own, stages, tile, shape):
             "MT": rows,
             "WM": along_pixels,
             "WJ": along_jobs,
+            "JG": together,
         },
         parts=len(own.read),
         phases=len(reads.phases),

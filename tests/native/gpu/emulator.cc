@@ -210,6 +210,8 @@ inline void multiply_add(float (&c)[4], const Word (&a)[4], Word b0, Word b1) {
   }
 }
 
+inline Word from_lane(Word word, int lane) { return together({0, {word}, {}})[lane].a[0]; }
+
 inline Word rounded(Word word) {
 #if !BF16  // to nearest, ties away from zero; what is not a number stays so
   if ((word & 0x7f800000u) != 0x7f800000u) word += 0x1000u;

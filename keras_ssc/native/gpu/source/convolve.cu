@@ -7,6 +7,7 @@
 // For each it brings the window of pixels that the tile reads into shared memory, with zeros around
 // the image, so that a pair is one constant offset there.
 //   NT 8-wide columns a job; MT 16-pixel rows a warp; WM x WJ warps, along pixels and along jobs
+//   JG jobs whose results are written together: 2 for one column of bfloat16, else 1
 #include "window.h"
 
 constexpr int kTile = WM * MT * 16, kThreads = WM * WJ * 32;
@@ -65,6 +66,19 @@ __device__ __forceinline__ void store(Value* to, const Results& from) {
     *(float4*)(to + i) = make_float4(v[i], v[i + 1], v[i + 2], v[i + 3]);
 #endif
 }
+
+#if JG == 2
+// Of two jobs of one column a lane holds two neighbouring outputs each. Exchanged within the four
+// lanes of a pixel these are four of one job, and 32 bytes in a row are written at once.
+__device__ __forceinline__ uint2 of_pair(const Results (&results)[2], int lane) {
+  const Word first = as_bfloat16(results[0].values[0], results[0].values[1]);
+  const Word second = as_bfloat16(results[1].values[0], results[1].values[1]);
+  const int source = lane / 4 * 4 + lane % 2 * 2;
+  const Word a0 = from_lane(first, source), a1 = from_lane(first, source + 1);
+  const Word b0 = from_lane(second, source), b1 = from_lane(second, source + 1);
+  return lane % 4 < 2 ? make_uint2(a0, a1) : make_uint2(b0, b1);
+}
+#endif
 
 // Grid: blocks along the tiles; parts of the jobs; phases (by input, of strides: see plan.py).
 //   steps      for each step the byte offsets of its two pairs in a window; -1: no pair, zeros
@@ -143,28 +157,31 @@ convolve(const uint4* __restrict__ x, const uint4* __restrict__ packed_weights,
       }
       load_weights(to, weights, step, lane);
     };
-    for (int job = along_jobs; job < jobs; job += WJ) {
-      float sums[MT][NT][4] = {};
-      auto multiply = [&](const Fragments& of) {
+    for (int first = along_jobs * JG; first < jobs; first += WJ * JG) {
+      float sums[JG][MT][NT][4] = {};
 #pragma unroll
-        for (int n = 0; n < NT; ++n)
+      for (int j = 0; j < JG; ++j) {
+        if (first + j >= jobs) break;
+        auto multiply = [&](const Fragments& of) {
 #pragma unroll
-          for (int m = 0; m < MT; ++m) multiply_add(sums[m][n], of.a[m], of.b[n][0], of.b[n][1]);
-      };
-      // While one step is multiplied, the next one is read.
-      Fragments even, odd;
-      int step = ends[job];
-      const int end = ends[job + 1];
-      load(even, step);
-      for (; step + 1 < end; step += 2) {
-        load(odd, step + 1);
-        multiply(even);
-        load(even, step + 2);
-        multiply(odd);
+          for (int n = 0; n < NT; ++n)
+#pragma unroll
+            for (int m = 0; m < MT; ++m)
+              multiply_add(sums[j][m][n], of.a[m], of.b[n][0], of.b[n][1]);
+        };
+        // While one step is multiplied, the next one is read.
+        Fragments even, odd;
+        int step = ends[first + j];
+        const int end = ends[first + j + 1];
+        load(even, step);
+        for (; step + 1 < end; step += 2) {
+          load(odd, step + 1);
+          multiply(even);
+          load(even, step + 2);
+          multiply(odd);
+        }
+        if (step < end) multiply(even);
       }
-      if (step < end) multiply(even);
-
-      const int output = (first_job + job) * 8 * NT + lane % 4 * 2 * NT;
 #pragma unroll
       for (int m = 0; m < MT; ++m)
 #pragma unroll
@@ -174,26 +191,38 @@ convolve(const uint4* __restrict__ x, const uint4* __restrict__ packed_weights,
           const int y_row = (corner.row + row_of(place)) * p.step_out_rows + phases[2 * blockIdx.z];
           const int y_column =
               (corner.column + column_of(place)) * p.step_out_columns + phases[2 * blockIdx.z + 1];
-          if (place == kNone || image >= p.batch || y_row >= p.out_rows ||
-              y_column >= p.out_columns)
-            continue;
-          Results results;
+          const bool there = place != kNone && image < p.batch && y_row < p.out_rows &&
+                             y_column < p.out_columns;
+          const size_t pixel =
+              (((size_t)image * p.out_rows + y_row) * p.out_columns + y_column) * p.outputs;
+          Results results[JG];
 #pragma unroll
-          for (int n = 0; n < NT; ++n) {
-            results.values[2 * n] = sums[m][n][2 * half];
-            results.values[2 * n + 1] = sums[m][n][2 * half + 1];
+          for (int j = 0; j < JG; ++j) {
+            const int output = (first_job + first + j) * 8 * NT + lane % 4 * 2 * NT;
+            const bool own = there && first + j < jobs;
+#pragma unroll
+            for (int n = 0; n < NT; ++n) {
+              results[j].values[2 * n] = sums[j][m][n][2 * half];
+              results[j].values[2 * n + 1] = sums[j][m][n][2 * half + 1];
+            }
+            if (p.has_bias && own)
+#pragma unroll
+              for (int i = 0; i < 2 * NT; ++i) results[j].values[i] += bias[output + i];
+            if (p.has_residual && own) add(results[j], residual + pixel + output);
+            if (p.relu)  // as a comparison, so that what is not a number stays so
+#pragma unroll
+              for (int i = 0; i < 2 * NT; ++i)
+                results[j].values[i] = results[j].values[i] < 0 ? 0 : results[j].values[i];
+#if JG == 1
+            if (own) store(y + pixel + output, results[j]);
+#endif
           }
-          const size_t to =
-              (((size_t)image * p.out_rows + y_row) * p.out_columns + y_column) * p.outputs + output;
-          if (p.has_bias)
-#pragma unroll
-            for (int i = 0; i < 2 * NT; ++i) results.values[i] += bias[output + i];
-          if (p.has_residual) add(results, residual + to);
-          if (p.relu)  // as a comparison, so that what is not a number stays so
-#pragma unroll
-            for (int i = 0; i < 2 * NT; ++i)
-              results.values[i] = results.values[i] < 0 ? 0 : results.values[i];
-          store(y + to, results);
+#if JG == 2
+          const uint2 words = of_pair(results, lane);
+          const int job = first + lane % 4 / 2;
+          if (there && job < jobs)
+            *(uint2*)(y + pixel + (first_job + job) * 8 + lane % 2 * 4) = words;
+#endif
         }
     }
     __syncthreads();

@@ -73,6 +73,11 @@ __device__ __forceinline__ Word rounded(Word word) {
   return word;
 }
 
+// The word of another lane.
+__device__ __forceinline__ Word from_lane(Word word, int lane) {
+  return __shfl_sync(~0u, word, lane);
+}
+
 // Two sums as one word of bfloat16, the first in its low half.
 __device__ __forceinline__ Word as_bfloat16(float first, float second) {
   Word word;
