@@ -32,7 +32,7 @@ import results
 from keras_ssc import SSCConv2D, SSCPattern
 from keras_ssc.execution import convolve
 from keras_ssc.native import why_not_native
-from keras_ssc.native.gpu import passes, where
+from keras_ssc.native.gpu import availability, passes
 
 DTYPES = ("bfloat16", "float32")
 # channels, filters, kernel, (g, p), side, stride
@@ -219,7 +219,7 @@ def write_table(rows, path):
         writer.writeheader()
         for (layer, dtype, batch), own in ratios.items():
             sizes = ((layer[5],) * 2, (layer[4],) * 2)
-            key = where.layer_key(pattern_of(layer), *sizes)
+            key = availability.layer_key(pattern_of(layer), *sizes)
             card = {"card": jax.devices()[0].device_kind, "dtype": dtype, "batch": batch}
             writer.writerow(card | key | own)
 
@@ -264,7 +264,7 @@ def main():
             rows += time_layer(layer, dtype, arguments.batch, arguments.megabytes, arguments.rounds)
             save(rows, arguments.csv)
     if arguments.table:
-        write_table(rows, where.MEASURED)
+        write_table(rows, availability.MEASURED)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import statistics
 from contextlib import suppress
 
 from keras_ssc.training.lock import FolderInUseError, locked
-from paper.estimate import estimate, spoken
+from paper.estimate import estimate, in_words
 from paper.records import last_accuracy
 from paper.run import run
 
@@ -65,7 +65,7 @@ def reproduce(cells, records, data_dir=None, limit=None, progress=print):
     todo = open_runs(cells, records)
     if todo[:limit]:
         seconds, basis = estimate(todo[:limit], records)
-        progress(f"{len(todo[:limit])} runs take about {spoken(seconds)}: {basis}")
+        progress(f"{len(todo[:limit])} runs take about {in_words(seconds)}: {basis}")
     taken = []
     for number, setting in enumerate(todo, start=1):
         if limit is not None and len(taken) == limit:
@@ -77,7 +77,7 @@ def reproduce(cells, records, data_dir=None, limit=None, progress=print):
         left = (len(todo) - number) * statistics.mean(taken)
         progress(
             f"{number} of {len(todo)}: {setting}: {last_accuracy(record):.4f} in "
-            f"{record['seconds']:.0f} s; the others take about {spoken(left)}"
+            f"{record['seconds']:.0f} s; the others take about {in_words(left)}"
         )
     return len(open_runs(cells, records))
 

@@ -1,4 +1,4 @@
-"""Builders of networks for editors: written by `python tests/test_builder_stub.py`."""
+"""Builders of networks for editors; tests/applications/test_builder_stub.py writes it."""
 
 import os
 from collections.abc import Callable

@@ -1,9 +1,7 @@
 """`execution="native"`: our own kernels, compiled on first use: on CPU for TensorFlow or for JAX,
 on a GPU for JAX."""
 
-from keras_ssc.native.convolution import native
-from keras_ssc.native.normalization import batch_norm, normalize
-from keras_ssc.native.where import (
+from keras_ssc.native.availability import (
     accelerator,
     compiled_by_xla,
     portable,
@@ -11,6 +9,8 @@ from keras_ssc.native.where import (
     why_not_native_by_itself,
     why_not_native_operations,
 )
+from keras_ssc.native.convolution import native
+from keras_ssc.native.normalization import batch_norm, normalize
 
 __all__ = [
     "accelerator",

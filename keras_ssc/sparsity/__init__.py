@@ -13,7 +13,7 @@ setting, near one density that it halves an interval to find, for no setting fit
 
 from keras_ssc.arguments import fraction as fraction
 from keras_ssc.sparsity.distributions import DISTRIBUTIONS, distribution_at
-from keras_ssc.sparsity.layer import LAYER_TOLERANCE, MOST_STEPS, awkwardness, choose_pattern
+from keras_ssc.sparsity.layer import LAYER_TOLERANCE, MAX_STEPS, awkwardness, choose_pattern
 from keras_ssc.sparsity.mixed_layers import choose_together
 from keras_ssc.sparsity.network import NETWORK_TOLERANCE, choose_network
 from keras_ssc.sparsity.shapes import (
@@ -27,7 +27,7 @@ from keras_ssc.sparsity.shapes import (
 __all__ = [
     "DISTRIBUTIONS",
     "LAYER_TOLERANCE",
-    "MOST_STEPS",
+    "MAX_STEPS",
     "NETWORK_TOLERANCE",
     "LayerShape",
     "NetworkChoice",

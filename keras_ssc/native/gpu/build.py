@@ -15,8 +15,8 @@ from keras_ssc.native.gpu import nvrtc
 TARGET = "KerasSscLaunch"
 # The most shared memory of a block in bytes, by compute capability, from the CUDA programming
 # guide's table of technical specifications. Others are taken to have as little as the least.
-MOST_SHARED = {"8.0": 166912, "8.7": 166912, "9.0": 232448, "10.0": 232448, "10.3": 232448}
-LEAST_SHARED = 101376  # 8.6, 8.9, 12.0
+MAX_SHARED = {"8.0": 166912, "8.7": 166912, "9.0": 232448, "10.0": 232448, "10.3": 232448}
+MIN_SHARED = 101376  # 8.6, 8.9, 12.0
 
 
 def architecture_of(capability):
@@ -31,7 +31,7 @@ def architecture_of(capability):
         raise CannotBuild("the GPU is not one of NVIDIA's") from None
     if major < 8:
         raise CannotBuild(f"compute capability {capability} is below 8.0")
-    return f"sm_{major}{minor}", MOST_SHARED.get(capability, LEAST_SHARED)
+    return f"sm_{major}{minor}", MAX_SHARED.get(capability, MIN_SHARED)
 
 
 @functools.cache

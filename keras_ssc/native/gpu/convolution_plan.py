@@ -19,7 +19,7 @@ class ConvolutionPlan:
     packing: np.ndarray
 
 
-def plan(places, reads, batch, itemsize, most_shared):
+def plan(places, reads, batch, itemsize, max_shared):
     """Return the ConvolutionPlan that should take least time, or None where none fits.
 
     Args:
@@ -27,13 +27,13 @@ def plan(places, reads, batch, itemsize, most_shared):
         reads: `reads.Reads`.
         batch: int, images.
         itemsize: int, bytes of a value: 2 (bfloat16) or 4 (float32).
-        most_shared: int, bytes of shared memory that a block may have.
+        max_shared: int, bytes of shared memory that a block may have.
     """
     steps = blocks.best_steps(places, reads.phases, 16 // itemsize)
     found = []
     for parts in sorted({2**n for n in range(steps.jobs.bit_length())} | {steps.jobs}):
         for stages in (2, 1):
-            choice = _fitted(steps, reads, batch, parts, stages, most_shared)
+            choice = _fitted(steps, reads, batch, parts, stages, max_shared)
             if choice:
                 found.append(choice)
     if not found:
@@ -80,11 +80,11 @@ def _sections(steps, own, window_pixels, stages):
     )
 
 
-def _fitted(steps, reads, batch, parts, stages, most_shared):
+def _fitted(steps, reads, batch, parts, stages, max_shared):
     """(cost, Parts, stages, Tile) for so many parts, or None."""
     own = _parts(steps, parts)
     pieces = own.read.shape[1]
-    room = most_shared - _sections(steps, own, 0, stages)[1] - 256
+    room = max_shared - _sections(steps, own, 0, stages)[1] - 256
     most_pixels = room // (4 + stages * launch.pitch_of(pieces, 16))
     work = launch.RESULTS * blocks.work_of(steps)  # unused rows are computed too
     load = launch.LOAD * pieces * len(own.read)
@@ -94,7 +94,7 @@ def _fitted(steps, reads, batch, parts, stages, most_shared):
     cost, tile = found
     cost *= launch.WAITS if stages == 1 else 1
     shared = _sections(steps, own, tile.window_pixels, stages)[1]
-    cost *= launch.ALONE if 2 * shared > most_shared else 1
+    cost *= launch.ALONE if 2 * shared > max_shared else 1
     return cost, own, stages, tile
 
 

@@ -23,7 +23,7 @@ class GradientPlan:
     picking: np.ndarray
 
 
-def plan(places, reads, batch, itemsize, most_shared):
+def plan(places, reads, batch, itemsize, max_shared):
     """Return the GradientPlan, or None where none fits. Arguments as for `convolution_plan.plan`,
     of the forward pass."""
     found = []
@@ -31,7 +31,7 @@ def plan(places, reads, batch, itemsize, most_shared):
         steps = blocks.steps_of(places, reads.phases, BLOCK, columns)
         units = _units(steps)
         for stages in (2, 1):
-            own = _fitted(steps, units, reads, batch, itemsize, stages, most_shared, places)
+            own = _fitted(steps, units, reads, batch, itemsize, stages, max_shared, places)
             found += [(own[0], steps, own[1])] if own else []
     if not found:
         return None
@@ -55,7 +55,7 @@ def _units(steps):
     return np.array(units, np.int32)
 
 
-def _fitted(steps, units, reads, batch, itemsize, stages, most_shared, places):
+def _fitted(steps, units, reads, batch, itemsize, stages, max_shared, places):
     """(cost, Launch) with the best tile, or None where no tile fits."""
     _, inputs, outputs = places.shape
     block_bytes = BLOCK * itemsize
@@ -76,7 +76,7 @@ def _fitted(steps, units, reads, batch, itemsize, stages, most_shared, places):
             windows=stages * window_pixels * pitch,
         )
 
-    room = most_shared - sections(0)[1] - 256
+    room = max_shared - sections(0)[1] - 256
     of_result = len(units) * STEPS * (blocks.READ + steps.columns)
     of_result += launch.LOAD * dy_pieces.size
     load = launch.LOAD * pieces.size
@@ -90,7 +90,7 @@ def _fitted(steps, units, reads, batch, itemsize, stages, most_shared, places):
     cost, tile = found
     at, shared = sections(tile.window_pixels)
     cost *= launch.WAITS if stages == 1 else 1
-    cost *= launch.ALONE if 2 * shared > most_shared else 1
+    cost *= launch.ALONE if 2 * shared > max_shared else 1
     counts = tiles.counts(tile, reads, batch)
     offsets = blocks.offsets_in_window(
         steps, reads.phases, part, read, reads.first, tile.window[1] * pitch, pitch, block_bytes

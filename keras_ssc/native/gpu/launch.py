@@ -6,7 +6,7 @@ import numpy as np
 
 THREADS = 256
 RESULTS = 128  # results of a tile: as many pixels the warps of a block compute at a time
-# What makes a pixel's load dear, and a block that waits: guesses in the units of blocks.work_of, to
+# What loading a pixel costs, and a block that waits: guesses in the units of blocks.work_of, to
 # be replaced by measurement on a card.
 LOAD = 3 * 2
 WAITS, ALONE = 1.15, 1.1

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-LARGEST = 1023  # rows and columns of a window, which stand in ten bits each
-MOST_IMAGES = 4095
+MAX_SIDE = 1023  # rows and columns of a window, which stand in ten bits each
+MAX_IMAGES = 4095
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def best_tile(reads, batch, results, work, load, most_pixels):
     found = [
         (counts(tile, reads, batch)[0] * (work(tile) + load * tile.window_pixels), tile)
         for tile in _tiles(reads, batch, results)
-        if max(tile.window) <= LARGEST and tile.window_pixels <= most_pixels
+        if max(tile.window) <= MAX_SIDE and tile.window_pixels <= most_pixels
     ]
     return min(found, key=lambda pair: pair[0], default=None)
 
@@ -57,7 +57,7 @@ def _tiles(reads, batch, results):
                 continue
             together = 1
             if (down, across) == (rows, columns):
-                together = min(batch, results // (down * across), MOST_IMAGES)
+                together = min(batch, results // (down * across), MAX_IMAGES)
             window = tuple(
                 (size - 1) * step + reach
                 for size, step, reach in zip(

@@ -43,8 +43,8 @@ inline float __uint_as_float(unsigned word) { return bits<float>(word); }
 
 struct Index { unsigned x, y, z; };
 Index threadIdx, blockIdx, gridDim;
-constexpr size_t kMostShared = 232448;
-alignas(128) unsigned char shared[kMostShared];
+constexpr size_t kMaxShared = 232448;
+alignas(128) unsigned char shared[kMaxShared];
 size_t shared_bytes;
 
 #include "warp.h"
@@ -288,7 +288,7 @@ extern "C" const char* launch(const int* grid, int threads_of_block, int bytes, 
     arrays.emplace_back(array, array + sizes[i]);
   }
   shared_bytes = bytes;
-  if (shared_bytes > kMostShared) failure = "too much shared memory";
+  if (shared_bytes > kMaxShared) failure = "too much shared memory";
   gridDim = {(unsigned)grid[0], (unsigned)grid[1], (unsigned)grid[2]};
   body = [&] { call(KERNEL, arguments); };
   for (int z = 0; z < grid[2]; ++z)

@@ -1,4 +1,4 @@
-"""Runs the CUDA kernels on the CPU: the real source, compiled by g++ with tests/native/gpu."""
+"""Runs the CUDA kernels on the CPU: the real source, compiled by g++ with emulator.cc."""
 
 import ctypes
 import functools
@@ -14,7 +14,7 @@ import pytest
 import keras_ssc.native.gpu.launch as launches
 
 SOURCE = Path(launches.__file__).parent / "source"
-EMULATOR = Path(__file__).parent / "native" / "gpu" / "emulator.cc"
+EMULATOR = Path(__file__).with_name("emulator.cc")
 FOLDER = Path(tempfile.gettempdir()) / "keras_ssc_emulated"
 
 

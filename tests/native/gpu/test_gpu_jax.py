@@ -14,8 +14,8 @@ from gpu_cases import pattern
 
 from keras_ssc import SSCConv2D, SSCPattern
 from keras_ssc.execution import convolve
-from keras_ssc.native.gpu import build, lowering, passes, where
-from keras_ssc.native.gpu.where import why_not, why_not_by_itself
+from keras_ssc.native.gpu import availability, build, lowering, passes
+from keras_ssc.native.gpu.availability import why_not, why_not_by_itself
 from keras_ssc.native.jax_convolution import Geometry
 
 pytestmark = pytest.mark.jax
@@ -116,10 +116,10 @@ def test_native_is_taken_by_name_and_auto_waits_for_a_measurement(gpu, monkeypat
         assert report["used"] == "dense"
         assert "were not measured for this layer" in report["why"]
     card = jax.devices()[0].device_kind
-    row = where.layer_key(PATTERN, (1, 1), (8, 8)) | {"card": card, "dtype": "bfloat16"}
+    row = availability.layer_key(PATTERN, (1, 1), (8, 8)) | {"card": card, "dtype": "bfloat16"}
     for training, used in (("1.5", "native"), ("0.9", "dense")):
         rows = (row | {"inference": "1.2", "training": training},)
-        monkeypatch.setattr(where, "_measured", lambda rows=rows: rows)
+        monkeypatch.setattr(availability, "_measured", lambda rows=rows: rows)
         assert layer(dtype="mixed_bfloat16").execution_report((8, 8))["used"] == used
     assert "as slower" in why_not_by_itself(PATTERN, "bfloat16", (1, 1), (8, 8))
     assert "not measured" in why_not_by_itself(PATTERN, "bfloat16", (1, 1), (9, 9))

@@ -1,6 +1,6 @@
 """What the CUDA kernels compute, in NumPy: walks along the tables of a launch as the kernels do.
 
-For many patterns and sizes; tests/gpu_emulation.py runs the kernels' own source.
+For many patterns and sizes; gpu_emulation.py runs the kernels' own source.
 """
 
 import numpy as np

@@ -63,7 +63,7 @@ def why_not_native(pattern, dtype):
         dtype: str, of inputs and weights.
     """
     if on_gpu_in_jax():
-        from keras_ssc.native.gpu.where import why_not
+        from keras_ssc.native.gpu.availability import why_not
 
         return _why_not_shared_out() or why_not(pattern, dtype)
     if dtype != "float32":
@@ -82,7 +82,7 @@ def why_not_native_by_itself(pattern, dtype, strides, sizes):
     """
     if not on_gpu_in_jax():
         return None
-    from keras_ssc.native.gpu.where import why_not_by_itself
+    from keras_ssc.native.gpu.availability import why_not_by_itself
 
     return why_not_by_itself(pattern, dtype, strides, sizes)
 
@@ -146,7 +146,7 @@ def accelerator():
 
 
 def compiled_by_xla():
-    """Whether TensorFlow traces the present operations for XLA. True where that can't be told."""
+    """Whether TensorFlow traces the present operations for XLA. True where that is unknown."""
     import tensorflow as tf
 
     if tf.executing_eagerly():

@@ -11,10 +11,10 @@ if keras.backend.backend() != "jax":
 
 import jax
 
-from keras_ssc.native.gpu import where
+from keras_ssc.native.gpu import availability
 
 pytestmark = pytest.mark.jax
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def _wrong(functions):
 
 def test_the_table_is_what_auto_reads(script, tmp_path, monkeypatch):
     path = tmp_path / "measured.csv"
-    path.write_text(where.MEASURED.read_text(encoding="utf-8"))
+    path.write_text(availability.MEASURED.read_text(encoding="utf-8"))
     layer = (64, 64, 3, (8, 7), 14, 1)
     rows = [
         {"kind": "layer", "form": form, **script.described(layer), "dtype": "bfloat16",
@@ -63,10 +63,10 @@ def test_the_table_is_what_auto_reads(script, tmp_path, monkeypatch):
         for task, ratio in (("forward", 1.2), ("forward and gradients", 1.4))
     ]  # fmt: skip
     script.write_table(rows, path)
-    monkeypatch.setattr(where, "MEASURED", path)
-    where._measured.cache_clear()
+    monkeypatch.setattr(availability, "MEASURED", path)
+    availability._measured.cache_clear()
     pattern = script.pattern_of(layer)
-    assert where.why_not_by_itself(pattern, "bfloat16", (1, 1), (14, 14)) is None
-    assert "not measured" in where.why_not_by_itself(pattern, "float32", (1, 1), (14, 14))
-    where._measured.cache_clear()
+    assert availability.why_not_by_itself(pattern, "bfloat16", (1, 1), (14, 14)) is None
+    assert "not measured" in availability.why_not_by_itself(pattern, "float32", (1, 1), (14, 14))
+    availability._measured.cache_clear()
     assert jax.devices()[0].device_kind in path.read_text(encoding="utf-8")
