@@ -3,7 +3,7 @@
 import keras
 
 from keras_ssc.native import build, fusion
-from keras_ssc.native.where import accelerator
+from keras_ssc.native.availability import accelerator
 from keras_ssc.patterns import EVEN, ODD
 
 
