@@ -27,8 +27,8 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-import results
 
+from common import results
 from keras_ssc import SSCConv2D, SSCPattern
 from keras_ssc.execution import convolve
 from keras_ssc.native import why_not_native
