@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 # A step costs the read of its pixels beside its products: in units of products of 8 columns. From
-# the trial's profile, in which the reads of shared memory were nearest to their limit.
+# a profile of such a kernel on an H200, where the reads of shared memory were nearest to the limit.
 READ = 2
 
 

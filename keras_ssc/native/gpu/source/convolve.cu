@@ -80,7 +80,7 @@ __device__ __forceinline__ uint2 of_pair(const Results (&results)[2], int lane) 
 }
 #endif
 
-// Grid: blocks along the tiles; parts of the jobs; phases (by input, of strides: see plan.py).
+// Grid: blocks along the tiles; parts of the jobs; phases (by input, of strides: see reads.py).
 //   steps      for each step the byte offsets of its two pairs in a window; -1: no pair, zeros
 //   starts     the first step of each job of each phase, and the end
 //   pieces     for each part the 16-byte pieces of a pixel that it reads

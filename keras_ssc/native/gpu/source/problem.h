@@ -1,4 +1,4 @@
-// What a launch is given; keras_ssc/native/gpu/plan.py fills in the fields, in this order.
+// What a launch is given; keras_ssc/native/gpu/launch.py fills in the fields, in this order.
 #pragma once
 
 struct Problem {
