@@ -41,8 +41,7 @@ To bits(From from) {
 }
 inline float __uint_as_float(unsigned word) { return bits<float>(word); }
 
-struct Index { unsigned x, y, z; };
-Index threadIdx, blockIdx, gridDim;
+struct Index { unsigned x, y, z; } threadIdx, blockIdx, gridDim;
 constexpr size_t kMaxShared = 232448;
 alignas(128) unsigned char shared[kMaxShared];
 size_t shared_bytes;
@@ -76,11 +75,9 @@ struct Thread {
 };
 
 // Threads that wait for each other.
-struct Barrier {
-  int waiting = 0, generation = 0;
-};
+struct Barrier { int waiting = 0, generation = 0; };
 
-// What the lanes of a warp show each other, in two places by turns.
+// What lanes show each other, in two places by turns.
 struct Shown { Address address; Word a[4], b[2]; };
 struct Warp {
   Barrier barrier;
