@@ -4,7 +4,7 @@ import keras
 
 from keras_ssc.execution._gather import why_not_gather
 from keras_ssc.execution._grouped import in_one_operation, why_not_grouped
-from keras_ssc.native import accelerator, why_not_native
+from keras_ssc.native import accelerator, why_not_native, why_not_native_by_itself
 
 EXECUTIONS = ("auto", "dense", "grouped", "gather", "native")
 
@@ -26,7 +26,10 @@ def choose(execution, pattern, *, strides, padding, sizes, dtype="float32"):
     if execution == "dense":
         return "dense", "asked for"
     if execution in ("native", "auto"):
-        obstacle = why_not_native(pattern, dtype)
+        obstacle = None
+        if execution == "auto":
+            obstacle = why_not_native_by_itself(pattern, dtype, strides, sizes)
+        obstacle = obstacle or why_not_native(pattern, dtype)
         if not obstacle:
             return "native", "asked for" if execution == "native" else "fastest where it can go"
         if execution == "native":

@@ -1,10 +1,12 @@
-"""`execution="native"`: our own CPU kernels, compiled on first use for TensorFlow or for JAX."""
+"""`execution="native"`: our own kernels, compiled on first use: on CPU for TensorFlow or for JAX,
+on a GPU for JAX."""
 
 from keras_ssc.native.availability import (
     accelerator,
     compiled_by_xla,
     portable,
     why_not_native,
+    why_not_native_by_itself,
     why_not_native_operations,
 )
 from keras_ssc.native.convolution import native
@@ -18,5 +20,6 @@ __all__ = [
     "normalize",
     "portable",
     "why_not_native",
+    "why_not_native_by_itself",
     "why_not_native_operations",
 ]

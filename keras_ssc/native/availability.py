@@ -62,11 +62,34 @@ def why_not_native(pattern, dtype):
         pattern: SSCPattern.
         dtype: str, of inputs and weights.
     """
+    if on_gpu_in_jax():
+        from keras_ssc.native.gpu.availability import why_not
+
+        return _why_not_shared_out() or why_not(pattern, dtype)
     if dtype != "float32":
         return f"the native operations compute in float32, not {dtype}"
     if sum(len(filters) for _, _, filters in pattern.matrices) < pattern.filters:
         return "some filters have no weights"
     return why_not_native_operations()
+
+
+def why_not_native_by_itself(pattern, dtype, strides, sizes):
+    """Return why `"auto"` must not take the native form, or None: on a GPU only if measured faster.
+
+    Args:
+        pattern, dtype: as for `why_not_native`.
+        strides, sizes: (rows, columns).
+    """
+    if not on_gpu_in_jax():
+        return None
+    from keras_ssc.native.gpu.availability import why_not_by_itself
+
+    return why_not_by_itself(pattern, dtype, strides, sizes)
+
+
+def on_gpu_in_jax():
+    """Whether JAX computes on a GPU here, for which there are kernels of their own."""
+    return keras.backend.backend() == "jax" and accelerator() in ("gpu", "cuda")
 
 
 def why_not_native_operations():
@@ -93,11 +116,17 @@ def _why_not_on_tensorflow():
 
 def _why_not_on_jax():
     """What is known while a layer is traced; jax_primitive.py knows what a program is made for."""
+    if shared := _why_not_shared_out():
+        return shared
+    device = accelerator()
+    return f"the native operations run on CPU only, not on {device}" if device else None
+
+
+def _why_not_shared_out():
     distribution = keras.distribution.distribution()
     if distribution is not None and distribution.device_mesh.devices.size > 1:
         return "XLA shares only its own operations out to several devices"
-    device = accelerator()
-    return f"the native operations run on CPU only, not on {device}" if device else None
+    return None
 
 
 def accelerator():

@@ -3,6 +3,7 @@
 import keras
 
 from keras_ssc.native import build, fusion
+from keras_ssc.native.availability import accelerator
 from keras_ssc.patterns import EVEN, ODD
 
 
@@ -30,7 +31,12 @@ def native(
         slices: int, parts of the work; 0: a few for each of the framework's threads.
     """
     if keras.backend.backend() == "jax":
-        build.operations()
+        if accelerator():
+            from keras_ssc.native.gpu.lowering import register
+
+            register()
+        else:
+            build.operations()
         from keras_ssc.native.jax_convolution import Geometry, convolve
 
         sizes = (tuple(strides), padding, tuple(dilation_rate))

@@ -116,7 +116,8 @@ def _bilinear(bind):
 # The convolution: x, weights, then bias and residual where they are there.
 
 
-def _parts(arrays, geometry, has_bias, has_residual, **_):
+def parts(arrays, geometry, has_bias, has_residual, **_):
+    """(x, weights, bias, residual) of what `_convolution` is given, None where there is none."""
     count = len(geometry.pattern.matrices)
     rest = list(arrays[count + 1 :])
     bias = rest.pop(0) if has_bias else None
@@ -129,7 +130,7 @@ def _plain(x, *weights, geometry):
 
 
 def _portable_convolution(*arrays, geometry, relu, **which):
-    x, weights, bias, residual = _parts(arrays, geometry, **which)
+    x, weights, bias, residual = parts(arrays, geometry, **which)
     y = geometry.dense(x, *weights)
     y = y if bias is None else y + bias
     y = y if residual is None else y + residual
@@ -138,8 +139,8 @@ def _portable_convolution(*arrays, geometry, relu, **which):
 
 def _convolution_jvp(arrays, tangents, *, geometry, relu, **which):
     (y,) = _convolution.bind(*arrays, geometry=geometry, relu=relu, **which)
-    x, weights, _, _ = _parts(arrays, geometry, **which)
-    dx, dweights, dbias, dresidual = _parts(tangents, geometry, **which)
+    x, weights, _, _ = parts(arrays, geometry, **which)
+    dx, dweights, dbias, dresidual = parts(tangents, geometry, **which)
     terms = [] if dresidual is None else [dresidual]
     if dbias is not None:
         terms.append(jnp.broadcast_to(dbias, y.shape))
@@ -229,3 +230,6 @@ _weight_gradient = primitive(
     jvp=_bilinear(lambda *arrays, **parameters: _weight_gradient.bind(*arrays, **parameters)),
     transpose=_weight_gradient_transpose,
 )
+
+
+PRIMITIVES = (_convolution, _input_gradient, _weight_gradient)

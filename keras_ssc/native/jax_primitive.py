@@ -15,6 +15,8 @@ from jax import typeof
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from keras_ssc.native.build import load
+
 TARGETS = (
     "KerasSscConv2D",
     "KerasSscConv2DInputGradient",
@@ -71,7 +73,7 @@ def primitive(
     if target:
 
         def on_cpu(context, *arrays, **parameters):
-            if not _calls_are_possible(context.module_context):
+            if not calls_are_possible(context.module_context) or load()[1]:
                 return everywhere(context, *arrays, **parameters)
             call = jax.ffi.ffi_lowering(target)
             return call(context, *arrays, **attributes(**parameters))
@@ -92,7 +94,7 @@ def primitive(
     return new
 
 
-def _calls_are_possible(module):
+def calls_are_possible(module):
     """Whether a program in the making may hold custom calls: for one CPU, and not exported."""
     if module.lowering_parameters.for_export:
         return False

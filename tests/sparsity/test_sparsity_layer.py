@@ -126,3 +126,25 @@ def test_no_equal_choice_has_a_faster_q(in_channels, filters, sparsity):
             equal = awkwardness(in_channels, filters, other.g, p) == cost
             same = other.weight_count == pattern.weight_count
             assert not (equal and same) or other.unread_channels
+
+
+@pytest.mark.parametrize("width", [64, 128, 512])
+@pytest.mark.parametrize(
+    ("sparsity", "setting"), [(0.85, (4, 3)), (0.9, (8, 7)), (0.95, (16, 5)), (0.98, (32, 31))]
+)
+def test_on_a_gpu_p_divides_g_minus_1(width, sparsity, setting):
+    pattern = choose_pattern(width, width, 3, sparsity=sparsity, pattern_for="gpu")
+    assert (pattern.g, pattern.p) == setting
+    assert pattern.unread_channels == ()
+    # A filter reads the channels of its own class and of (g - 1) / p others.
+    for n in (0, width - 1):
+        channels = np.flatnonzero(pattern.mask()[..., n].any(axis=(0, 1)))
+        assert len(set(channels % pattern.g)) == 1 + (pattern.g - 1) / pattern.p
+
+
+def test_on_a_gpu_other_layers_are_chosen_as_for_a_cpu():
+    for shape, settings in (((64, 64, 1), {}), ((7, 7, 3), {}), ((64, 64, 3), {"shift": "block"})):
+        chosen = choose_pattern(*shape, sparsity=0.75, **settings)
+        assert choose_pattern(*shape, sparsity=0.75, pattern_for="gpu", **settings) == chosen
+    with pytest.raises(ValueError, match="`pattern_for` must be one of"):
+        choose_pattern(64, 64, 3, sparsity=0.9, pattern_for="tpu")

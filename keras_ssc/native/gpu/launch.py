@@ -1,0 +1,91 @@
+"""What a launch of a kernel takes: its compile-time numbers, grid, tables and problem."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+THREADS = 256
+RESULTS = 128  # results of a tile: as many pixels the warps of a block compute at a time
+# What loading a pixel costs, and a block that waits: guesses in the units of blocks.work_of, to
+# be replaced by measurement on a card.
+LOAD = 3 * 2
+WAITS, ALONE = 1.15, 1.1
+
+# The fields of `struct Problem` in source/problem.h, in order.
+FIELDS = (
+    *("batch", "in_rows", "in_columns", "in_pieces", "out_rows", "out_columns", "outputs"),
+    *("step_out_rows", "step_out_columns", "tile_images", "tile_rows", "tile_columns"),
+    *("tiles", "tiles_down", "tiles_across", "window_rows", "window_columns"),
+    *("first_row", "first_column", "step_in_rows", "step_in_columns", "pieces", "pitch"),
+    *("dy_pieces", "dy_pitch", "jobs", "jobs_of_part", "stages"),
+    *("at_steps", "at_starts", "at_pieces", "at_pixels", "at_places", "at_weights"),
+    *("at_dy", "at_windows", "has_bias", "has_residual", "relu"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Launch:
+    """A kernel and its arguments, but for the arrays of values.
+
+    Args:
+        kernel: str, `"convolve"` or `"weight_gradient"`, as its file.
+        defines: dict of what the compiler is given by -D.
+        parts, phases: int, sizes of the grid; its first one is the device's choice.
+        tiles: int, of which each block takes some.
+        shared: int, bytes of shared memory of a block.
+        tables: tuple of int32 arrays, in the order of the kernel's arguments.
+        problem: dict of the fields of `struct Problem`; what is missing is 0.
+    """
+
+    kernel: str
+    defines: dict
+    parts: int
+    phases: int
+    tiles: int
+    shared: int
+    tables: tuple
+    problem: dict
+
+    def numbers(self, **more):
+        """Return `struct Problem` as an int32 array, with some fields set."""
+        fields = self.problem | more
+        assert fields.keys() <= set(FIELDS), fields
+        return np.array([fields.get(name, 0) for name in FIELDS], np.int32)
+
+
+def pitch_of(blocks, block_bytes):
+    """Bytes from a pixel to the next: an odd number of blocks, so that the reads of neighbouring
+    pixels meet different banks of shared memory."""
+    return (blocks | 1) * block_bytes
+
+
+def laid_out(**sections):
+    """Return ({"at_" + name: first byte}, bytes in all) of sections one behind the other.
+
+    The first 16 bytes hold zeros.
+    """
+    places, end = {}, 16
+    for name, size in sections.items():
+        places[f"at_{name}"] = end
+        end += -(-size // 128) * 128 if name == "windows" else -(-size // 16) * 16
+    return places, end
+
+
+def window_fields(reads, tile, counts, batch):
+    """Return the fields of the problem that say where results, tiles and windows lie."""
+    pairs = {
+        ("in_rows", "in_columns"): reads.in_size,
+        ("out_rows", "out_columns"): reads.out_size,
+        ("step_out_rows", "step_out_columns"): reads.step_out,
+        ("step_in_rows", "step_in_columns"): reads.step_in,
+        ("window_rows", "window_columns"): tile.window,
+        ("first_row", "first_column"): reads.first,
+        ("tile_rows", "tile_columns"): (tile.rows, tile.columns),
+    }
+    fields = {name: n for names, own in pairs.items() for name, n in zip(names, own, strict=True)}
+    names = ("tiles", "tiles_down", "tiles_across")
+    return (
+        fields
+        | dict(zip(names, counts, strict=True))
+        | {"batch": batch, "tile_images": tile.images}
+    )

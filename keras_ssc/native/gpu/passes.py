@@ -1,0 +1,148 @@
+"""The convolution and its gradients in JAX, around the kernels: orders, packing, launches.
+
+The weights are packed anew in each pass, by one gather. A layer that stands alone brings its
+channels into class-major order and its results back.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from keras_ssc.native.build import CannotBuild
+from keras_ssc.native.gpu import convolution_plan, gradient_plan, order, reads
+
+DTYPES = ("bfloat16", "float32")
+
+
+@dataclass(frozen=True)
+class Device:
+    """What launches kernels.
+
+    Args:
+        shared: int, bytes of shared memory of a block.
+        call: function (Launch, problem, arrays before the tables, arrays behind them, result,
+            clear) -> array; `result` is a `jax.ShapeDtypeStruct`, `clear`: whether it starts as 0.
+    """
+
+    shared: int
+    call: Callable
+
+
+def convolution(device, x, weights, geometry, bias=None, residual=None, relu=False):
+    """Return relu(conv(x, weights) + bias + residual).
+
+    Args:
+        device: Device.
+        x: array (batch, rows, columns, M).
+        weights: list of arrays, one for each of `pattern.matrices`.
+        geometry: `keras_ssc.native.jax_convolution.Geometry`.
+        bias: array (N,), or None.
+        residual: array like the result, or None.
+        relu: bool.
+
+    Raises:
+        CannotBuild: the kernels can't serve; the message says why.
+    """
+    plan = _plan(geometry, x.shape[1:3], "forward", x.shape[0], _itemsize(x), device.shared)
+    inputs, outputs = _orders(geometry.pattern)
+    none = jnp.zeros(4, jnp.float32)  # the kernel wants an address
+    behind = [
+        none if bias is None else bias.astype(jnp.float32)[outputs],
+        none if residual is None else reordered(residual.astype(x.dtype), outputs),
+    ]
+    fields = {"has_bias": bias is not None, "has_residual": residual is not None, "relu": relu}
+    y = _convolved(device, plan, x, inputs, weights, behind, geometry.output_shape(x.shape), fields)
+    return reordered(y, np.argsort(outputs))
+
+
+def input_gradient(device, dy, weights, geometry, size):
+    """Return the gradient by x, of (rows, columns) `size`. Arguments as for `convolution`."""
+    plan = _plan(geometry, size, "by_input", dy.shape[0], _itemsize(dy), device.shared)
+    inputs, outputs = _orders(geometry.pattern)
+    shape = (dy.shape[0], *size, geometry.pattern.in_channels)
+    none = [jnp.zeros(4, jnp.float32)] * 2
+    dx = _convolved(device, plan, dy, outputs, weights, none, shape, {})
+    return reordered(dx, np.argsort(inputs))
+
+
+def weight_gradient(device, x, dy, geometry):
+    """Return the gradients by the weights: list of arrays. Arguments as for `convolution`."""
+    plan = _plan(geometry, x.shape[1:3], "by_weights", x.shape[0], _itemsize(x), device.shared)
+    inputs, outputs = _orders(geometry.pattern)
+    arrays = [reordered(x, inputs), reordered(dy.astype(x.dtype), outputs)]
+    result = jax.ShapeDtypeStruct((plan.sums,), jnp.float32)
+    sums = device.call(plan.launch, plan.launch.numbers(), arrays, [], result, clear=True)
+    flat = _taken(sums, plan.picking).astype(x.dtype)
+    shapes = geometry.matrix_shapes()
+    ends = np.cumsum([rows * columns for rows, columns in shapes])[:-1]
+    return [part.reshape(s) for part, s in zip(jnp.split(flat, ends), shapes, strict=True)]
+
+
+def reordered(x, order_):
+    """Return `x` with its channels in a new order: a transposition where that does it."""
+    count = len(order_)
+    step = int(order_[1]) if count > 1 else 1
+    if np.array_equal(order_, np.arange(count)):
+        return x
+    if step < 1 or count % step or not np.array_equal(order_, _transposed(count, step)):
+        return jnp.take(x, order_, axis=-1)
+    apart = x.reshape(*x.shape[:-1], count // step, step)
+    return jnp.swapaxes(apart, -1, -2).reshape(x.shape)
+
+
+def _transposed(count, step):
+    return np.arange(count).reshape(-1, step).T.ravel()
+
+
+def _convolved(device, plan, x, channels, weights, behind, shape, fields):
+    """Launch a ConvolutionPlan; the result is in class-major order."""
+    flat = jnp.concatenate([matrix.astype(x.dtype).ravel() for matrix in weights])
+    if x.dtype == jnp.float32:  # what the tensor cores keep of it
+        flat = jax.lax.reduce_precision(flat, exponent_bits=8, mantissa_bits=10)
+    flat = jnp.append(flat, jnp.zeros(1, x.dtype))
+    packed = _taken(flat, np.where(plan.packing < 0, flat.size - 1, plan.packing))
+    problem = plan.launch.numbers(**{name: int(value) for name, value in fields.items()})
+    result = jax.ShapeDtypeStruct(shape, x.dtype)
+    arrays = [reordered(x, channels), packed]
+    return device.call(plan.launch, problem, arrays, behind, result, clear=False)
+
+
+def _taken(values, places):
+    """One gather, of places that are known to be there."""
+    return values.at[places].get(mode="promise_in_bounds")
+
+
+def _itemsize(x):
+    if x.dtype.name not in DTYPES:
+        raise CannotBuild(f"the GPU's kernels compute in bfloat16 and float32, not {x.dtype}")
+    return x.dtype.itemsize
+
+
+@functools.lru_cache(maxsize=256)
+def _orders(pattern):
+    return order.input_order(pattern), order.output_order(pattern)
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(geometry, size, which, batch, itemsize, shared):
+    pattern = geometry.pattern
+    own = reads.Geometry(
+        pattern.kernel_size, geometry.strides, geometry.padding, geometry.dilation_rate, size
+    )
+    if 0 in (batch, *size, *own.out_size):
+        raise CannotBuild("there is nothing to compute")
+    places = order.weight_places(pattern)
+    if which == "by_weights":
+        plan = gradient_plan.plan(places, own.forward(), batch, itemsize, shared)
+    elif which == "by_input":
+        turned = places.transpose(0, 2, 1)
+        plan = convolution_plan.plan(turned, own.by_input(), batch, itemsize, shared)
+    else:
+        plan = convolution_plan.plan(places, own.forward(), batch, itemsize, shared)
+    if plan is None:
+        raise CannotBuild("a tile of the layer does not fit in the GPU's shared memory")
+    return plan

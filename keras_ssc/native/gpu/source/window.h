@@ -1,0 +1,78 @@
+// Tiles of results and the windows of pixels that they read, as both kernels walk along them.
+#pragma once
+
+#include "problem.h"
+#include "warp.h"
+
+// A pixel relative to its tile or window: image, row, column in one word; `kNone`: there is none.
+constexpr Word kNone = ~0u;
+__device__ __forceinline__ Word packed(int image, int row, int column) {
+  return (Word)image << 20 | (Word)row << 10 | (Word)column;
+}
+__device__ __forceinline__ int image_of(Word spot) { return (int)(spot >> 20); }
+__device__ __forceinline__ int row_of(Word spot) { return (int)(spot >> 10 & 1023); }
+__device__ __forceinline__ int column_of(Word spot) { return (int)(spot & 1023); }
+
+// Lists the pixels of a box row by row; what is left of the list is `kNone`.
+__device__ __forceinline__ void list_pixels(Word* list, int length, int images, int rows,
+                                            int columns, int threads) {
+  for (int i = threadIdx.x; i < length; i += threads) {
+    const int row = i / columns, image = row / rows;
+    list[i] = image < images ? packed(image, row - image * rows, i - row * columns) : kNone;
+  }
+}
+
+__device__ __forceinline__ int pixels_of_window(const Problem& p) {
+  return p.tile_images * p.window_rows * p.window_columns;
+}
+
+// Byte of the first value that a result reads, from the start of its window.
+__device__ __forceinline__ int offset_in_window(Word place, const Problem& p) {
+  const int row = image_of(place) * p.window_rows + row_of(place) * p.step_in_rows;
+  return (row * p.window_columns + column_of(place) * p.step_in_columns) * p.pitch;
+}
+
+// The first pixel of a tile: image, and row and column of its first result.
+struct Corner {
+  int image, row, column;
+};
+__device__ __forceinline__ Corner corner_of(int tile, const Problem& p) {
+  const int across = tile % p.tiles_across, rest = tile / p.tiles_across;
+  return {rest / p.tiles_down * p.tile_images, rest % p.tiles_down * p.tile_rows,
+          across * p.tile_columns};
+}
+
+// Copies some pieces of each listed pixel into shared memory, zeros where the image ends.
+__device__ __forceinline__ void load_pixels(Address to, int pitch, const uint4* from, int batch,
+                                            int rows, int columns, int pieces_of_pixel,
+                                            const Word* list, int length, const int* pieces,
+                                            int count, Corner corner, int threads) {
+  const int down = threads / count, across = threads % count;
+  int pixel = (int)threadIdx.x / count, piece = (int)threadIdx.x % count;
+  while (pixel < length) {
+    const Word spot = list[pixel];
+    const int image = corner.image + image_of(spot), row = corner.row + row_of(spot),
+              column = corner.column + column_of(spot);
+    const bool there = spot != kNone && image < batch && (unsigned)row < (unsigned)rows &&
+                       (unsigned)column < (unsigned)columns;
+    const uint4* source =
+        from + (((size_t)image * rows + row) * columns + column) * pieces_of_pixel + pieces[piece];
+    copy_16(to + pixel * pitch + piece * 16, there ? source : from, there);
+    pixel += down;
+    piece += across;
+    if (piece >= count) {
+      piece -= count;
+      ++pixel;
+    }
+  }
+}
+
+__device__ __forceinline__ void load_window(Address to, const uint4* x, const Word* pixels,
+                                            const int* pieces, int tile, const Problem& p,
+                                            int threads) {
+  const Corner corner = corner_of(tile, p);
+  const Corner first = {corner.image, corner.row * p.step_in_rows + p.first_row,
+                        corner.column * p.step_in_columns + p.first_column};
+  load_pixels(to, p.pitch, x, p.batch, p.in_rows, p.in_columns, p.in_pieces, pixels,
+              pixels_of_window(p), pieces, p.pieces, first, threads);
+}
