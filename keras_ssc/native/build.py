@@ -15,11 +15,12 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+
+from keras_ssc.native.frameworks import FRAMEWORKS
 
 SOURCE = Path(__file__).parent / "source"  # the kernels; in its folders, one binding each
 # Compiled once for every instruction set, into functions that end in its name.
@@ -58,54 +59,15 @@ def once(function):
     return locked
 
 
-@dataclass(frozen=True)
-class Framework:
-    """What the library is compiled for.
-
-    Args:
-        name: str, the folder of its binding in `SOURCE`.
-        version: str, of what defines its binary interface.
-        headers: list of compiler options for the binding.
-        link: list of options for the linker.
-        open: function (path of the library) -> what calls it.
-    """
-
-    name: str
-    version: str
-    headers: list
-    link: list
-    open: Callable
-
-
-def _tensorflow():
-    import tensorflow as tf
-
-    headers, link = tf.sysconfig.get_compile_flags(), tf.sysconfig.get_link_flags()
-    return Framework("tensorflow", tf.__version__, headers, link, tf.load_op_library)
-
-
-def _jax():
-    import jax
-    import jaxlib
-
-    from keras_ssc.native.jax_primitive import open_library
-
-    headers = [f"-I{jax.ffi.include_dir()}"]
-    return Framework("jax", jaxlib.__version__, headers, [], open_library)
-
-
-_FRAMEWORKS = {"tensorflow": _tensorflow, "jax": _jax}
-
-
 @once
 def load():
     """Return (what calls the operations of Keras's backend, None), or (None, why there is none)."""
     log = logging.getLogger("keras_ssc")
     backend = keras.backend.backend()
-    if backend not in _FRAMEWORKS:
+    if backend not in FRAMEWORKS:
         return None, f"there is no native library for Keras on {backend}"
     try:
-        framework = _FRAMEWORKS[backend]()
+        framework = FRAMEWORKS[backend]()
         return framework.open(str(build(framework))), None
     except CannotBuild as error:
         reason = str(error)
@@ -200,8 +162,8 @@ def find():
     compiler = library = None
     with contextlib.suppress(CannotBuild):
         compiler = _compiler()
-    if compiler and keras.backend.backend() in _FRAMEWORKS:
-        _, binding = _plan(compiler, _FRAMEWORKS[keras.backend.backend()]())
+    if compiler and keras.backend.backend() in FRAMEWORKS:
+        _, binding = _plan(compiler, FRAMEWORKS[keras.backend.backend()]())
         library = binding.target
     built = library is not None and library.exists()
     return Found(compiler, tuple(FLAGS), cache_folder(), library, built)
