@@ -13,6 +13,7 @@ from tiny_networks import Tiny
 tfds = pytest.importorskip("tensorflow_datasets")
 Image = pytest.importorskip("PIL.Image")
 
+from keras_ssc.datasets.calibration import calibration_images  # noqa: E402
 from keras_ssc.datasets.imagenet_crops import center_crop, random_resized_crop  # noqa: E402
 from keras_ssc.datasets.prepare.cifar import prepare  # noqa: E402
 from keras_ssc.datasets.sources import check_images, folder_sources, tfds_source  # noqa: E402
@@ -169,6 +170,13 @@ def test_a_folder_that_cannot_be_used_is_refused(images):
         folder_sources(images, 1.0)
     with pytest.raises(ValueError, match=r"for each class, at least two. Received: \[\]"):
         folder_sources(images / "ants")
+
+
+def test_calibration_images_of_a_folder(images):
+    found = calibration_images(images, limit=5, size=8)
+    train, _ = folder_sources(images)
+    same = np.concatenate([x for x, _ in Stream(train, size=8, batch_size=1)])
+    np.testing.assert_array_equal(found, same[:5])
 
 
 @pytest.fixture
