@@ -16,51 +16,57 @@ FORMATS = {"litert": "LiteRT", "onnx": "ONNX", "openvino": "OpenVINO"}
 
 
 def section(rows):
-    """Return the tables of all networks, one for each, in Markdown."""
+    """Return the tables of all networks in Markdown: bytes and accuracy, then times."""
     found = {(row["network"], row["format"], row["quantize"]): row for row in rows}
-    parts = [_network(builder, found) for builder in dict.fromkeys(map(_builder, NETWORKS))]
-    counts = sorted({row["test_images"] for row in rows if row["test_images"]})
-    return "\n\n".join([*parts, f"Accuracy: of {', '.join(counts)} test images of CIFAR-10."])
-
-
-def _builder(name):
-    return name.partition(":")[0]
+    builders = dict.fromkeys(name.partition(":")[0] for name in NETWORKS)
+    parts = [_network(builder, found) for builder in builders]
+    counts = ", ".join(sorted({row["test_images"] for row in rows if row["test_images"]}))
+    return "\n\n".join(
+        [
+            "Bytes of a file, in brackets how many times smaller than the dense network's file of "
+            f"the same kind, and accuracy on {counts} test images of CIFAR-10 where the network is "
+            "trained; bytes do not depend on that. Times are the fastest of thirty calls with one "
+            "image on a busy machine of two cores: good to a factor. By "
+            "`benchmarks/export_quantized.py`.",
+            *parts,
+        ]
+    )
 
 
 def _network(builder, found):
-    """A table of one network: a line for each kind of file, two columns for each sparsity."""
-    names = [name for name in NETWORKS if _builder(name) == builder]
-    heads = ["file"]
+    """The table of one network: a line for each kind of file, two columns for each sparsity."""
+    names = [name for name in NETWORKS if name.partition(":")[0] == builder]
+    heads = [builder]
     for name in names:
-        title = _title(name, found)
-        heads += [f"{title}: bytes", "accuracy"]
+        heads += [f"{_title(name, found)}: bytes", "accuracy", "ms"]
     lines = []
     for form, modes in MODES.items():
         for mode in modes:
-            cells = [_cells(found.get((name, form, mode)), names[0], found) for name in names]
-            if any(cell != ("not run", "") for cell in cells):
-                lines.append(
-                    [f"{FORMATS[form]}, {mode}", *(part for cell in cells for part in cell)]
-                )
-    return f"**{builder}**\n\n{table(heads, lines)}"
+            several = [found.get((name, form, mode)) for name in names]
+            if any(several):
+                cells = [cell for row in several for cell in _cells(row, several[0])]
+                lines.append([f"{FORMATS[form]}, {mode}", *cells])
+    return table(heads, lines)
 
 
 def _title(name, found):
-    sparsities = {row["sparsity"] for key, row in found.items() if key[0] == name}
+    reached = {row["sparsity"] for key, row in found.items() if key[0] == name}
     if name.endswith(":0"):
         return "dense"
-    return f"SSC, {float(sparsities.pop()):.1%} removed" if sparsities else f"SSC {name}"
+    return (
+        f"SSC, {float(reached.pop()):.1%} removed" if reached else f"SSC {name.partition(':')[2]}"
+    )
 
 
-def _cells(row, dense, found):
-    """Bytes, with how many times less than dense in this kind of file; and accuracy."""
+def _cells(row, dense):
+    """Bytes, accuracy and time of a file, beside that of the dense network."""
     if row is None:
-        return "not run", ""
-    beside = found.get((dense, row["format"], row["quantize"]))
+        return "not run", "", ""
     words = f"{int(row['bytes']):,}"
-    if beside and beside is not row:
-        words += f" ({int(beside['bytes']) / int(row['bytes']):.1f} times less)"
-    return words, f"{float(row['accuracy']):.2%}" if row["accuracy"] else "not trained"
+    if dense and dense is not row:
+        words += f" ({int(dense['bytes']) / int(row['bytes']):.1f})"
+    accuracy = f"{float(row['accuracy']):.2%}" if row["accuracy"] else "not trained"
+    return words, accuracy, f"{float(row['ms']):.1f}"
 
 
 def with_section(text, new):
