@@ -19,13 +19,13 @@ train: $(VENV)/train.stamp
 # Two processes side by side: most tests keep one core busy.
 PYTEST := $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
 
-# The kernels of both backends are compiled side by side, before tests wait for them.
+# The kernels are compiled, for both backends, before tests wait for them.
 test: lint
-	$(VENV)/bin/python -m keras_ssc kernels --compile & \
-	    KERAS_BACKEND=jax $(VENV)/bin/python -m keras_ssc kernels --compile & wait
+	$(VENV)/bin/python -m keras_ssc kernels --compile
+	KERAS_BACKEND=jax $(VENV)/bin/python -m keras_ssc kernels --compile
 	TF_ENABLE_ONEDNN_OPTS=1 $(PYTEST)
 	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) -m "backends and not campaign"
-	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(PYTEST) -m "(backends or jax) and not campaign"
+	KERAS_BACKEND=jax JAX_ENABLE_X64=1 $(PYTEST) -m "(backends or jax) and not (jax_long or campaign)"
 
 # What takes too long for every change; prints tables.
 campaign: $(VENV)/all.stamp
@@ -33,8 +33,8 @@ campaign: $(VENV)/all.stamp
 
 # Kills, stops, damages and fills up a real training, and compares its end; takes half an hour.
 faults: $(VENV)/all.stamp
-	$(VENV)/bin/python benchmarks/faults_in_forks.py
-	$(VENV)/bin/python benchmarks/faults.py
+	$(VENV)/bin/python tests/faults/faults_in_forks.py
+	$(VENV)/bin/python tests/faults/faults.py
 
 # Misuse: FUZZ times as many cases as in the tests, new ones by SEED; prints outcomes and findings.
 FUZZ ?= 30
@@ -56,13 +56,17 @@ distributed: $(VENV)/all.stamp
 docs: $(VENV)/all.stamp
 	$(VENV)/bin/python -m mkdocs build --strict
 
+CPP := $(shell find keras_ssc/native/source tests -name '*.cc' -o -name '*.h')
+
 lint: $(VENV)/all.stamp
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/clang-format --dry-run --Werror $(CPP)
 
 format: $(VENV)/all.stamp
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
+	$(VENV)/bin/clang-format -i $(CPP)
 
 # The package without TensorFlow: an environment of its own, in which `import tensorflow` must fail.
 test-jax-only: $(JAX)/ready.stamp

@@ -43,6 +43,7 @@ def main():
     from keras_ssc.training.config import TrainingConfig
     from keras_ssc.training.devices import split_cpu
     from keras_ssc.training.distributed import LostProcess, train_distributed
+    from keras_ssc.training.sigterm import Interrupted, Terminated
 
     try:
         if arguments.dry_run:
@@ -52,6 +53,12 @@ def main():
         if arguments.split_cpu:
             split_cpu(arguments.split_cpu)
         model, _ = train_distributed(config, folder, resume=resume)
+    except Terminated as end:
+        print(f"Ended by SIGTERM {end.where}. Resume with: --resume {folder}", flush=True)
+        raise
+    except Interrupted as end:
+        print(f"\nInterrupted {end.where}. Resume with: --resume {folder}", file=sys.stderr)
+        sys.exit(130)
     except LostProcess as error:
         print(f"train_distributed: {error}", file=sys.stderr, flush=True)
         os._exit(1)  # an ordinary exit would wait for the lost process

@@ -76,11 +76,11 @@ def _jax_steps(layer, x, dy):
 
 def compare(name, arguments):
     """Time every distinct layer of a network: Conv2D, SSC as "dense", SSC as "auto", in turns."""
-    import alternatives
     import keras
     import numpy as np
-    import subjects
-    from timing import interleaved, statistics
+
+    from common import alternatives, subjects
+    from common.timing import interleaved, statistics
 
     random = np.random.default_rng(0)
     rounds, seconds = arguments.repeats, arguments.seconds
@@ -153,8 +153,8 @@ def main():
     arguments = parser.parse_args()
     networks.prepare(arguments)
     import keras
-    import results
-    import subjects
+
+    from common import results, subjects
 
     keras.utils.set_random_seed(0)
     path, common = networks.output(arguments, "auto"), networks.about(arguments)

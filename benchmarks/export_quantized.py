@@ -15,8 +15,9 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import results
 from export_sizes import lively
+
+from common import results
 
 NETWORKS = ("ResNet32:0", "ResNet32:0.9", "ResNet32:0.98", "MobileNetV2:0", "MobileNetV2")
 MODES = {

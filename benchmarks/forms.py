@@ -14,11 +14,10 @@ import os
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
-import machine
 import numpy as np
-import results
-from timing import interleaved, statistics
 
+from common import machine, results
+from common.timing import interleaved, statistics
 from keras_ssc import SSCPattern
 from keras_ssc.execution import choose, convolve
 from keras_ssc.execution.report import MEASURED

@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-import results
 
 import keras_ssc
+from common import results
 from keras_ssc import SSCConv2D
 from keras_ssc.execution import choose, convolve
 

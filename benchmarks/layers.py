@@ -9,13 +9,11 @@ import os
 # Before TensorFlow is imported: every competitor gets oneDNN.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-import alternatives
 import keras
-import machine
 import numpy as np
-import results
-from timing import interleaved, statistics
 
+from common import alternatives, machine, results
+from common.timing import interleaved, statistics
 from keras_ssc import SSCConv2D
 
 TASKS = ("forward", "gradient by input", "gradient by weights")
@@ -85,7 +83,7 @@ def run(name, sparsities, rounds, batch, rates):
             steps[task, competitor] = step
             limits[task, competitor] = roofline(layer, shape, rates)
     try:
-        import torch_layers
+        from common import torch_layers
 
         kernel = random.normal(size=(3, 3, channels, channels)).astype("float32")
         for task, step in torch_layers.layer_passes(x, kernel, dy).items():

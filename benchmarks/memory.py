@@ -54,8 +54,7 @@ def main():
         figures = measure(arguments.network[0], arguments.sparsity[0], arguments.batch[0])
         print(json.dumps(figures))
         return
-    import machine
-    import results
+    from common import machine, results
 
     rows = []
     for network in arguments.network:

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import machine
+from common import machine
 
 TASKS = ("infer", "train")
 
@@ -57,11 +57,10 @@ def prepare(arguments):
 
 def compare(name, task, batch, arguments, exported):
     """Time all competitors at one network, pass and batch; return the rows."""
-    import competitors
     import keras
-    import results
-    import subjects
-    from timing import interleaved, statistics
+
+    from common import competitors, results, subjects
+    from common.timing import interleaved, statistics
 
     keras.utils.set_random_seed(0)
     comparison = competitors.Comparison(
@@ -122,7 +121,7 @@ def same_run(row, common):
 
 def known(names):
     """Return `names`, or end the program where one is unknown."""
-    import subjects
+    from common import subjects
 
     unknown = [name for name in names if name not in subjects.SUBJECTS]
     if unknown:
@@ -134,7 +133,8 @@ def known(names):
 def output(arguments, what="networks"):
     """The file to write."""
     import keras
-    import results
+
+    from common import results
 
     if arguments.output:
         return arguments.output
@@ -149,7 +149,7 @@ def main():
     """Compare, print and save, one comparison after another."""
     arguments = parser().parse_args()
     prepare(arguments)
-    import subjects
+    from common import subjects
 
     names = known(arguments.networks or list(subjects.SUBJECTS))
     wanted = [
@@ -168,7 +168,7 @@ def main():
 
 def run(wanted, path, common, arguments, exported):
     """Compare what the file has not yet, and write it after each comparison."""
-    import results
+    from common import results
 
     for number, (name, task, batch) in enumerate(wanted, start=1):
         print(f"\n[{number}/{len(wanted)}] {name}, {task}, batch {batch}", flush=True)

@@ -9,10 +9,10 @@ import argparse
 import re
 from pathlib import Path
 
-import results
-from cells import INFER, TRAIN, Cells, batches, settings
-from page_text import BEFORE, FORMS, HOW, INTRODUCTION
-from picture import SIX, draw
+from common import results
+from common.cells import INFER, TRAIN, Cells, batches, settings
+from common.page_text import BEFORE, FORMS, HOW, INTRODUCTION
+from common.picture import SIX, draw
 
 ROOT = Path(__file__).parents[1]
 PAGE, README, PICTURE = ROOT / "docs/performance.md", ROOT / "README.md", ROOT / "docs/speed.png"

@@ -5,9 +5,10 @@ python benchmarks/phone_page.py
 
 import re
 
-import results
 from export_quantized import MODES, NETWORKS
 from page import ROOT, table
+
+from common import results
 
 PAGE = ROOT / "docs/export.md"
 RESULTS = results.FOLDER / "export-quantized.csv"

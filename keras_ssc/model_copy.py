@@ -105,6 +105,11 @@ def _as_list(copy):
 
 def _call_in_turn(copy, *args, **kwargs):
     first, *others = _as_list(copy)
+    if kwargs.get("residual") is not None and type(first) is keras.layers.Conv2D:
+        raise ValueError(
+            "`model` must not be folded: a Conv2D can't add what its layers add. Make it dense "
+            f"before: fold(densify(model)). Received: {first.name!r} called with a residual"
+        )
     x = first(*args, **kwargs)
     for layer in others:
         x = layer(x)

@@ -46,14 +46,14 @@ def small_network(input_shape, classes, execution, norm):
             32, 3, strides=strides, padding="same", g=8, p=3, execution=execution
         )(x)
         if norm:
-            x = keras_ssc.layers.BatchNormalization()(x)
+            x = keras_ssc.layers.FusedBatchNormalization()(x)
         x = keras.layers.ReLU()(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(x))
 
 
 class Watch(keras.callbacks.Callback):
-    """Keeps the trainable weights before and after the first epoch; dies where it is told to."""
+    """Keeps the trainable weights before and after the first epoch; dies in the epoch `die_in`."""
 
     def __init__(self, die_in):
         super().__init__()

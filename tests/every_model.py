@@ -249,8 +249,8 @@ def one_name_for_two_layers():
 def sparse_and_fused():
     x = inputs = keras.Input((8, 8, 16))
     x = y = keras_ssc.SSCConv2D(16, 3, padding="same", g=4, p=2, use_bias=False)(x)
-    x = keras_ssc.SSCConv2D(16, 1, g=0, p=2)(keras_ssc.layers.BatchNormalization()(x))
-    x = keras_ssc.layers.BatchNormalization(activation="relu")(x, residual=y)
+    x = keras_ssc.SSCConv2D(16, 1, g=0, p=2)(keras_ssc.layers.FusedBatchNormalization()(x))
+    x = keras_ssc.layers.FusedBatchNormalization(activation="relu")(x, residual=y)
     return keras.Model(inputs, head(conv()(x))), images(8, 8, 16)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_ssc import SSCConv2D, SSCPattern
 from keras_ssc.execution import convolve
-from keras_ssc.layers import BatchNormalization
+from keras_ssc.layers import FusedBatchNormalization
 from keras_ssc.native import batch_norm
 
 PATTERN = SSCPattern(16, 32, 3, g=8, p=3)
@@ -74,7 +74,10 @@ def small_model(execution, normalize):
 
 
 def native_model():
-    return small_model("auto", lambda y, x: BatchNormalization(activation="relu")(y, residual=x))
+    def normalized(y, x):
+        return FusedBatchNormalization(activation="relu")(y, residual=x)
+
+    return small_model("auto", normalized)
 
 
 def portable_model():

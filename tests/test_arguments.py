@@ -7,7 +7,7 @@ import pytest
 import keras_ssc
 from keras_ssc import SSCConv2D, SSCPattern, applications, choose_network, choose_pattern
 from keras_ssc.arguments import known, one_of
-from keras_ssc.layers import BatchNormalization
+from keras_ssc.layers import FusedBatchNormalization
 from keras_ssc.sparsity import LayerShape, pattern_weight_count
 
 
@@ -33,7 +33,7 @@ CALLERS = {
     ),
     "layer": lambda **words: SSCConv2D(15, 3, g=4, p=2, name="layer", **words).get_config(),
     "plan": lambda **words: keras_ssc.conversion_plan(model(), 0.8, **words).rows,
-    "norm": lambda **words: BatchNormalization(name="norm", **words).get_config(),
+    "norm": lambda **words: FusedBatchNormalization(name="norm", **words).get_config(),
     "resnet": resnet,
 }
 WORDS = [

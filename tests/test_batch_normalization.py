@@ -6,7 +6,7 @@ import pytest
 from graphs import called_operations
 
 import keras_ssc
-from keras_ssc.layers import BatchNormalization
+from keras_ssc.layers import FusedBatchNormalization
 from keras_ssc.native.build import load
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -18,7 +18,7 @@ SHAPES = [(4, 6, 5, 32), (3, 7, 7, 13), (4, 3, 1, 1), (5, 64), (2, 33, 9, 40)]
 
 def twins(activation, **settings):
     """Our layer and Keras's chain of layers: functions of (x, residual, training)."""
-    ours = BatchNormalization(activation=activation, **settings)
+    ours = FusedBatchNormalization(activation=activation, **settings)
     theirs = keras.layers.BatchNormalization(**settings)
 
     def chain(x, residual, training):
@@ -117,7 +117,7 @@ def test_native_where_it_serves(settings, shape, native):
     _, why_not = load()
     if native and why_not and "no C++ compiler" in why_not:
         pytest.skip(why_not)
-    layer = BatchNormalization(activation="relu", **settings)
+    layer = FusedBatchNormalization(activation="relu", **settings)
     layer.build(shape)
     operations = called_operations(tf.function(layer), tf.zeros(shape), training=True)
     assert ("KerasSscBatchNorm" in operations) == native
@@ -137,7 +137,7 @@ def test_inference_is_part_of_the_convolution_before_it(use_bias, trainable, wit
     x, residual, dy = (tf.constant(array) for array in arrays(shape))
     convolution = keras_ssc.SSCConv2D(32, 3, padding="same", g=8, p=3, use_bias=use_bias)
     convolution.build(shape)
-    norm = BatchNormalization(activation="relu", trainable=trainable)
+    norm = FusedBatchNormalization(activation="relu", trainable=trainable)
     start(norm, shape)
     variables = [*convolution.variables, norm.gamma, norm.beta]
 
@@ -181,7 +181,7 @@ def test_portable_forms_equal_keras():
 
 def test_weights_files_are_exchangeable(tmp_path):
     models = []
-    for kind in (BatchNormalization, keras.layers.BatchNormalization):
+    for kind in (FusedBatchNormalization, keras.layers.BatchNormalization):
         inputs = keras.Input((4, 4, 8))
         models.append(keras.Model(inputs, kind(name="bn")(inputs)))
     models[0].layers[1].set_weights(np.random.default_rng(0).random((4, 8)))
@@ -195,7 +195,8 @@ def test_weights_files_are_exchangeable(tmp_path):
 
 def test_config_and_functional_model(tmp_path):
     x, y = keras.Input((4, 4, 8)), keras.Input((4, 4, 8))
-    model = keras.Model([x, y], BatchNormalization(activation="relu", epsilon=1e-5)(x, residual=y))
+    norm = FusedBatchNormalization(activation="relu", epsilon=1e-5)
+    model = keras.Model([x, y], norm(x, residual=y))
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     assert again.layers[-1].activation == "relu"
@@ -207,7 +208,7 @@ def test_config_and_functional_model(tmp_path):
 
 def test_refuses_other_activations():
     with pytest.raises(ValueError, match=r"`activation` must be one of .*'relu'.*'tanh'"):
-        BatchNormalization(activation="tanh")
+        FusedBatchNormalization(activation="tanh")
 
 
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="GradientTape is TensorFlow's")
@@ -218,7 +219,7 @@ def test_second_derivatives_are_the_differences_of_the_first(with_residual, acti
 
     shape = (3, 2, 2, 5)
     arrays_of = [array.astype("float64") for array in arrays(shape)]
-    layers = {name: BatchNormalization(activation=activation, dtype=name) for name in DTYPES}
+    layers = {name: FusedBatchNormalization(activation=activation, dtype=name) for name in DTYPES}
     for layer in layers.values():
         start(layer, shape)
 

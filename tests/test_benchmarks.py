@@ -22,9 +22,9 @@ def programs_found(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     before = set(sys.modules)
     yield
-    own = {path.stem for path in BENCHMARKS.glob("*.py")}
+    own = {"common", *(path.stem for path in BENCHMARKS.glob("*.py"))}
     for name in set(sys.modules) - before:
-        if name in own:
+        if name.split(".")[0] in own:
             del sys.modules[name]
 
 
@@ -61,7 +61,7 @@ def write(path, rows):
 
 
 def test_ratio_is_against_the_fastest_dense_of_all_makers():
-    import results
+    from common import results
 
     found = {one["competitor"]: one for one in results.against_fastest_dense(LOSING)}
     assert {one["fastest_dense"] for one in found.values()} == {"ONNX Runtime, dense"}
@@ -73,7 +73,7 @@ def test_ratio_is_against_the_fastest_dense_of_all_makers():
 
 
 def test_without_a_dense_row_there_is_no_ratio():
-    import results
+    from common import results
 
     (found,) = results.against_fastest_dense([row("SSC 0.9", "ssc", "18.0")])
     assert found["times_as_fast"] == found["fastest_dense"] == ""
@@ -82,8 +82,9 @@ def test_without_a_dense_row_there_is_no_ratio():
 def test_page_table_and_picture_show_a_loss(tmp_path):
     pytest.importorskip("matplotlib")
     import page
-    import picture
-    from cells import Cells
+
+    from common import picture
+    from common.cells import Cells
 
     path = write(tmp_path / "networks-made-up.csv", LOSING)
     text = page.page(tmp_path)
@@ -102,7 +103,7 @@ def test_page_table_and_picture_show_a_loss(tmp_path):
 
 
 def test_ratios_of_the_page_come_from_medians_not_from_the_file(tmp_path):
-    from cells import Cells
+    from common.cells import Cells
 
     flattering = [one | {"times_as_fast": "9", "fastest_dense": "none"} for one in LOSING]
     cells = Cells.of(write(tmp_path / "networks-made-up.csv", flattering))
@@ -112,7 +113,8 @@ def test_ratios_of_the_page_come_from_medians_not_from_the_file(tmp_path):
 def test_readme_and_page_are_what_the_programs_make():
     pytest.importorskip("matplotlib")
     import page
-    import results
+
+    from common import results
 
     text = page.README.read_text(encoding="utf-8")
     (name,) = re.findall(re.escape(page.BEGIN).replace(r"\{\}", "(.*?)"), text)
@@ -122,7 +124,8 @@ def test_readme_and_page_are_what_the_programs_make():
 
 def test_table_of_sizes_is_what_the_program_makes():
     import phone_page
-    import results
+
+    from common import results
 
     text = phone_page.PAGE.read_text(encoding="utf-8")
     rows = results.read(phone_page.RESULTS)
@@ -137,13 +140,13 @@ def test_table_of_sizes_is_what_the_program_makes():
 
 def test_picture_has_at_most_eight_bars():
     pytest.importorskip("matplotlib")
-    import picture
+    from common import picture
 
     assert len(picture.SIX) <= 8
 
 
 def test_everyone_has_a_turn_in_every_round():
-    import timing
+    from common import timing
 
     said, waits = [], {"short": 0.001, "long": 0.004}
     steps = {
@@ -158,7 +161,7 @@ def test_everyone_has_a_turn_in_every_round():
 
 
 def test_rounds_end_with_the_time_but_not_before_three():
-    import timing
+    from common import timing
 
     taken = timing.interleaved({"step": lambda: None}, 50, seconds=0, burst=0, pause=0)
     assert len(taken["step"]) == timing.FEWEST_ROUNDS
@@ -166,7 +169,7 @@ def test_rounds_end_with_the_time_but_not_before_three():
 
 @pytest.mark.parametrize(("rates", "width"), [((135.6, 269), "full"), ((115, 116), "half")])
 def test_width_of_avx512(rates, width):
-    import vectors
+    from common import vectors
 
     assert vectors.width(rates) == width
     assert vectors.avx512("avx avx2 fma") == "none"
@@ -175,7 +178,7 @@ def test_width_of_avx512(rates, width):
 @pytest.fixture
 def tiny(monkeypatch):
     """A subject of four convolutions, in the list under the name of "Tiny"."""
-    import subjects
+    from common import subjects
 
     monkeypatch.setattr(keras_ssc.applications, "Tiny", Tiny, raising=False)
     images = {"input_shape": (16, 16, 3), "classes": 4}
@@ -194,7 +197,8 @@ def run(program, monkeypatch, capsys, *arguments):
 @pytest.mark.campaign
 def test_networks_end_to_end(tiny, tmp_path, monkeypatch, capsys):
     import networks
-    import results
+
+    from common import results
 
     path = tmp_path / "tiny.csv"
     missing = ["--torch-python", sys.executable, "--output", path]
@@ -243,7 +247,8 @@ def test_networks_end_to_end(tiny, tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_auto_end_to_end(tiny, tmp_path, monkeypatch, capsys):
     import auto
-    import results
+
+    from common import results
 
     path = tmp_path / "auto.csv"
     said = run(
@@ -262,7 +267,7 @@ def test_auto_end_to_end(tiny, tmp_path, monkeypatch, capsys):
 
 
 def test_dense_counterpart_has_no_sparse_layer_and_equal_size(tiny):
-    import alternatives
+    from common import alternatives
 
     dense = tiny.build(sparsity=0)
     plain = alternatives.in_keras(dense, alternatives.dense)
@@ -275,8 +280,7 @@ def test_dense_counterpart_has_no_sparse_layer_and_equal_size(tiny):
 
 @pytest.mark.parametrize("network", ["ResNet20", "ShuffleNetV2"])
 def test_networks_described_for_torch_have_all_weights(network, tmp_path):
-    import alternatives
-    import torch_networks
+    from common import alternatives, torch_networks
 
     model = getattr(keras_ssc.applications, network)(
         sparsity=0, input_shape=(32, 32, 3), classes=10
@@ -290,8 +294,7 @@ def test_networks_described_for_torch_have_all_weights(network, tmp_path):
 
 def test_torch_computes_the_same(tiny, tmp_path):
     torch = pytest.importorskip("torch")
-    import alternatives
-    import torch_networks
+    from common import alternatives, torch_networks
 
     model = alternatives.in_keras(tiny.build(sparsity=0), alternatives.dense)
     torch_networks.describe(model, tmp_path / "network.npz")
@@ -304,9 +307,8 @@ def test_torch_computes_the_same(tiny, tmp_path):
 
 
 def test_an_interpreter_without_the_package_is_not_run(tmp_path):
-    import deepsparse_engine
-    import piped
+    from common import piped
 
     arguments = (tmp_path / "none.onnx", tmp_path / "none.npy", 1)
     with pytest.raises(piped.NotInstalled):
-        piped.Piped(sys.executable, deepsparse_engine.__file__, *arguments)
+        piped.Piped(sys.executable, "common.deepsparse_engine", *arguments)

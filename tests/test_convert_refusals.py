@@ -157,3 +157,14 @@ def test_nested_subclassed_models_stay_and_are_named():
         model.get_layer("block").get_weights(), sparse.get_layer("block").get_weights(), strict=True
     ):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_folded_model_is_made_dense_before_it_is_folded():
+    from keras_ssc.applications import ResNet20
+
+    model = ResNet20(sparsity=0.9, width=16)
+    with pytest.raises(ValueError, match=r"fold\(densify\(model\)\)"):
+        keras_ssc.densify(keras_ssc.fold(model))
+    x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    dense = keras_ssc.fold(keras_ssc.densify(model))
+    np.testing.assert_allclose(dense(x), model(x), atol=1e-5)

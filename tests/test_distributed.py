@@ -1,4 +1,4 @@
-"""Training on several devices or processes equals training on one; a lost process is told."""
+"""Training on several devices or processes equals training on one; a lost process is named."""
 
 import json
 import os
@@ -18,6 +18,7 @@ from keras_ssc.training.config import TrainingConfig
 from keras_ssc.training.devices import data_parallel, join, synchronized
 from keras_ssc.training.distributed import train_distributed
 from keras_ssc.training.lock import FolderInUseError, locked
+from keras_ssc.training.sigterm import Terminated
 
 NAMES = ("loss", "gradient", "weights")
 JAX = keras.backend.backend() == "jax"
@@ -135,7 +136,7 @@ def test_a_lost_process_ends_the_others(tmp_path):
 
 
 @pytest.mark.campaign
-def test_a_killed_run_goes_on_with_another_number_of_devices(tmp_path):
+def test_a_killed_run_resumes_with_another_number_of_devices(tmp_path):
     finish(start(norm=True, run_dir=str(tmp_path / "one"), out=str(tmp_path / "one.npz")))
     run = {"norm": True, "run_dir": str(tmp_path / "run"), "out": str(tmp_path / "run.npz")}
     finish(start(split=4, die_in=7, **run), -signal.SIGKILL)
@@ -188,12 +189,14 @@ def test_what_keras_cannot_do_on_tensorflow_is_refused():
         TrainingConfig(accumulate=2)
 
 
-def test_the_test_is_that_of_all_images_and_no_others(tmp_path):
-    def build(shape, classes):
-        pooled = keras.layers.AveragePooling2D(8)
-        end = keras.layers.Dense(classes, activation="softmax")
-        return keras.Sequential([keras.Input(shape), pooled, keras.layers.Flatten(), end])
+def build(shape, classes):
+    """A network that compiles at once."""
+    pooled = keras.layers.AveragePooling2D(8)
+    end = keras.layers.Dense(classes, activation="softmax")
+    return keras.Sequential([keras.Input(shape), pooled, keras.layers.Flatten(), end])
 
+
+def test_the_test_is_that_of_all_images_and_no_others(tmp_path):
     job = TrainingConfig(
         limit=10, batch_size=8, epochs=2, devices=1
     )  # 2 test batches, the last of 2 images
@@ -207,6 +210,34 @@ def test_the_test_is_that_of_all_images_and_no_others(tmp_path):
         (answers.argmax(-1) == digits.y_test[:10]).mean()
     )
     assert list(rows[-1]) == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
+
+
+class Killer(keras.callbacks.Callback):
+    """Sends this process a signal at the end of a step."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.left = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_an_interrupted_epoch_resumes_in_its_middle(tmp_path, capsys):
+    config = TrainingConfig(limit=12, batch_size=4, epochs=2, devices=1)
+    uninterrupted, rows = train_distributed(config, tmp_path / "one", build)
+    with pytest.raises(Terminated) as end:
+        train_distributed(config, tmp_path / "two", build, [Killer(step=4)])
+    assert end.value.where == "after step 1 of epoch 2"
+    resumed, same_rows = train_distributed(config, tmp_path / "two", build, resume=True)
+    assert "Resuming after step 1 of epoch 2 of 2." in capsys.readouterr().out
+    assert rows == same_rows
+    for one, two in zip(uninterrupted.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    files = [(tmp_path / name / "metrics.csv").read_bytes() for name in ("one", "two")]
+    assert files[0] == files[1]
 
 
 def test_a_folder_in_use_is_refused(tmp_path):

@@ -25,8 +25,8 @@ EXECUTIONS = ["dense", "grouped", "gather"] + ([] if ON_JAX else ["native"])
 
 
 def examples(count):
-    """Generated settings a test; fewer on JAX, which takes a second to compile each."""
-    return hypothesis_settings(max_examples=count // 32 or 1 if ON_JAX else count)
+    """Generated settings a test; fewer on JAX, which takes seconds to compile each."""
+    return hypothesis_settings(max_examples=count // 64 or 1 if ON_JAX else count)
 
 
 def close(actual, expected, dtype):

@@ -74,7 +74,7 @@ def pair(policy):
         inner = keras.Model(inner_input, L.BatchNormalization(dtype=dtype)(inner))
         x = inputs = keras.Input((8, 8, 3))
         x = L.Conv2D(16, 3, padding="same", dtype=dtype)(x)
-        x = keras_ssc.layers.BatchNormalization(activation="relu", dtype=dtype)(x)
+        x = keras_ssc.layers.FusedBatchNormalization(activation="relu", dtype=dtype)(x)
         x = L.Add(dtype=dtype)([x, inner(x)])
         steps = L.TimeDistributed(L.Dense(6, dtype=dtype), dtype=dtype)
         x = L.GlobalAveragePooling2D(dtype=dtype)(steps(x))

@@ -7,7 +7,7 @@ import reference
 from gradients import value_and_gradients
 
 import keras_ssc
-from keras_ssc.layers import BatchNormalization, SSCConv2D
+from keras_ssc.layers import FusedBatchNormalization, SSCConv2D
 
 NETWORKS = {
     "VGG11": {},
@@ -40,7 +40,7 @@ def test_a_folded_network_computes_the_same(name):
     expected = keras.ops.convert_to_numpy(model(x, training=False))
     found = keras.ops.convert_to_numpy(folded(x, training=False))
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max(), rtol=0)
-    assert not any(isinstance(layer, BatchNormalization) for layer in folded.layers)
+    assert not any(isinstance(layer, FusedBatchNormalization) for layer in folded.layers)
     assert len(folded.layers) < len(model.layers)
     sums = [layer for layer in folded.layers if isinstance(layer, keras.layers.Add)]
     # A sum stays where the convolution before it is dense.

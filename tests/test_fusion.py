@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_ssc
-from keras_ssc.layers import BatchNormalization
+from keras_ssc.layers import FusedBatchNormalization
 from keras_ssc.native import build
 
 pytestmark = [
@@ -30,9 +30,9 @@ class Block:
         settings = {"g": 8, "p": 3, "padding": padding, "use_bias": use_bias}
         self.layers = [
             keras_ssc.SSCConv2D(32, 3, **settings),
-            BatchNormalization(activation="relu"),
+            FusedBatchNormalization(activation="relu"),
             keras_ssc.SSCConv2D(32, 3, **settings),
-            BatchNormalization(activation="relu"),
+            FusedBatchNormalization(activation="relu"),
             keras_ssc.SSCConv2D(32, 3, strides=2, **settings),
         ]
         self.between = between
@@ -41,7 +41,7 @@ class Block:
         random = np.random.default_rng(0)
         for layer in self.layers:
             layer.build((None, 16, 16, channels))
-            least = 0.2 if isinstance(layer, BatchNormalization) else -0.5
+            least = 0.2 if isinstance(layer, FusedBatchNormalization) else -0.5
             layer.set_weights(
                 [random.uniform(least, 1, weight.shape) for weight in layer.get_weights()]
             )
@@ -69,7 +69,7 @@ class PointwiseBlock(Block):
     def __init__(self, between):
         self.layers = [
             keras_ssc.SSCConv2D(24, 1, g=0, p=2, shift="block", use_bias=False),
-            BatchNormalization(activation="relu"),
+            FusedBatchNormalization(activation="relu"),
         ]
         self.between = between
 
@@ -158,3 +158,27 @@ def test_a_step_of_fit_equals_that_of_the_portable_forms():
     np.testing.assert_allclose(*losses, rtol=2e-3)
     predictions = [network.predict(x, verbose=0) for network in networks]
     np.testing.assert_allclose(*predictions, atol=2e-2)
+
+
+def test_gradients_by_given_moments():
+    """What normalises by moving statistics is differentiated by these, too."""
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    layer = keras_ssc.SSCConv2D(16, 3, g=8, p=7, padding="same")
+    norm = FusedBatchNormalization(activation="relu")
+    x = random.normal(size=(2, 6, 6, 16)).astype("float32")
+    layer.build(x.shape)
+    norm.build(x.shape)
+    norm.set_weights([random.uniform(0.5, 2, 16) for _ in range(4)])
+    vectors = [norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance]
+    vectors = [vector.value for vector in vectors]
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            tape.watch(vectors)
+            total = tf.reduce_sum(norm(layer(x), training=False) ** 2)
+        return tape.gradient(total, vectors)
+
+    for one, two in zip(tf.function(gradients)(), gradients(), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)

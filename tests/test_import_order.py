@@ -11,8 +11,8 @@ PACKAGE = Path(keras_ssc.__file__).parent
 
 # From the ground up. A module may import from its own floor and from those below.
 FLOORS = (
-    {"patterns", "sparsity", "initializers", "arguments", "tables", "atomic_write"}
-    | {"model_file", "start"},
+    {"patterns", "channel_classes", "sparsity", "initializers", "arguments", "tables"}
+    | {"atomic_write", "model_file", "start"},
     {"execution", "native"},
     {"layers", "model_graph", "layer_copy", "model_class", "model_copy"},
     {

@@ -93,7 +93,7 @@ def part(folder, kind, step=None):
     return state, killer.logs, [update for one in rewiring for update in one.history]
 
 
-@pytest.mark.jax
+@pytest.mark.jax_long
 @pytest.mark.parametrize("kind", REWIRINGS)
 def test_cut_off_at_several_steps_it_ends_as_if_nothing_had_been(tmp_path, kind):
     (tmp_path / "whole").mkdir()

@@ -118,7 +118,7 @@ def correlations(layers):
 
 
 def normalised(activation):
-    return keras_ssc.layers.BatchNormalization(activation=activation).get_config()
+    return keras_ssc.layers.FusedBatchNormalization(activation=activation).get_config()
 
 
 # name: (function, legal arguments, {argument: rule of what is legal}).
@@ -147,7 +147,7 @@ CASES = {
         {"factor": between(0, 1e38)},
     ),
     "FilterCorrelation": (correlations, {"layers": None}, {"layers": names}),
-    "BatchNormalization": (
+    "FusedBatchNormalization": (
         normalised, {"activation": None}, {"activation": either(nothing, among("relu"))},
     ),
     "conversion_plan": (

@@ -153,6 +153,7 @@ t.assert_close(*results, 2e-5)
 """
 
 
+@pytest.mark.jax_long
 def test_two_devices():
     run(DEVICES, XLA_FLAGS="--xla_force_host_platform_device_count=2")
 
@@ -195,7 +196,7 @@ sys.modules["tensorflow"] = None  # its import fails
 import numpy as np, keras_ssc
 layer = keras_ssc.SSCConv2D(16, 3, g=8, p=3)
 layer(np.ones((2, 8, 8, 16), "float32"))
-keras_ssc.layers.BatchNormalization()(np.ones((2, 8, 8, 16), "float32"), training=True)
+keras_ssc.layers.FusedBatchNormalization()(np.ones((2, 8, 8, 16), "float32"), training=True)
 assert not [name for name in sys.modules if name.startswith("tensorflow.")]
 print(layer.execution_report()["used"])
 """

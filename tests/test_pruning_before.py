@@ -31,7 +31,7 @@ def small_network(normal=True, from_logits=False):
         keras.layers.Dense(3, use_bias=False, name="second"),
     ]
     if normal:
-        layers.insert(2, keras_ssc.layers.BatchNormalization(epsilon=1e-3))
+        layers.insert(2, keras_ssc.layers.FusedBatchNormalization(epsilon=1e-3))
     if not from_logits:
         layers.append(keras.layers.Softmax())
     model = keras.Sequential(layers)
@@ -138,7 +138,7 @@ def conv_network(last=None, bias=True):
         [
             keras.Input((4, 4, 3)),
             keras.layers.Conv2D(6, 3, padding="same", name="conv", **options),
-            keras_ssc.layers.BatchNormalization(activation="relu"),
+            keras_ssc.layers.FusedBatchNormalization(activation="relu"),
             keras.layers.DepthwiseConv2D(3, padding="same", name="depthwise", **options),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(3, activation=last, name="classifier", **options),

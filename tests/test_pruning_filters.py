@@ -22,7 +22,7 @@ def everything():
     b = layers.BatchNormalization(name="b_norm")(b)
     c = layers.ZeroPadding2D()(a)
     c = layers.Conv2D(6, 3, use_bias=False, name="c")(c)
-    c = keras_ssc.layers.BatchNormalization(activation="relu", name="c_norm")(c, residual=b)
+    c = keras_ssc.layers.FusedBatchNormalization(activation="relu", name="c_norm")(c, residual=b)
     d = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="d")(layers.ReLU()(a))
     d = layers.Activation("relu")(d)
     e = layers.Conv2D(5, 1, name="e")(layers.Concatenate()([c, d]))

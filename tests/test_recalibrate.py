@@ -14,7 +14,7 @@ def moving(layer):
     return [keras.ops.convert_to_numpy(one) for one in (layer.moving_mean, layer.moving_variance)]
 
 
-@pytest.mark.parametrize("kind", [L.BatchNormalization, keras_ssc.layers.BatchNormalization])
+@pytest.mark.parametrize("kind", [L.BatchNormalization, keras_ssc.layers.FusedBatchNormalization])
 @pytest.mark.parametrize("data", ["array", "batches", "reversed", "dataset"])
 def test_moments_are_those_of_all_images(kind, data):
     """Of the first layer: whatever its batches, it reads the same numbers."""

@@ -32,8 +32,8 @@ def model():
     """A layer and a BatchNormalization, both of which compute natively when they are called."""
     x = inputs = keras.Input(SHAPE)
     x = keras_ssc.SSCConv2D(16, 3, g=8, p=3)(x)
-    x = keras_ssc.layers.BatchNormalization(activation="relu")(x)
-    return keras.Model(inputs, keras_ssc.layers.BatchNormalization()(x))
+    x = keras_ssc.layers.FusedBatchNormalization(activation="relu")(x)
+    return keras.Model(inputs, keras_ssc.layers.FusedBatchNormalization()(x))
 
 
 def images():

@@ -110,7 +110,13 @@ def test_config_round_trip_keeps_every_argument():
         assert getattr(again, name) == settings[name]
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize(
+    "execution",
+    [
+        "auto",
+        *(pytest.param(one, marks=pytest.mark.campaign) for one in EXECUTIONS if one != "auto"),
+    ],
+)
 def test_file_round_trip_in_a_fresh_process(tmp_path, execution):
     model = keras.Sequential(
         [

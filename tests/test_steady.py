@@ -45,7 +45,7 @@ def network(seed=0):
             keras.Input((8, 8, 3)),
             Traces(),
             keras.layers.Conv2D(16, 3, padding="same"),
-            keras_ssc.layers.BatchNormalization(activation="relu"),
+            keras_ssc.layers.FusedBatchNormalization(activation="relu"),
             keras_ssc.SSCConv2D(16, 3, padding="same", activation="relu", g=4, p=3),
             keras_ssc.SSCConv2D(32, 3, strides=2, g=8, p=0),
             keras.layers.GlobalAveragePooling2D(),

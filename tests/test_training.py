@@ -246,6 +246,7 @@ def program(*arguments, **options):
     )
 
 
+@pytest.mark.campaign
 def test_killed_and_terminated_it_ends_with_equal_weights(finished, tmp_path, root, monkeypatch):
     monkeypatch.chdir(root)
     folder, _ = finished

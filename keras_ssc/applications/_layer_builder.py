@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_ssc.initializers import DenseScale
-from keras_ssc.layers import BatchNormalization, SSCConv2D
+from keras_ssc.layers import FusedBatchNormalization, SSCConv2D
 from keras_ssc.layers.shuffle_split import ShuffleSplit
 
 # GraSP's: Kaiming normal by fan-out, not truncated; BatchNormalization as in PyTorch.
@@ -102,7 +102,7 @@ class LayerBuilder:
         return offset if shift == "cyclic" else 0
 
     def _bn_relu(self, x, name, relu, residual=None):
-        layer = BatchNormalization(
+        layer = FusedBatchNormalization(
             axis=self.channel_axis,
             activation="relu" if relu else None,
             name=f"{name}_bn",

@@ -23,8 +23,8 @@ def densify(model):
     Raises:
         TypeError: `model` is no Keras model.
         ValueError: the model is subclassed, not built, holds no SSCConv2D, or one inside a wrapper
-            or a layer of your own; Keras would add the bias of a channels_first layer along its
-            columns.
+            or a layer of your own; it was folded (the order is `fold(densify(model))`); Keras would
+            add the bias of a channels_first layer along its columns.
 
     Example:
 

@@ -1,5 +1,7 @@
 """The shard of each batch that one process of a distributed training reads."""
 
+import copy
+
 import keras
 import numpy as np
 
@@ -38,7 +40,7 @@ class ShardedBatches(keras.utils.PyDataset):
                 f"Received: batch_size={batches.batch_size}"
             )
         self.batches, self.accumulate, self.fill = batches, accumulate, fill
-        self.processes, self.process = processes, process
+        self.processes, self.process, self.begin = processes, process, 0
         if not len(self):
             raise ValueError(
                 f"`batch_size` must be at most the number of images, {len(batches.x)}. "
@@ -47,11 +49,11 @@ class ShardedBatches(keras.utils.PyDataset):
 
     def __len__(self):
         complete = len(self.batches.x) // self.batches.batch_size
-        return (len(self.batches) if self.fill else complete) * self.accumulate
+        return (len(self.batches) if self.fill else complete) * self.accumulate - self.begin
 
     def __getitem__(self, index):
         """Return (images, labels), and their weights where `fill`."""
-        batch, piece = divmod(index, self.accumulate)
+        batch, piece = divmod(self.begin + index, self.accumulate)
         x, y = self.batches[batch]
         missing = self.batches.batch_size - len(x)
         weight = np.pad(np.ones(len(x), "float32"), (0, missing))
@@ -67,3 +69,13 @@ class ShardedBatches(keras.utils.PyDataset):
         """Go to the order and crops of an epoch; return itself, for `fit(..., shuffle=False)`."""
         self.batches.epoch = epoch
         return self
+
+    def follow_epochs(self):
+        """Return a callback that goes to the epoch that `fit` begins."""
+        return self.batches.follow_epochs()
+
+    def from_step(self, step):
+        """Return the same batches without the first `step` of every epoch."""
+        rest = copy.copy(self)
+        rest.begin = step
+        return rest

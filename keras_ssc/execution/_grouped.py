@@ -1,11 +1,10 @@
 """`execution="grouped"`: one small dense convolution per channel class, and a point-wise one.
 
-With g dividing M, the KxK kernels of filter n lie on the channels of one residue class,
-m = s(n) mod g. So the KxK part is g separate convolutions of M / g channels. TensorFlow does them
-in one operation where that has a fast gradient, on CPU with oneDNN. Elsewhere they are written as
-split + convolutions + concatenation: the libraries' own grouped convolutions have no gradient, or
-a very slow one, on other CPUs and under XLA. The 1x1 part is one point-wise convolution on the
-pixels under the centre tap.
+With g dividing M, the KxK part is g separate convolutions of M / g channels
+(keras_ssc/channel_classes.py). TensorFlow does them in one operation where that has a fast
+gradient, on CPU with oneDNN. Elsewhere they are written as split + convolutions + concatenation:
+the libraries' own grouped convolutions have no gradient, or a very slow one, on other CPUs and
+under XLA. The 1x1 part is one point-wise convolution on the pixels under the centre tap.
 """
 
 import functools
@@ -14,6 +13,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ssc.channel_classes import (
+    equally_many_filters,
+    filter_counts,
+    filters_by_class,
+    is_residues_first,
+    why_no_classes,
+)
 from keras_ssc.execution.expand import group_kernel, pointwise_kernel
 from keras_ssc.native import accelerator, compiled_by_xla
 
@@ -27,12 +33,8 @@ def why_not_grouped(pattern, *, strides, padding, sizes):
         padding: `"same"` or `"valid"`.
         sizes: (height, width) of the input, None where unknown.
     """
-    if pattern.g == 0:
-        return "g = 0: there is no KxK part to group"
-    if pattern.g == 1:
-        return "g = 1: the one group is the dense kernel"
-    if pattern.in_channels % pattern.g:
-        return f"g = {pattern.g} does not divide the {pattern.in_channels} input channels"
+    if obstacle := why_no_classes(pattern):
+        return obstacle
     unknown = any(size is None and stride > 1 for size, stride in zip(sizes, strides, strict=True))
     if padding == "same" and pattern.pointwise_channels and unknown:
         return 'with strides and padding="same" the centre tap depends on the unknown input size'
@@ -41,9 +43,7 @@ def why_not_grouped(pattern, *, strides, padding, sizes):
 
 def grouped(x, weights, pattern, *, strides, padding, dilation_rate):
     """Convolve `x` (batch, height, width, M) class by class. Arguments as for `dense`."""
-    classes = pattern.shifts % pattern.g
-    order = np.argsort(classes, kind="stable")
-    counts = np.bincount(classes, minlength=pattern.g)
+    order, counts = filters_by_class(pattern), filter_counts(pattern)
     kernel = group_kernel(weights, pattern, order)
     convolve = _at_once if in_one_operation(pattern, x.dtype) else _one_by_one
     y = convolve(_by_classes(x, pattern.g), kernel, counts, strides, padding, dilation_rate)
@@ -90,7 +90,7 @@ def in_one_operation(pattern, dtype):
     """Whether TensorFlow's grouped convolution does it: it is here, with gradients, not in XLA."""
     if keras.backend.backend() != "tensorflow" or compiled_by_xla():
         return False
-    if len(set(np.bincount(pattern.shifts % pattern.g, minlength=pattern.g))) > 1:
+    if not equally_many_filters(pattern):
         return False
     return keras.backend.standardize_dtype(dtype) == "float32" and _has_gradients()
 
@@ -120,9 +120,7 @@ def _natural_order(y, order, g):
     filters = len(order)
     if np.array_equal(order, np.arange(filters)):
         return y
-    if np.array_equal(
-        order, np.arange(filters).reshape(-1, g).T.ravel() if not filters % g else ()
-    ):
+    if is_residues_first(order, g):
         batch, height, width, _ = _shape(y)
         y = ops.reshape(y, (batch, height, width, g, filters // g))
         return ops.reshape(ops.swapaxes(y, -1, -2), (batch, height, width, filters))

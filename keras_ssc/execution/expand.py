@@ -13,6 +13,8 @@ tap, which also holds the 1x1 kernels, is written out as the list r = 1 ... M an
 import numpy as np
 from keras import ops
 
+from keras_ssc.channel_classes import is_residues_first
+
 
 def expand_kernel(weights, pattern):
     """Return the dense kernel (K, K, M, N) of the compact matrices `weights`.
@@ -149,7 +151,7 @@ def _in_order(x, order, g):
     filters = len(order)
     if np.array_equal(order, np.arange(filters)):
         return x
-    if filters % g == 0 and np.array_equal(order, np.arange(filters).reshape(-1, g).T.ravel()):
+    if is_residues_first(order, g):
         x = ops.reshape(x, (*x.shape[:2], filters // g, g))
         return ops.reshape(ops.swapaxes(x, -1, -2), (*x.shape[:2], filters))
     return ops.take(x, order.astype("int32"), axis=-1)

@@ -14,7 +14,7 @@ def fold(model):
 
         w' = w * gamma / sqrt(variance + epsilon),    b' = beta + (b - mean) * gamma / sqrt(...)
 
-    and the residual sum and the ReLU that `keras_ssc.layers.BatchNormalization` computes are done
+    and the residual sum and the ReLU that `layers.FusedBatchNormalization` computes are done
     by the convolution itself where that is an SSCConv2D. The outputs are those of
     `model(x, training=False)`, to rounding. The copy is not meant for training.
 

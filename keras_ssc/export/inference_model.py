@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_ssc.layer_copy import copied, copy_state, copy_trainable, merged_lora
-from keras_ssc.layers import BatchNormalization, SSCConv2D
+from keras_ssc.layers import FusedBatchNormalization, SSCConv2D
 from keras_ssc.layers.keras_bias import misplaces_bias
 from keras_ssc.model_class import overridden
 from keras_ssc.model_graph import call_graph, is_graph, is_input
@@ -59,7 +59,7 @@ class InferenceModelBuilder:
             if linear and (type(layer) is SSCConv2D or not misplaces_bias(layer, args[0].shape)):
                 self._sources[id(y)] = (y, layer, args[0])
             return y
-        if type(layer) is BatchNormalization:
+        if type(layer) is FusedBatchNormalization:
             return self._in_steps(layer, args[0], kwargs.get("residual"))
         if type(layer) is keras.layers.BatchNormalization and id(args[0]) in self._sources:
             _, source, x = self._sources[id(args[0])]
@@ -73,7 +73,7 @@ class InferenceModelBuilder:
         return norm.axis % 4 == channel_axis % 4
 
     def _in_steps(self, layer, x, residual):
-        """Our BatchNormalization as Keras's, then the sum, then the ReLU."""
+        """A FusedBatchNormalization as Keras's, then the sum, then the ReLU."""
         if id(layer) not in self._steps:
             self._steps[id(layer)] = keras_steps(layer)
         norm, add, relu = self._steps[id(layer)]
@@ -152,7 +152,7 @@ class InferenceModelBuilder:
 
 
 def keras_steps(layer):
-    """Return Keras's BatchNormalization with the weights of ours, an Add, and a ReLU."""
+    """Return Keras's BatchNormalization with the weights of a fused one, an Add, and a ReLU."""
     config = layer.get_config()
     config.pop("activation")
     norm = keras.layers.BatchNormalization.from_config(config)

@@ -1,30 +1,28 @@
 """An SSC layer in standard operations: one dense convolution, or a grouped and a point-wise one.
 
-With g dividing M, the KxK kernels of filter n lie on the channels of one residue class,
-m = s(n) mod g: a grouped convolution, if all classes have equally many filters.
+The grouped form needs g to divide M and all classes of channels (keras_ssc/channel_classes.py) to
+have equally many filters.
 """
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_ssc.channel_classes import (
+    equally_many_filters,
+    is_residues_first,
+    why_no_classes,
+)
 from keras_ssc.export.packing import pack
 from keras_ssc.layers import SSCConv2D
-
-
-def filter_order(pattern):
-    """Filters by class, those that read the same positions side by side: int array (N,)."""
-    shifts = pattern.shifts % pattern.in_channels
-    classes = shifts % pattern.g if pattern.g else shifts
-    return np.lexsort((pattern.parities, shifts, classes))
 
 
 def why_not_grouped(layer, narrowest_group):
     """Return why a built SSCConv2D can't, or should not, be a grouped convolution; else None."""
     pattern = layer.pattern
-    if pattern.g < 2 or pattern.in_channels % pattern.g:
-        return "g must be at least 2 and divide the input channels"
-    if len(set(np.bincount(pattern.shifts % pattern.g, minlength=pattern.g))) > 1:
+    if obstacle := why_no_classes(pattern):
+        return obstacle
+    if not equally_many_filters(pattern):
         return "the classes of channels have different numbers of filters"
     if pattern.in_channels // pattern.g < narrowest_group:
         return f"a dense convolution is faster below {narrowest_group} channels a group"
@@ -54,11 +52,6 @@ def dense_kernel(matrices, pattern, channel_order, filter_order):
 def packed_dense(matrices, pattern, channel_order, filter_order):
     """Return [packed kernel] of the dense form. Arguments as for `dense_kernel`."""
     return [pack(*dense_kernel(matrices, pattern, channel_order, filter_order))]
-
-
-def is_by_class(channel_order, g):
-    """Whether the channels come by residue class: those of class 0, then of class 1, ..."""
-    return np.array_equal(channel_order % g, np.sort(channel_order % g))
 
 
 def packed_groups(matrices, pattern, channel_order, filter_order):
@@ -172,11 +165,6 @@ class GroupedConvolution(keras.layers.Layer):
         return x[:, cuts[0], cuts[1]]
 
 
-def residues_first(channels, g):
-    """Channels by residue class: 0, g, 2g, ..., then 1, g + 1, ...: int array (channels,)."""
-    return np.arange(channels).reshape(-1, g).T.ravel()
-
-
 class Reorder(keras.layers.Layer):
     """Channels in a new order: output channel j is input channel `indices[j]`.
 
@@ -191,7 +179,7 @@ class Reorder(keras.layers.Layer):
         """Return `x` (..., channels) with its channels in the new order."""
         channels = len(self.indices)
         for g in range(2, channels):
-            if channels % g == 0 and np.array_equal(self.indices, residues_first(channels, g)):
+            if is_residues_first(self.indices, g):
                 sizes = [-1 if size is None else size for size in x.shape[:-1]]
                 if sizes.count(-1) > 1:
                     sizes = ops.shape(x)[:-1]

@@ -10,9 +10,10 @@ which order their readers want them.
 import keras
 import numpy as np
 
+from keras_ssc.channel_classes import filters_by_reads, is_by_class, residues_first
 from keras_ssc.export import lowered_convolution as forms
 from keras_ssc.export.inference_model import InferenceModelBuilder, folded_weights, merged_weights
-from keras_ssc.export.lowered_convolution import Reorder, residues_first
+from keras_ssc.export.lowered_convolution import Reorder
 from keras_ssc.export.packing import PackedKernel
 from keras_ssc.layer_copy import copied, merged_lora
 from keras_ssc.layers import SSCConv2D
@@ -198,13 +199,13 @@ class LoweringBuilder(InferenceModelBuilder):
 
     def _sparse(self, layer, norm, x):
         """An SSC layer, channels last, in the form that the runtime likes better."""
-        pattern, order = layer.pattern, forms.filter_order(layer.pattern)
+        pattern, order = layer.pattern, filters_by_reads(layer.pattern)
         groups, pack = 1, forms.packed_dense
         if not _elementwise(layer.activation):
             order = np.arange(pattern.filters)
         elif not forms.why_not_grouped(layer, self._narrowest_group):
             groups, pack = pattern.g, forms.packed_groups
-            if not forms.is_by_class(self.order(x), groups):
+            if not is_by_class(self.order(x), groups):
                 x = self.reorder(x, residues_first(pattern.in_channels, groups))
         into = self.order(x)
 

@@ -1,6 +1,6 @@
 """Keras layers."""
 
-from keras_ssc.layers.batch_normalization import BatchNormalization
+from keras_ssc.layers.batch_normalization import FusedBatchNormalization
 from keras_ssc.layers.masked import (
     InterspaceConv2D,
     MaskedConv2D,
@@ -10,7 +10,7 @@ from keras_ssc.layers.masked import (
 from keras_ssc.layers.ssc_conv2d import SSCConv2D
 
 __all__ = [
-    "BatchNormalization",
+    "FusedBatchNormalization",
     "InterspaceConv2D",
     "MaskedConv2D",
     "MaskedDense",

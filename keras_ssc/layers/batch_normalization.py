@@ -5,13 +5,13 @@ import keras
 from keras_ssc.arguments import one_of
 from keras_ssc.native import (
     batch_norm,
-    scale_shift,
+    normalize,
     why_not_native_operations,
 )
 
 
-@keras.saving.register_keras_serializable(package="keras_ssc")
-class BatchNormalization(keras.layers.BatchNormalization):
+@keras.saving.register_keras_serializable(package="keras_ssc", name="BatchNormalization")
+class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Keras's BatchNormalization with an optional residual sum and ReLU behind it.
 
         y = activation(gamma * (x - mean) / sqrt(variance + epsilon) + beta + residual)
@@ -39,7 +39,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     >>> import numpy as np
     >>> x = np.ones((2, 4, 4, 8), "float32")
-    >>> layer = keras_ssc.layers.BatchNormalization(activation="relu")
+    >>> layer = keras_ssc.layers.FusedBatchNormalization(activation="relu")
     >>> layer(x, residual=x).shape == x.shape
     True
 
@@ -69,9 +69,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
             self.moving_mean.assign(self.moving_mean * kept + mean * new)
             self.moving_variance.assign(self.moving_variance * kept + variance * new)
             return y
-        scale = self.gamma / keras.ops.sqrt(self.moving_variance + self.epsilon)
-        shift = self.beta - self.moving_mean * scale
-        return scale_shift(x, scale, shift, residual, relu=relu)
+        moving = (self.moving_mean, self.moving_variance)
+        return normalize(
+            x, self.gamma, self.beta, *moving, residual, relu=relu, epsilon=self.epsilon
+        )
 
     def _why_not_native(self, inputs, mask):
         """Return why Keras's own operations compute here, or None."""
@@ -90,3 +91,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def get_config(self):
         """Return the arguments."""
         return super().get_config() | {"activation": self.activation}
+
+
+# Keras names the weights in a file, and unnamed layers, by the class: as in the files of 0.1, and
+# as in those of a model with Keras's own layer.
+FusedBatchNormalization.__name__ = "BatchNormalization"

@@ -1,7 +1,7 @@
 """`execution="native"`: our own CPU kernels, compiled on first use for TensorFlow or for JAX."""
 
 from keras_ssc.native.convolution import native
-from keras_ssc.native.normalization import batch_norm, scale_shift
+from keras_ssc.native.normalization import batch_norm, normalize
 from keras_ssc.native.where import (
     accelerator,
     compiled_by_xla,
@@ -15,8 +15,8 @@ __all__ = [
     "batch_norm",
     "compiled_by_xla",
     "native",
+    "normalize",
     "portable",
-    "scale_shift",
     "why_not_native",
     "why_not_native_operations",
 ]

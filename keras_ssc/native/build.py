@@ -132,26 +132,46 @@ def build(framework):
     Args:
         framework: Framework.
     """
-    commands, link, target = _plan(_compiler(), framework)
+    core, binding = _plan(_compiler(), framework)
+    target = binding.target
     if target.exists():
         return target
     logging.getLogger("keras_ssc").warning(
-        "keras-ssc compiles its CPU kernels for %s %s, once: one to two minutes. They are kept in "
-        "%s",
+        "keras-ssc compiles its CPU kernels for %s %s, once: about a minute. They are kept in %s",
         framework.name,
         framework.version,
         target.parent,
     )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            _run(commands, folder)
-            _run([link], folder)
-            # Another process may have been faster; either file is whole.
-            os.replace(Path(folder) / "library.so", target)
+        for step in (core, binding):
+            if not step.target.exists():
+                step.run()
     except OSError as error:
         raise CannotBuild(f"{target.parent} can't be written: {error}") from error
     return target
+
+
+@dataclass(frozen=True)
+class Step:
+    """Commands that make one file of the cache.
+
+    Args:
+        compiling: list of commands, each of which makes an object.
+        linking: the command that makes the file of `target`'s name from them.
+        target: `Path` in the cache.
+    """
+
+    compiling: list
+    linking: list
+    target: Path
+
+    def run(self):
+        """Make the file; another process may be faster, and either's file is complete."""
+        with tempfile.TemporaryDirectory(dir=self.target.parent) as folder:
+            _run(self.compiling, folder)
+            _run([self.linking], folder)
+            os.replace(Path(folder) / self.target.name, self.target)
 
 
 @dataclass(frozen=True)
@@ -180,15 +200,26 @@ def find():
     with contextlib.suppress(CannotBuild):
         compiler = _compiler()
     if compiler and keras.backend.backend() in _FRAMEWORKS:
-        *_, library = _plan(compiler, _FRAMEWORKS[keras.backend.backend()]())
+        _, binding = _plan(compiler, _FRAMEWORKS[keras.backend.backend()]())
+        library = binding.target
     built = library is not None and library.exists()
     return Found(compiler, tuple(FLAGS), cache_folder(), library, built)
 
 
 def _plan(compiler, framework):
-    """The commands that compile, the one that links, and the path of the library."""
-    commands, link = _commands(compiler, framework)
-    return commands, link, cache_folder() / f"{_key(compiler, [*commands, link], framework)}.so"
+    """The two `Step`s: the kernels, which all frameworks share, and the library of one."""
+    compiling = _kernel_commands(compiler)
+    name = f"kernels-{_key(compiler, compiling, SOURCE)}.o"
+    linking = [compiler, "-r", "-nostdlib", *_objects(compiling), "-o", name]
+    kernels = Step(compiling, linking, cache_folder() / name)
+
+    compiling = [_binding_command(compiler, framework)]
+    inputs = [*_objects(compiling), str(kernels.target)]
+    # The kernels' name is in the link, so that the library is named by them, too.
+    key = _key(compiler, [*compiling, [name, *framework.link]], SOURCE / framework.name)
+    name = f"{framework.name}-{framework.version}-{key}.so"
+    linking = [compiler, "-shared", *inputs, "-o", name, *framework.link]
+    return kernels, Step(compiling, linking, cache_folder() / name)
 
 
 def _compiler():
@@ -200,43 +231,45 @@ def _compiler():
     raise CannotBuild(f"no C++ compiler ({chosen or 'g++'}) was found")
 
 
-def _commands(compiler, framework):
-    """The command lines: one for each object, and the one that links them."""
-    common = [compiler, "-std=c++17", "-fPIC", "-w", "-c"]
-    commands, objects = [], []
-
-    def add(name, options, source):
-        objects.append(f"{name}.o")
-        commands.append([*common, *options, str(source), "-o", objects[-1]])
-
-    # As one file: to read a framework's headers takes most of the time.
-    *others, last = sorted((SOURCE / framework.name).glob("*.cc"))
-    together = [option for source in others for option in ("-include", str(source))]
-    add(f"{framework.name}_binding", ["-O2", *framework.headers, *together], last)
+def _kernel_commands(compiler):
+    """The command lines that compile the kernels, one for each object."""
+    commands = []
     for source in sorted(SOURCE.glob("*.cc")):
         if source.stem not in LOOPS:
-            add(source.stem, ["-O2"], source)
+            commands.append(_compile(compiler, ["-O2"], source, source.stem))
             continue
         # GNU's dialect: products and sums may be contracted to one multiply-add.
         for name, flags in FLAGS.items():
             options = ["-std=gnu++17", "-O3", *flags, f"-DINSTRUCTIONS={name}"]
-            add(f"{source.stem}_{name}", options, source)
-    return commands, [compiler, "-shared", *objects, "-o", "library.so", *framework.link]
+            commands.append(_compile(compiler, options, source, f"{source.stem}_{name}"))
+    return commands
 
 
-def _sources(framework):
-    """The files of the kernels and of one binding."""
-    return [*sorted(SOURCE.glob("*.*")), *sorted((SOURCE / framework.name).glob("*.*"))]
+def _binding_command(compiler, framework):
+    """The command line that compiles what calls the kernels from one framework."""
+    # As one file: to read a framework's headers takes most of the time.
+    *others, last = sorted((SOURCE / framework.name).glob("*.cc"))
+    together = [option for source in others for option in ("-include", str(source))]
+    options = ["-O2", *framework.headers, *together]
+    return _compile(compiler, options, last, f"{framework.name}_binding")
 
 
-def _key(compiler, commands, framework):
-    """Name a library by all that goes into it."""
+def _compile(compiler, options, source, name):
+    common = [compiler, "-std=c++17", "-fPIC", "-w", "-c"]
+    return [*common, *options, str(source), "-o", f"{name}.o"]
+
+
+def _objects(commands):
+    return [command[-1] for command in commands]
+
+
+def _key(compiler, commands, folder):
+    """Name what commands make by all that goes into it: the compiler, its options, the sources."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
     flags = repr(commands).replace(str(SOURCE), "")
-    parts = [framework.version, platform.machine(), version.stdout, flags]
-    parts += [path.read_text(encoding="utf-8") for path in _sources(framework)]
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return f"{framework.name}-{framework.version}-{digest[:16]}"
+    parts = [platform.machine(), version.stdout, flags]
+    parts += [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.*"))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _run(commands, folder):

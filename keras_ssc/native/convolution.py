@@ -47,7 +47,7 @@ def native(
     }
     source = fusion.normalization_before(x, pattern, strides, dilation_rate)
     y, _ = _operations().KerasSscConv2D(
-        weights=weights, relu=relu, moment_count=0, **source, **added, **attributes
+        weights=weights, relu=relu, output_norm=[], moment_count=0, **source, **added, **attributes
     )
     return y
 
@@ -85,6 +85,12 @@ def _operations():
         a = fusion.arguments_of(op)
         if a["relu"]:
             dy = tf.raw_ops.ReluGrad(gradients=dy, features=op.outputs[0])
+        by_residual = [dy] * len(a["residual"])
+        by_output_norm = []
+        if a["output_norm"]:
+            by_output_norm, dy = fusion.gradients_of_normalized(
+                lambda arguments: operations.KerasSscConv2D(moment_count=0, **arguments).y, a, dy
+            )
         attributes = {name: a[name] for name in fusion.ATTRIBUTES}
         x, norm, epsilon = a["x"], a["norm"], a["epsilon"]
         dx = operations.KerasSscConv2DInputGradient(
@@ -112,7 +118,7 @@ def _operations():
             )
             by_norm = [dgamma, dbeta, None, None]
         by_bias = [tf.raw_ops.BiasAddGrad(out_backprop=dy)] * len(a["bias"])
-        return dx, *by_weights, *by_bias, *([dy] * len(a["residual"])), *by_norm
+        return dx, *by_weights, *by_bias, *by_residual, *by_norm, *by_output_norm
 
     for name in ("KerasSscConv2DInputGradient", "KerasSscConv2DWeightGradient"):
 

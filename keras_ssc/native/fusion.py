@@ -6,7 +6,6 @@ needs its output. JAX's tensors don't say where they come from, so there nothing
 """
 
 import keras
-import numpy as np
 
 from keras_ssc.native import build
 
@@ -45,10 +44,11 @@ def arguments_of(convolution):
     """Return a native convolution's arguments, by name."""
     import tensorflow as tf
 
-    names = (*ATTRIBUTES, "epsilon", "relu")
+    names = (*ATTRIBUTES, "epsilon", "relu", "output_epsilon")
     arguments = {name: convolution.get_attr(name) for name in names}
     arguments["padding"] = tf.compat.as_str(arguments["padding"])
     lists = {"weights": "matrices", "bias": "biases", "residual": "residuals", "norm": "norms"}
+    lists["output_norm"] = "output_norms"
     inputs = list(convolution.inputs)
     arguments["x"] = inputs.pop(0)
     for name, count in lists.items():
@@ -60,20 +60,22 @@ def _plain_convolution(x):
     """The arguments of the convolution behind `x`, with nothing behind it but a bias; or None."""
     convolution = operation_behind(x, "KerasSscConv2D")
     arguments = convolution and arguments_of(convolution)
-    return None if not arguments or arguments["relu"] or arguments["residual"] else arguments
+    if not arguments or arguments["relu"] or arguments["residual"] or arguments["output_norm"]:
+        return None
+    return arguments
 
 
-def normalized_convolution(x, scale, shift, residual, relu):
-    """Return relu(x * scale + shift + residual) in one pass with the convolution that makes x.
+def normalized_convolution(x, norm, *, residual, relu, epsilon):
+    """Return relu(x normalised + residual) in one pass with the convolution that makes x.
 
-        relu(conv(input, w) * scale + shift + residual) = relu(conv(input, w * scale) + ...)
+        (x - mean) / sqrt(variance + epsilon) * gamma + beta
 
     Args:
         x: tensor (batch, height, width, N).
-        scale: tensor (N,).
-        shift: tensor (N,).
+        norm: list of tensors (N,): gamma, beta, mean, variance.
         residual: list of a tensor like x, or of none.
         relu: bool, whether what is negative becomes zero.
+        epsilon: float, added to the variance.
 
     Returns:
         Tensor; None where `x` is not the plain output of a native convolution of this graph.
@@ -81,17 +83,33 @@ def normalized_convolution(x, scale, shift, residual, relu):
     arguments = _plain_convolution(x)
     if arguments is None:
         return None
-    filters = np.split(arguments["filters"], np.cumsum(arguments["filter_counts"])[:-1])
-    arguments["weights"] = [
-        matrix * keras.ops.take(scale, columns, axis=0)
-        for matrix, columns in zip(arguments["weights"], filters, strict=True)
-    ]
-    for bias in arguments["bias"]:
-        shift = bias * scale + shift
-    arguments |= {"bias": [shift], "residual": residual, "relu": relu}
+    arguments |= {"output_norm": norm, "output_epsilon": epsilon}
+    arguments |= {"residual": residual, "relu": relu}
     y = build.operations().KerasSscConv2D(moment_count=0, **arguments).y
     y.set_shape(x.shape)
     return y
+
+
+def gradients_of_normalized(convolution, arguments, dy):
+    """Gradients by what an output is normalised with, and by the convolution before it.
+
+    Args:
+        convolution: function (arguments) -> output of the operation.
+        arguments: dict, as of `arguments_of`.
+        dy: tensor, the gradient by what was normalised.
+
+    Returns:
+        (list of the gradients by gamma, beta, mean, variance; tensor like `dy`).
+    """
+    gamma, _, mean, variance = arguments["output_norm"]
+    nothing = {"output_norm": [], "residual": [], "relu": False}
+    z = convolution(arguments | nothing)
+    inverse = 1 / keras.ops.sqrt(variance + arguments["output_epsilon"])
+    scale, axes = gamma * inverse, (0, 1, 2)
+    dbeta = keras.ops.sum(dy, axes)
+    dgamma = keras.ops.sum(dy * (z - mean), axes) * inverse
+    by_moments = [-dbeta * scale, dgamma * scale * inverse / -2]
+    return [dgamma, dbeta, *by_moments], dy * scale
 
 
 def convolution_with_moments(x):

@@ -32,18 +32,21 @@ def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
     return _operations().KerasSscBatchNorm(x=x, gamma=gamma, beta=beta, **settings)
 
 
-def scale_shift(x, scale, shift, residual, *, relu):
-    """Return x * scale + shift (+ residual), cut at zero where `relu`; as for `batch_norm`."""
+def normalize(x, gamma, beta, mean, variance, residual, *, relu, epsilon):
+    """Return x normalised by given moments, tensors (channels,); other arguments as above."""
+    settings = {"residual": _list(residual), "relu": relu}
+    if keras.backend.backend() == "tensorflow":
+        norm = [keras.ops.convert_to_tensor(one) for one in (gamma, beta, mean, variance)]
+        y = fusion.normalized_convolution(x, norm, epsilon=epsilon, **settings)
+        if y is not None:
+            return y
+    scale = gamma / keras.ops.sqrt(variance + epsilon)
+    shift = beta - mean * scale
     if keras.backend.backend() == "jax":  # one pass also by XLA, with what comes before and after
         y = x * scale + shift
         y = y if residual is None else y + residual
         return keras.ops.relu(y) if relu else y
-    y = fusion.normalized_convolution(x, scale, shift, _list(residual), relu)
-    if y is not None:
-        return y
-    return _operations().KerasSscScaleShift(
-        x=x, scale=scale, shift=shift, residual=_list(residual), relu=relu
-    )
+    return _operations().KerasSscScaleShift(x=x, scale=scale, shift=shift, **settings)
 
 
 def _list(residual):

@@ -10,13 +10,13 @@ import keras
 import numpy as np
 
 from keras_ssc.layer_copy import copied
-from keras_ssc.layers import BatchNormalization
+from keras_ssc.layers import FusedBatchNormalization
 from keras_ssc.model_class import overridden
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import ELEMENTWISE, call_graph, graph_layers, is_graph, is_input
 
 MAKERS = (keras.layers.Conv2D, keras.layers.Dense)
-NORMS = (keras.layers.BatchNormalization, BatchNormalization)
+NORMS = (keras.layers.BatchNormalization, FusedBatchNormalization)
 _ALIKE = (  # layers that do the same with every channel
     keras.layers.AveragePooling2D, keras.layers.Cropping2D, keras.layers.Dropout,
     keras.layers.ELU, keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D,

@@ -3,6 +3,9 @@
 import json
 import os
 import zipfile
+from contextlib import suppress
+
+import keras
 
 from keras_ssc.training.run_folder import RunFolderError, beside
 
@@ -25,7 +28,7 @@ def save_checkpoint(model, folder, progress):
 
         save_checkpoint(model, folder, {"run": "digits", "epoch": 3, "step": 0})
     """
-    progress = progress | {"iterations": int(model.optimizer.iterations)}
+    progress = progress | {"iterations": _iterations(model)}
     with beside(folder / LAST, keep=folder / BEFORE) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
@@ -64,7 +67,8 @@ def load_checkpoint(model, folder, run, say=print):
             faults.append(f"{str(path)!r} can't be read; it may be truncated or foreign ({error}).")
             continue
         if faults:
-            os.replace(folder / LAST, folder / DAMAGED)
+            with suppress(FileNotFoundError):  # another process of this training was faster
+                os.replace(folder / LAST, folder / DAMAGED)
             say(f"{faults[0]} It is now {DAMAGED}. Going back to the checkpoint before it.")
         return progress
     if faults:
@@ -73,6 +77,10 @@ def load_checkpoint(model, folder, run, say=print):
             "another folder."
         )
     return {}
+
+
+def _iterations(model):
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
 def _load(model, path, run):
@@ -86,6 +94,6 @@ def _load(model, path, run):
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     model.load_weights(path)
-    if int(model.optimizer.iterations) != progress["iterations"]:
+    if _iterations(model) != progress["iterations"]:
         raise ValueError("its optimizer is of another step")
     return progress

@@ -1,26 +1,20 @@
 """One training on several devices and processes, from its config to a run folder."""
 
 import tempfile
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 import keras
 
-from keras_ssc.atomic_write import remove_leftovers
+from keras_ssc.training.checkpoint import BEFORE, LAST
 from keras_ssc.training.data import load_data
 from keras_ssc.training.devices import data_parallel, join, synchronized
 from keras_ssc.training.lock import locked
+from keras_ssc.training.loop import fit_resumably
 from keras_ssc.training.optimizer import CoupledSGD
 from keras_ssc.training.recipe import drop_at_half_and_three_quarters
-from keras_ssc.training.run_folder import (
-    RunFolderError,
-    beside,
-    check_config,
-    open_folder,
-    read_csv,
-    write_config,
-    write_csv,
-)
+from keras_ssc.training.run_folder import check_config, open_folder, write_config, write_csv
+from keras_ssc.training.sigterm import Termination
 
 
 class LostProcess(RuntimeError):
@@ -35,11 +29,12 @@ class LostProcess(RuntimeError):
 
 
 def train_distributed(config, run_dir=None, build=None, callbacks=(), resume=False):
-    """Train on the devices of this machine, or of several processes, epoch by epoch.
+    """Train on the devices of this machine, or of several processes.
 
-    After each epoch process 0 writes last.keras and metrics.csv into the folder, which all
-    processes must see. With `resume` training continues from there, also with another number of
-    devices or processes; sets in memory then give the same curve, up to rounding.
+    After each epoch process 0 writes last.keras, before.keras (the last two checkpoints) and
+    metrics.csv into the folder, which all processes must see; a single process does so after
+    SIGTERM and Ctrl-C, too. With `resume` training continues from there, also with another number
+    of devices or processes; sets in memory then give the same curve, up to rounding.
 
     Args:
         config: `TrainingConfig`, the same in every process but for `process`.
@@ -53,9 +48,11 @@ def train_distributed(config, run_dir=None, build=None, callbacks=(), resume=Fal
 
     Raises:
         ValueError: the batch can't be divided, or a setting can't be used here.
-        RunFolderError: last.keras can't be read, or the folder can't be used: it is not empty, and
-            `resume` is False, or its run has other settings.
+        RunFolderError: no checkpoint can be read, or the folder can't be used: it is not empty,
+            and `resume` is False, or its run has other settings.
         FolderInUseError: another training works in the folder.
+        Terminated, Interrupted: SIGTERM or Ctrl-C came to a single process. The step was finished
+            and saved.
         LostProcess: another process died.
 
     Example:
@@ -76,17 +73,21 @@ def train_distributed(config, run_dir=None, build=None, callbacks=(), resume=Fal
     keras.utils.set_random_seed(config.seed)
     data = load_data(config, sharded=True)
     folder = None if run_dir is None else Path(run_dir)
-    mine = locked(folder) if folder is not None and config.process == 0 else nullcontext()
     try:
-        with mine, strategy.scope():
+        with ExitStack() as stack:
             if folder is not None and config.process == 0:
+                stack.enter_context(locked(folder))
                 _open(folder, config, resume)
-            model = _restored(folder) if resume else None
-            if model is None:
-                model = (build or config.build)(data.input_shape, len(data.class_names))
-                model = synchronized(model) if count > 1 else model
-                _compile(config, model, len(data.train))
-            return model, _run(config, model, data.train, data.test, folder, callbacks)
+            termination = Termination()
+            if config.processes == 1:  # several would end in different steps, and wait for ever
+                stack.enter_context(termination)
+            stack.enter_context(strategy.scope())
+            model = (build or config.build)(data.input_shape, len(data.class_names))
+            model = synchronized(model) if count > 1 else model
+            _compile(config, model, len(data.train))
+            if folder is None:
+                return model, _two_updates(config, model, data.train)
+            return model, _run(config, model, data, folder, callbacks, termination)
     except Exception as error:
         if config.processes > 1 and _says_that_another_is_gone(error):
             raise LostProcess(
@@ -98,12 +99,10 @@ def train_distributed(config, run_dir=None, build=None, callbacks=(), resume=Fal
 
 def _open(folder, config, resume):
     """Check the folder of process 0, and write settings.json into a new one."""
-    remove_leftovers(folder)
-    if not (resume and (folder / "last.keras").exists()):
-        open_folder(folder, resume)
-    if (folder / "settings.json").exists():
+    open_folder(folder, resume)
+    if any((folder / name).exists() for name in (LAST, BEFORE)):
         check_config(folder, config)
-    else:  # a new run, or one of a version that wrote none
+    else:
         write_config(folder, config)
 
 
@@ -113,44 +112,60 @@ def _says_that_another_is_gone(error):
     return any(word in str(error) for word in words)
 
 
-def _run(config, model, train, test, folder, callbacks):
-    """All epochs that are left, or two updates."""
-    if folder is None:
-        steps = min(2 * config.accumulate, len(train))
-        model.fit(train.epoch(0), steps_per_epoch=steps, shuffle=False, verbose=0)
-        return []
-    iterations = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
-    done = iterations * config.accumulate // len(train)
-    rows = read_csv(folder / "metrics.csv")[:done]
-    for epoch in range(done, config.epochs):
-        fitted = model.fit(
-            train.epoch(epoch),
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            callbacks=list(callbacks),
-            shuffle=False,
-            verbose=0,
+def _two_updates(config, model, train):
+    """The dry run; no rows."""
+    steps = min(2 * config.accumulate, len(train))
+    model.fit(train.epoch(0), steps_per_epoch=steps, shuffle=False, verbose=0)
+    return []
+
+
+def _run(config, model, data, folder, callbacks, termination):
+    """All epochs that are left; return the rows of metrics.csv."""
+    with ExitStack() as stack:
+        own = folder
+        if config.process:
+            # Saving makes variables, which on JAX all processes must do together.
+            own = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        rows = _Rows(own, config.process == 0)
+        fit_resumably(
+            model,
+            data.train,
+            config.epochs,
+            [*callbacks, rows],
+            folder,
+            config.run_name(),
+            termination,
+            stateful=[rows],
+            save_to=own,
+            say=print if config.process == 0 else lambda line: None,
+            validation_data=data.test,
         )
-        tested = model.evaluate(test.epoch(0), verbose=0, return_dict=True)
-        row = {"epoch": epoch + 1}
-        row |= {name: fitted.history[name][0] for name in ("accuracy", "loss")}
+    return rows.rows
+
+
+class _Rows(keras.callbacks.Callback):
+    """Writes metrics.csv after each epoch; the rows are part of the checkpoints."""
+
+    def __init__(self, folder, prints):
+        super().__init__()
+        self.folder, self.prints, self.rows = folder, prints, []
+
+    def get_state(self):
+        return {"rows": self.rows}
+
+    def set_state(self, state):
+        self.rows = list(state["rows"])
+        if self.rows:
+            write_csv(self.folder / "metrics.csv", self.rows)
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch + 1} | {name: logs[name] for name in ("accuracy", "loss")}
         # Keras's `loss` counts the images of weight 0 that fill up the last batch.
-        rows.append(row | {"val_accuracy": tested["accuracy"], "val_loss": tested["mean_loss"]})
-        _save(model, folder, config.process)
-        if config.process == 0:
-            write_csv(folder / "metrics.csv", rows)
-            print(", ".join(f"{name} {value:.6g}" for name, value in rows[-1].items()), flush=True)
-    return rows
-
-
-def _save(model, folder, process):
-    """Write last.keras. Saving makes variables, which on JAX all processes must do together."""
-    if process == 0:
-        with beside(folder / "last.keras") as temporary:
-            model.save(temporary)
-        return
-    with tempfile.TemporaryDirectory() as place:
-        model.save(Path(place) / "thrown_away.keras")
+        row |= {"val_accuracy": logs["val_accuracy"], "val_loss": logs["val_mean_loss"]}
+        self.rows.append(row)
+        write_csv(self.folder / "metrics.csv", self.rows)
+        if self.prints:
+            print(", ".join(f"{name} {value:.6g}" for name, value in row.items()), flush=True)
 
 
 def _device_count(strategy):
@@ -178,17 +193,3 @@ def _compile(config, model, steps):
         ],
     )
     return model
-
-
-def _restored(folder):
-    """The model and optimizer of last.keras, None where there is none."""
-    path = None if folder is None else folder / "last.keras"
-    if path is None or not path.exists():
-        return None
-    try:
-        return keras.models.load_model(path)
-    except Exception as error:
-        raise RunFolderError(
-            f"{str(path)!r} can't be read; it may be truncated or foreign ({error}). Choose "
-            "another --run-dir."
-        ) from error

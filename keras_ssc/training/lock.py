@@ -1,19 +1,21 @@
 """One process at a time in a folder: a lock that ends with the process that holds it."""
 
+import errno
 import json
 import os
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from filelock import FileLock, Timeout
+
+from keras_ssc.atomic_write import remove_leftovers
 from keras_ssc.training.run_folder import RunFolderError
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such lock
-    fcntl = None
-
-LOCK = ".lock"
+# The lock, and beside it who has it: on Windows a locked file can't be read.
+LOCK, HOLDER = ".lock", ".lock-holder"
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
+_SECONDS = 0.2  # a holder that is just leaving is waited for
 
 
 class FolderInUseError(RunFolderError):
@@ -30,8 +32,8 @@ class FolderInUseError(RunFolderError):
 def locked(folder):
     """Make a folder and hold it, until the block ends or the process dies in whatever way.
 
-    The system frees the lock, not its holder: what a killed process has left locks nothing. On
-    Windows, and on file systems without locks, nothing is locked.
+    The system frees the lock, not its holder: what a killed process has left locks nothing, and is
+    removed. On file systems without locks, nothing is locked.
 
     Args:
         folder: Path.
@@ -46,65 +48,52 @@ def locked(folder):
             ...
     """
     try:
-        file = _taken(folder)
+        lock = _acquired(folder)
+        own = {"pid": os.getpid(), "host": socket.gethostname()}
+        own["since"] = time.strftime("%Y-%m-%d %H:%M:%S")
+        (folder / HOLDER).write_text(json.dumps(own), encoding="utf-8")
     except OSError as error:
         raise RunFolderError(f"{str(folder)!r} can't be a run folder: {error}") from error
     try:
+        remove_leftovers(folder)
         yield
     finally:
-        (folder / LOCK).unlink(missing_ok=True)
-        file.close()
+        _release(folder, lock)
 
 
-def _taken(folder):
-    """Return the open file whose lock is ours, with our name in it."""
-    path = folder / LOCK
+def _acquired(folder):
+    """Return the `FileLock` that we hold."""
+    lock = FileLock(folder / LOCK, timeout=_SECONDS)
     while True:
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (open, it is the lock)
+            lock.acquire()
         except FileNotFoundError:  # the holder before us has just removed the folder
             continue
-        try:
-            if not _lock(file):
-                raise FolderInUseError(f"{str(folder)!r} is in use by {_holder(file)}.")
-            if os.name == "nt" or _is(path, file):
-                file.truncate(0)
-                own = {"pid": os.getpid(), "host": socket.gethostname()}
-                file.write(json.dumps(own | {"since": time.strftime("%Y-%m-%d %H:%M:%S")}))
-                file.flush()
-                return file
-        except BaseException:
-            file.close()
-            raise
-        # The holder before us removed the file after we had opened it: what we hold has no name.
-        file.close()
+        except Timeout as error:
+            raise FolderInUseError(f"{str(folder)!r} is in use by {_holder(folder)}.") from error
+        except NotImplementedError:
+            pass
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        return lock
 
 
-def _lock(file):
-    """Return False where another process has the lock."""
-    if fcntl is None:
-        return True
+def _release(folder, lock):
+    """Remove our files while nobody else can have them, and let the folder go."""
+    (folder / HOLDER).unlink(missing_ok=True)
+    with suppress(PermissionError):  # on Windows: it is open
+        (folder / LOCK).unlink(missing_ok=True)
+    lock.release()
+    if os.name == "nt":
+        with suppress(PermissionError):  # another process was faster
+            (folder / LOCK).unlink(missing_ok=True)
+
+
+def _holder(folder):
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # a file system without locks
-    return True
-
-
-def _is(path, file):
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
-
-
-def _holder(file):
-    file.seek(0)
-    try:
-        holder = json.loads(file.read())
+        holder = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "a process that has just begun"

@@ -5,7 +5,6 @@ from contextlib import nullcontext
 import keras
 import numpy as np
 
-from keras_ssc.atomic_write import remove_leftovers
 from keras_ssc.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -86,7 +85,7 @@ class Checkpoints(keras.callbacks.Callback):
         save_checkpoint(self.model, self.folder, self.progress)
 
 
-def resumed(model, folder, run, steps, epochs, termination, stateful=(), say=print):
+def resumed(model, folder, run, steps, epochs, termination, stateful=(), say=print, save_to=None):
     """Bring a compiled model to its newest checkpoint; return the `Checkpoints` that carry on.
 
     Args:
@@ -94,13 +93,13 @@ def resumed(model, folder, run, steps, epochs, termination, stateful=(), say=pri
         folder, run, steps, termination, stateful: as for `Checkpoints`.
         epochs: int, of the complete training.
         say: function that takes a line.
+        save_to: Path of the folder for new checkpoints; None: `folder`.
 
     Raises:
         RunFolderError: there are checkpoints, and none can be used.
     """
-    remove_leftovers(folder)
     progress = load_checkpoint(model, folder, run, say)
-    checkpoints = Checkpoints(folder, run, steps, termination, stateful, progress)
+    checkpoints = Checkpoints(save_to or folder, run, steps, termination, stateful, progress)
     if progress:
         say(f"Resuming after {checkpoints} of {epochs}.")
     return checkpoints
@@ -117,6 +116,7 @@ def fit_resumably(
     *,
     stateful=(),
     say=print,
+    save_to=None,
     **options,
 ):
     """Train from the newest checkpoint in a folder, or from the beginning, and keep checkpoints.
@@ -124,7 +124,7 @@ def fit_resumably(
     Args:
         model: a compiled `keras.Model`, freshly built.
         batches, epochs, callbacks, **options: as for `fit`.
-        folder, run, termination, stateful, say: as for `resumed`.
+        folder, run, termination, stateful, say, save_to: as for `resumed`.
 
     Raises:
         RunFolderError: there are checkpoints, and none can be used.
@@ -135,7 +135,9 @@ def fit_resumably(
         with Termination() as termination:
             fit_resumably(model, batches, 10, [], folder, "digits", termination)
     """
-    checkpoints = resumed(model, folder, run, len(batches), epochs, termination, stateful, say)
+    checkpoints = resumed(
+        model, folder, run, len(batches), epochs, termination, stateful, say, save_to
+    )
     fit(model, batches, epochs, callbacks, checkpoints, **options)
 
 
@@ -168,8 +170,7 @@ def fit(model, batches, epochs, callbacks, checkpoints=None, first=0, **options)
         rest = batches.from_step(step) if ours else batches.skip(step)
         parts = [(rest, epoch, epoch + 1), (batches, epoch + 1, epochs)]
         # Keras makes the variables of the metrics at their first use; `Checkpoints` fills them.
-        x, y = (np.asarray(part) for part in next(iter(batches)))
-        model.compute_metrics(x, y, keras.ops.ones((len(y), *model.output_shape[1:])))
+        model.test_on_batch(*(np.asarray(part) for part in next(iter(batches))))
     if "validation_data" in options:
         options = options | {"validation_data": fed(options["validation_data"])}
     with checkpoints.termination.waits() if checkpoints else nullcontext():

@@ -44,7 +44,11 @@ def open_folder(folder, resume):
         RunFolderError: there is something else in the folder, or a run, and `resume` is False.
     """
     # Our lock, and what a kill during the first write has left, are no files of a run.
-    files = [path for path in folder.iterdir() if path.name != ".lock" and not is_leftover(path)]
+    files = [
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".lock") and not is_leftover(path)
+    ]
     taken = bool(files)
     if taken and not resume:
         raise RunFolderError(

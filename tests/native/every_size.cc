@@ -133,13 +133,25 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
   // What is not written stays not a number.
   std::vector<float> result(y.size(), NAN), slope(dx.size(), NAN);
   for (auto& gradient : gradients) std::fill(gradient.begin(), gradient.end(), NAN);
-  forward(problem, x.data(), matrices, {bias.data(), residual.data(), true, 2.5f}, result.data(),
-          slices, run);
+  const Epilogue epilogue = {bias.data(), residual.data(), true, 2.5f};
+  forward(problem, x.data(), matrices, epilogue, result.data(), slices, run);
   input_gradient(problem, dy.data(), matrices, slope.data(), slices, run);
   weight_gradient(problem, x.data(), dy.data(), outputs, slices, run);
-  for (std::size_t i = 0; i < y.size(); ++i)
-    y[i] = std::min(2.5, std::max(0.0, y[i] + bias[i % N] + residual[i]));
-  compare("y", result, y);
+  const auto scale = numbers(N);
+  const auto after = [&](bool scaled) {
+    std::vector<double> all(y.size());
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      all[i] = y[i] * (scaled ? scale[i % N] : 1) + bias[i % N] + residual[i];
+      all[i] = std::min(scaled ? INFINITY : 2.5, std::max(0.0, all[i]));
+    }
+    return all;
+  };
+  compare("y", result, after(false));
+  std::fill(result.begin(), result.end(), NAN);
+  Epilogue with_scale = {bias.data(), residual.data(), true};  // errors are those of large sums
+  with_scale.scale = scale.data();
+  forward(problem, x.data(), matrices, with_scale, result.data(), slices, run);
+  compare("scaled y", result, after(true));
   compare("dx", slope, dx);
   for (std::size_t m = 0; m < weights.size(); ++m) compare("dw", gradients[m], sums[m]);
 }
@@ -170,6 +182,7 @@ static void normalization(long pixels, int channels, int slices) {
 
 int main() {
   int runs = 0;
+  // clang-format off
   const Rules patterns[] = {
       {32, 32, 3, 3, 8, 3},   {64, 64, 3, 3, 16, 5}, {13, 9, 3, 3, 4, 2},
       {20, 32, 3, 3, 4, 8},   {3, 16, 3, 3, 0, 1},   {16, 48, 3, 3, 8, 0},
@@ -187,25 +200,29 @@ int main() {
       {32, 44, 1, 1, 0, 4, false, false, false, 5},  {16, 16, 3, 3, 16, 0},
       {40, 40, 3, 3, 20, 19, false, true}, {1, 1, 3, 3, 1, 0}, {2, 3, 1, 1, 0, 1}};
   const int shapes[][5] = {{1, 1, 1, 1, 1}, {3, 7, 2, 1, 1}, {1, 33, 1, 1, 1}, {9, 8, 2, 1, 1},
-                           {8, 17, 1, 2, 1}, {9, 5, 3, 2, 1}, {10, 12, 1, 1, 2}, {4, 4, 7, 1, 1}, {13, 13, 2, 1, 1}};
+                           {8, 17, 1, 2, 1}, {9, 5, 3, 2, 1}, {10, 12, 1, 1, 2},
+                           {4, 4, 7, 1, 1}, {13, 13, 2, 1, 1}};
+  // clang-format on
   for (const auto& p : patterns)
     for (const auto& s : shapes)
       for (bool same : {true, false})
         for (int widest : {4, 8, 16}) {
           if (!same && (s[0] <= (p.rows - 1) * s[4] || s[1] <= (p.columns - 1) * s[4])) continue;
           setting = "";
-          for (int one : {p.M, p.N, p.rows, p.columns, p.g, p.p, (int)p.block, (int)p.alternate,
-                          (int)p.dense_taps, p.set_offset, s[0], s[1], s[2], s[3], s[4], (int)same,
-                          widest})
+          for (int one :
+               {p.M, p.N, p.rows, p.columns, p.g, p.p, (int)p.block, (int)p.alternate,
+                (int)p.dense_taps, p.set_offset, s[0], s[1], s[2], s[3], s[4], (int)same, widest})
             setting += std::to_string(one) + " ";
-          convolution(pattern_of(p), s[2],
-                      axis_of(s[0], p.rows, s[3], s[4], same), axis_of(s[1], p.columns, s[3], s[4], same),
-                      widest, 1 + runs % 3);
+          convolution(pattern_of(p), s[2], axis_of(s[0], p.rows, s[3], s[4], same),
+                      axis_of(s[1], p.columns, s[3], s[4], same), widest, 1 + runs % 3);
           ++runs;
         }
   // Large enough that what comes next is fetched ahead.
-  const Rules large[] = {{16, 96, 1, 1, 0, 2, true}, {96, 24, 1, 1, 0, 2, true},
-                         {32, 64, 3, 3, 8, 3}, {32, 32, 3, 3, 32, 19}, {20, 20, 3, 3, 10, 9}};
+  const Rules large[] = {{16, 96, 1, 1, 0, 2, true},
+                         {96, 24, 1, 1, 0, 2, true},
+                         {32, 64, 3, 3, 8, 3},
+                         {32, 32, 3, 3, 32, 19},
+                         {20, 20, 3, 3, 10, 9}};
   for (const auto& p : large)
     for (int stride : {1, 2}) {
       if (stride == 2 && p.rows == 1) continue;
@@ -213,6 +230,7 @@ int main() {
       const Axis axis = axis_of(38, p.rows, stride, 1, true);
       convolution(pattern_of(p), 3, axis, axis, 16, 1 + runs++ % 3);
     }
+  // clang-format off
   // Served row by row: (M, N, g, p) for every kind of vector, on maps at least 8 wide.
   const int by_rows[][4] = {{32, 32, 8, 3},  {32, 64, 8, 2},   {64, 32, 8, 4},   {48, 32, 8, 1},
                             {32, 48, 8, 3},  {32, 32, 8, 0},   {24, 32, 8, 5},   {40, 64, 8, 7},
@@ -221,6 +239,7 @@ int main() {
                             {32, 64, 8, 16}, {16, 32, 4, 0},   {128, 64, 16, 2}, {32, 16, 8, 3}};
   const int maps[][2] = {{8, 1}, {9, 2}, {10, 3}, {11, 1}, {13, 2}, {15, 1}, {16, 3}, {17, 1},
                          {21, 2}, {24, 1}, {33, 1}};
+  // clang-format on
   for (const auto& p : by_rows)
     for (const auto& map : maps)
       for (int rows : {1, 2, 5})
@@ -228,8 +247,8 @@ int main() {
           for (int widest : {8, 16}) {
             if (!same && rows < 3) continue;
             convolution(pattern_of({p[0], p[1], 3, 3, p[2], p[3]}), map[1],
-                        axis_of(rows, 3, 1, 1, same), axis_of(map[0] + (same ? 0 : 2), 3, 1, 1, same),
-                        widest, 1 << runs % 3);
+                        axis_of(rows, 3, 1, 1, same),
+                        axis_of(map[0] + (same ? 0 : 2), 3, 1, 1, same), widest, 1 << runs % 3);
             ++runs;
           }
   for (int channels : {1, 3, 8, 13, 32, 40, 64})

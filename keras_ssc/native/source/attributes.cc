@@ -39,8 +39,7 @@ const char* Geometry::set(const Attributes& a, bool same, int widest) {
   pattern_.centre = {(a.kernel_size[0] - 1) / 2, (a.kernel_size[1] - 1) / 2};
   std::size_t tap = 0, filter = 0;
   for (std::size_t m = 0; m < a.tap_counts.size(); ++m) {
-    if (tap + 2 * a.tap_counts[m] > a.taps.size() ||
-        filter + a.filter_counts[m] > a.filters.size())
+    if (tap + 2 * a.tap_counts[m] > a.taps.size() || filter + a.filter_counts[m] > a.filters.size())
       return kMisfit;
     pattern_.taps.emplace_back();
     for (int i = 0; i < a.tap_counts[m]; ++i, tap += 2)

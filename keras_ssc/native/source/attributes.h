@@ -10,8 +10,8 @@ namespace keras_ssc {
 
 struct Attributes {
   std::vector<int> kernel_size;
-  std::vector<int> kxk, pointwise;          // relative channels of the KxK and of the 1x1 kernels
-  std::vector<int> taps, tap_counts;        // (row, column) of all matrices; how many are each one's
+  std::vector<int> kxk, pointwise;    // relative channels of the KxK and of the 1x1 kernels
+  std::vector<int> taps, tap_counts;  // (row, column) of all matrices; how many are each one's
   std::vector<int> filters, filter_counts;  // columns of all matrices; how many are each one's
   std::vector<int> shifts;
   std::vector<int> strides, dilations;

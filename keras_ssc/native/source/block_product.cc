@@ -7,16 +7,17 @@ namespace keras_ssc {
 Product block_product(const Plan& plan, const Block& block, const Epilogue& epilogue) {
   const Access& access = plan.accesses[block.access];
   Product a = {};
-  a.w = plan.packed.data() + block.packed;
+  a.w = block.in_place ? block.in_place : plan.packed.data() + block.packed;
+  a.w_row = block.row;
   a.start = block.start < 0 ? nullptr : plan.packed.data() + block.start;
+  a.scale = block.scale < 0 ? nullptr : plan.packed.data() + block.scale;
   a.index = access.index.data();
   a.y_offsets = block.out;
   a.live = block.live;
   a.add = block.add;
   a.relu = epilogue.relu;
   a.ceiling = epilogue.ceiling;
-  if (block.folded && access.load != kRow)
-    a.fold = access.load == kPermuted ? -1 : access.span;
+  if (block.folded && access.load != kRow) a.fold = access.load == kPermuted ? -1 : access.span;
   a.partial = a.fold != 0;
   for (int f = 0; f < block.vectors; ++f) a.partial |= block.live[f] < plan.micro->lanes;
   return a;

@@ -23,11 +23,11 @@ struct Axis {
 // KxK kernels, tap by tap, then the 1x1 kernels; its columns are `filters[m]`.
 struct Pattern {
   int in_channels, out_channels;
-  std::vector<int> kxk, pointwise;                       // relative channels r
-  std::array<int, 2> kernel, centre;                     // size; tap of the 1x1 kernels
-  std::vector<std::vector<std::array<int, 2>>> taps;     // of each matrix
-  std::vector<std::vector<int>> filters;                 // of each matrix
-  std::vector<int> shifts;                               // of each filter
+  std::vector<int> kxk, pointwise;                    // relative channels r
+  std::array<int, 2> kernel, centre;                  // size; tap of the 1x1 kernels
+  std::vector<std::vector<std::array<int, 2>>> taps;  // of each matrix
+  std::vector<std::vector<int>> filters;              // of each matrix
+  std::vector<int> shifts;                            // of each filter
 };
 
 // What is done to x while it is read: relu(x * scale + shift), by channel; nothing where null.
@@ -39,9 +39,9 @@ struct Problem {
   Pattern pattern;
   int batch;
   Axis rows, columns;
-  int lanes;            // floats in a vector, at most; `usable_lanes` says which serve
-  const Microkernels* micro;   // of that many lanes
-  Prologue prologue = {};  // of the forward pass and the gradient by weights
+  int lanes;                  // floats in a vector, at most; `usable_lanes` says which serve
+  const Microkernels* micro;  // of that many lanes
+  Prologue prologue = {};     // of the forward pass and the gradient by weights
 };
 
 // Runs job(0) ... job(count - 1), on several threads or one.
@@ -53,18 +53,20 @@ int usable_lanes(const Pattern& pattern, int widest);
 // The inner loops for vectors of `lanes` floats on this CPU; null if it has none.
 const Microkernels* microkernels_for(int lanes);
 
-// Into how many parts, at most so many, it pays to cut a pass: little work is done sooner than other
-// threads would have begun with it.
+// Into how many parts, at most so many, it pays to cut a pass: little work is done sooner than
+// other threads would have begun with it.
 int worth_slices(const Problem&, int most);
 
-// What is added to each output pixel: `bias` to every one, `residual` like y; null where there is
-// none. Then, where `relu`, what is negative becomes zero and what is above `ceiling` the ceiling. Of
-// what is stored, `mean` and `variance` of every channel are taken where they are not null.
+// What is done to each output pixel: multiplied with `scale`, only where there is a `bias`, too;
+// then `bias` is added to every one, and `residual` like y; null where there is none. Then, where
+// `relu`, what is negative becomes zero and what is above `ceiling` the ceiling. Of what is stored,
+// `mean` and `variance` of every channel are taken where they are not null.
 struct Epilogue {
   const float *bias = nullptr, *residual = nullptr;
   bool relu = false;
   float ceiling = INFINITY;
   float *mean = nullptr, *variance = nullptr;
+  const float* scale = nullptr;
 };
 
 void forward(const Problem&, const float* x, const std::vector<const float*>& weights,

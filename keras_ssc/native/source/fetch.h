@@ -14,7 +14,9 @@ constexpr long kFetchFrom = 128 * 1024;
 class Fetch {
  public:
   Fetch(const float* from, long floats, long steps)
-      : at_(from), left_((floats + kLine - 1) / kLine), each_(steps ? (int)((left_ + steps - 1) / steps) : 0) {}
+      : at_(from),
+        left_((floats + kLine - 1) / kLine),
+        each_(steps ? (int)((left_ + steps - 1) / steps) : 0) {}
   // For the next loop, of so many steps: where to begin, and how many lines at each of them.
   const float* begin(long steps, int* lines) {
     const float* from = at_;

@@ -12,7 +12,7 @@
 namespace keras_ssc {
 namespace {
 
-constexpr long kLeastChunk = 6 * 1024;    // packed weights that stay in the first cache
+constexpr long kLeastChunk = 6 * 1024;  // packed weights that stay in the first cache
 
 // One thread's share of a pass.
 class Worker {
@@ -42,8 +42,8 @@ class Worker {
     first_row_ = span[0];
     if (span[1] >= span[0])
       p.tile.fill(*p.plan.micro, input_.data(),
-                  source_ + (image * (long)p.source_rows + span[0]) * row, row,
-                  p.source_rows * row, images, span[1] - span[0] + 1);
+                  source_ + (image * (long)p.source_rows + span[0]) * row, row, p.source_rows * row,
+                  images, span[1] - span[0] + 1);
     for (int r = from; r < to; r += chunk_rows_) {
       const int end = std::min(to, r + chunk_rows_);
       const long first = ((long)image * p.rows + r) * p.columns * p.channels;
@@ -73,8 +73,8 @@ class Worker {
 
  private:
   // All blocks of rows [from, to); `y` is where their first pixel of the first image goes.
-  void chunk(int from, int to, int images, float* y, long pixels_per_image,
-             const float* residual, Fetch& source, Fetch& destination) {
+  void chunk(int from, int to, int images, float* y, long pixels_per_image, const float* residual,
+             Fetch& source, Fetch& destination) {
     const Pass& p = pass_;
     for (const Block& block : p.plan.blocks) {
       Product a = block_product(p.plan, block, epilogue_);
@@ -173,15 +173,16 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
 
 }  // namespace
 
-void forward_by_vectors(const Problem& problem, const float* x, const std::vector<const float*>& weights,
-             const Epilogue& epilogue, float* y, int slices, const Runner& run) {
-  const Plan plan = forward_plan(problem, weights, epilogue.bias);
+void forward_by_vectors(const Problem& problem, const float* x,
+                        const std::vector<const float*>& weights, const Epilogue& epilogue,
+                        float* y, int slices, const Runner& run) {
+  const Plan plan = forward_plan(problem, weights, epilogue);
   contract(problem, plan, true, x, epilogue, y, slices, run);
 }
 
 void input_gradient_by_vectors(const Problem& problem, const float* dy,
-                    const std::vector<const float*>& weights, float* dx, int slices,
-                    const Runner& run) {
+                               const std::vector<const float*>& weights, float* dx, int slices,
+                               const Runner& run) {
   const Plan plan = input_gradient_plan(problem, weights);
   contract(problem, plan, false, dy, {}, dx, slices, run);
 }

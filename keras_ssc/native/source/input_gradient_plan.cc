@@ -43,8 +43,8 @@ struct Classes {
     for (int r : p.pointwise) ++count[r % period];
     for (int residue = 0; residue < period; ++residue)
       if (count[residue]) residues.push_back(residue);
-    pointwise = !p.pointwise.empty() &&
-                residues.size() * (p.in_channels / period) == p.pointwise.size();
+    pointwise =
+        !p.pointwise.empty() && residues.size() * (p.in_channels / period) == p.pointwise.size();
     if (!pointwise) residues.clear();
   }
 };
@@ -202,7 +202,8 @@ void add_folded_blocks(Plan& plan, const Pattern& p, bool kxk, bool pointwise,
       plan.beyond = std::max(plan.beyond, access.span);
       std::vector<Plan::Output> out;
       filling.back().second = apart(channels, access.span);
-      for (int i : filling.back().second) out.push_back({(channels[i] + shift) % p.in_channels, live});
+      for (int i : filling.back().second)
+        out.push_back({(channels[i] + shift) % p.in_channels, live});
       plan.add_blocks(out, true, true, false);
     }
   }
@@ -217,8 +218,10 @@ void add_folded_blocks(Plan& plan, const Pattern& p, bool kxk, bool pointwise,
     float* to = plan.packed.data() + block.packed;
     for (const Source& s : sources)
       for (int f = 0; f < block.vectors; ++f)
-        to = put(to, weights[s.matrix] + (s.row + order[first + f]) * p.filters[s.matrix].size() +
-                         s.column, s.live, lanes);
+        to = put(
+            to,
+            weights[s.matrix] + (s.row + order[first + f]) * p.filters[s.matrix].size() + s.column,
+            s.live, lanes);
     first += block.vectors;
   }
 }

@@ -132,8 +132,8 @@ template <int V>
 void add_folded(float* to, typename Lanes<V>::vec value, int places) {
 #if defined(__AVX2__)
 #if defined(__AVX512F__)
-  const __m256 eight =
-      _mm256_add_ps(_mm512_castps512_ps256((__m512)value), _mm512_extractf32x8_ps((__m512)value, 1));
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256((__m512)value),
+                                     _mm512_extractf32x8_ps((__m512)value, 1));
 #else
   const __m256 eight = (__m256)value;
 #endif

@@ -8,9 +8,9 @@
 
 namespace keras_ssc {
 
-constexpr int kAcrossImages = 8;          // maps narrower than this take lines across images
-constexpr int kImages = 6;                // of such a line
-constexpr long kTileFloats = 48 * 1024;   // of a tile of rows: stays in the second cache
+constexpr int kAcrossImages = 8;         // maps narrower than this take lines across images
+constexpr int kImages = 6;               // of such a line
+constexpr long kTileFloats = 48 * 1024;  // of a tile of rows: stays in the second cache
 
 struct Steps {
   std::vector<int> offsets, weights;
@@ -29,7 +29,7 @@ struct Pass {
   const int rows, columns, channels;
   std::vector<Reach> row_reach;
   std::vector<int> row_kind;
-  std::vector<Line> lines;                          // of one destination row
+  std::vector<Line> lines;                             // of one destination row
   std::vector<std::vector<std::vector<Steps>>> steps;  // by row class, column class, terms
   Tile tile = {};
   int tile_rows = 0;  // destination rows of a tile

@@ -48,8 +48,9 @@ void product(const Product& a) {
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p)
 #pragma GCC unroll 8
-    for (int f = 0; f < F; ++f) sum[p][f] = a.start ? *(const vec*)(a.start + f * V) : vec{};
-  const long pixel = a.x_pixel;
+    for (int f = 0; f < F; ++f)
+      sum[p][f] = a.start && !a.scale ? *(const vec*)(a.start + f * V) : vec{};
+  const long pixel = a.x_pixel, w_row = a.w_row;
   const float *source = a.next_source, *destination = a.next_destination;
   const int source_lines = a.source_lines, destination_lines = a.destination_lines;
   for (int k = 0; k < a.steps; ++k) {
@@ -58,7 +59,7 @@ void product(const Product& a) {
       destination = fetch(destination, destination_lines);
     }
     const float* x = a.x + a.x_offsets[k];
-    const float* w = a.w + (long)a.w_rows[k] * (F * V);
+    const float* w = a.w + a.w_rows[k] * w_row;
     vec weights[F];
 #pragma GCC unroll 8
     for (int f = 0; f < F; ++f) weights[f] = *(const vec*)(w + f * V);
@@ -70,6 +71,13 @@ void product(const Product& a) {
       for (int f = 0; f < F; ++f) sum[p][f] += value * weights[f];
     }
   }
+  if (a.scale)
+#pragma GCC unroll 8
+    for (int f = 0; f < F; ++f) {
+      const vec scale = *(const vec*)(a.scale + f * V), start = *(const vec*)(a.start + f * V);
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) sum[p][f] = sum[p][f] * scale + start;
+    }
   if (!a.partial && !a.add && !a.residual) {
     if (a.relu)
 #pragma GCC unroll 8

@@ -1,7 +1,7 @@
 // The inner loops: outer products, lane by lane, of a few vectors by a few vectors.
 //
-// Compiled once for every instruction set, each time into a namespace of its own (microkernels.cc), and
-// picked at run time by what the CPU has. Nothing here knows about convolutions.
+// Compiled once for every instruction set, each time into a namespace of its own (microkernels.cc),
+// and picked at run time by what the CPU has. Nothing here knows about convolutions.
 #pragma once
 
 namespace keras_ssc {
@@ -16,8 +16,8 @@ constexpr bool is_size(int rows) { return rows == 1 || rows % 2 == 0; }
 // as there are lanes, as they lie or put into an order.
 enum Load { kOne, kTwo, kFour, kEight, kRow, kPermuted, kLoads };
 
-// y[p][f] (+)= start[f] + sum_k x[p * x_pixel + x_offsets[k]] * w[w_rows[k]][f], vectors all;
-// plus residual[p][f] where there is one, cut at zero where `relu`, and at `ceiling`.
+// y[p][f] (+)= start[f] + scale[f] * sum_k x[p * x_pixel + x_offsets[k]] * w[w_rows[k]][f],
+// vectors all; plus residual[p][f] where there is one, cut at zero where `relu`, and at `ceiling`.
 struct Product {
   const float* x;
   long x_pixel;          // floats from one pixel to the next
@@ -26,7 +26,9 @@ struct Product {
   const int* index;      // which of the loaded floats is in each lane, for kPermuted
   int steps;
   const float* w;      // rows of (vectors, lanes)
+  long w_row;          // floats from one of them to the next
   const float* start;  // (vectors, lanes), for every pixel; or null
+  const float* scale;  // alike, only together with `start`; or null
   float* y;
   long y_pixel;
   const int* y_offsets;   // one for each vector
@@ -85,8 +87,10 @@ struct Reorder {
 struct Microkernels {
   int lanes;
   int registers;  // accumulators that fit
-  void (*wrap_channels)(const ChannelWrap&);  // pixels without the extra channels to pixels with them
-  void (*unwrap_channels)(const ChannelWrap&);    // and back: the extra channels are added to the first ones
+  void (*wrap_channels)(
+      const ChannelWrap&);  // pixels without the extra channels to pixels with them
+  void (*unwrap_channels)(
+      const ChannelWrap&);  // and back: the extra channels are added to the first ones
   void (*in_order)(const Reorder&);
   // By rows and vectors; null where there are more of both than registers, or where not `is_size`.
   void (*product[kLoads][kMaxRows + 1][kMaxVectors + 1])(const Product&);

@@ -24,9 +24,8 @@ template <typename Body>
 std::vector<double> total(const Normalization& n, const Body& body) {
   const std::size_t width = 2 * n.channels;
   std::vector<double> sums(width * n.slices);
-  over_pixels(n, [&](long from, long count, int slice) {
-    body(from, count, sums.data() + slice * width);
-  });
+  over_pixels(
+      n, [&](long from, long count, int slice) { body(from, count, sums.data() + slice * width); });
   for (int slice = 1; slice < n.slices; ++slice)
     for (std::size_t i = 0; i < width; ++i) sums[i] += sums[slice * width + i];
   sums.resize(width);
@@ -67,9 +66,8 @@ void MomentSums::finish(float* mean, float* variance) const {
 
 void moments(const Normalization& n, const float* x, float* mean, float* variance) {
   MomentSums sums(n.channels, n.slices);
-  over_pixels(n, [&](long from, long count, int slice) {
-    sums.add(slice, x + from * n.channels, count);
-  });
+  over_pixels(
+      n, [&](long from, long count, int slice) { sums.add(slice, x + from * n.channels, count); });
   sums.finish(mean, variance);
 }
 
@@ -86,14 +84,14 @@ void apply(const Normalization& n, const float* x, const float* scale, const flo
   const NormalizeLoops& loops = normalize_loops();
   over_pixels(n, [&](long from, long count, int) {
     const long at = from * n.channels;
-    loops.apply(x + at, scale, shift, residual ? residual + at : nullptr, relu, count,
-                n.channels, y + at);
+    loops.apply(x + at, scale, shift, residual ? residual + at : nullptr, relu, count, n.channels,
+                y + at);
   });
 }
 
 void gradient(const Normalization& n, const float* dy, const float* more, const Gate& gate,
-              const float* x, const float* gamma, const float* mean, const float* inverse, float* dx,
-              float* dgamma, float* dbeta, float* dresidual) {
+              const float* x, const float* gamma, const float* mean, const float* inverse,
+              float* dx, float* dgamma, float* dbeta, float* dresidual) {
   const NormalizeLoops& loops = normalize_loops();
   const auto sums = total(n, [&](long from, long count, double* own) {
     const long at = from * n.channels;

@@ -44,7 +44,7 @@ void apply(const Normalization&, const float* x, const float* scale, const float
 // Gradients of y = relu((x - mean) * inverse * gamma + beta + residual), with the batch's moments.
 // The gradient by y is dy, plus `more` where that is not null; dresidual is needed with `more`.
 void gradient(const Normalization&, const float* dy, const float* more, const Gate& gate,
-              const float* x, const float* gamma, const float* mean, const float* inverse, float* dx,
-              float* dgamma, float* dbeta, float* dresidual);
+              const float* x, const float* gamma, const float* mean, const float* inverse,
+              float* dx, float* dgamma, float* dbeta, float* dresidual);
 
 }  // namespace keras_ssc

@@ -28,7 +28,9 @@ float positive(float value, float where) { return where > 0 ? value : 0.f; }
 // What is known about a ReLU, and what it lets through of `slope` at a place and channel.
 struct Open {
   template <typename T>
-  static T pass(const Gate&, T slope, T, long, int) { return slope; }
+  static T pass(const Gate&, T slope, T, long, int) {
+    return slope;
+  }
 };
 struct ByOutput {
   template <typename T>
@@ -61,8 +63,7 @@ void add_sums(long pixels, int channel, int channels, double* sums, const Term& 
     for (int b = 0; b < Blocks; ++b) one[b] = two[b] = T{};
     for (long p = from; p < to; ++p)
 #pragma GCC unroll 8
-      for (int b = 0; b < Blocks; ++b)
-        term(p, channel + b * lanes, one[b], two[b]);
+      for (int b = 0; b < Blocks; ++b) term(p, channel + b * lanes, one[b], two[b]);
     for (int i = 0; i < Blocks * lanes; ++i) {
       sums[channel + i] += ((const float*)one)[i];
       sums[channels + channel + i] += ((const float*)two)[i];
@@ -113,8 +114,8 @@ void every(long pixels, int channels, const Body& body) {
   }
 }
 
-void apply(const float* x, const float* scale, const float* shift, const float* residual,
-           bool relu, long pixels, int channels, float* y) {
+void apply(const float* x, const float* scale, const float* shift, const float* residual, bool relu,
+           long pixels, int channels, float* y) {
   every(pixels, channels, [&](long at, int c, auto zero) {
     auto z = load(x + at, zero) * load(scale + c, zero) + load(shift + c, zero);
     if (residual) z += load(residual + at, zero);

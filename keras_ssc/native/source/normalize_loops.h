@@ -4,8 +4,8 @@
 
 namespace keras_ssc {
 
-// Where a ReLU let values through: where y > 0. Without a residual sum, y = x * scale + shift can be
-// computed again, which costs less than reading it.
+// Where a ReLU let values through: where y > 0. Without a residual sum, y = x * scale + shift can
+// be computed again, which costs less than reading it.
 struct Gate {
   const float *y, *scale, *shift;  // y, or scale and shift, or neither: no ReLU
 
@@ -18,8 +18,8 @@ struct NormalizeLoops {
   // y = x * scale + shift (+ residual), cut at zero where `relu`.
   void (*apply)(const float* x, const float* scale, const float* shift, const float* residual,
                 bool relu, long pixels, int channels, float* y);
-  // dz = dy (+ more) where the gate is open: sums[0][c] += dz, sums[1][c] += dz * (x - mean), and dz
-  // itself where `dz` is not null.
+  // dz = dy (+ more) where the gate is open: sums[0][c] += dz, sums[1][c] += dz * (x - mean), and
+  // dz itself where `dz` is not null.
   void (*gradient_sums)(const float* dy, const float* more, const Gate& gate, const float* x,
                         const float* mean, long pixels, int channels, double* sums, float* dz);
   // dx = a * dz + b * x + c.

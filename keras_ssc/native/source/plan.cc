@@ -6,6 +6,9 @@
 
 namespace keras_ssc {
 
+// So few that each weight is hardly used more often than it would be copied.
+constexpr long kFewPixels = 96;
+
 int Plan::reads() const {
   int most = 0;
   for (const Block& block : blocks) {
@@ -15,12 +18,23 @@ int Plan::reads() const {
   return most;
 }
 
-void Plan::add_blocks(const std::vector<Output>& out, bool add, bool folded, bool starts) {
+void Plan::add_blocks(const std::vector<Output>& out, bool add, bool folded, bool starts,
+                      bool scales) {
   const int steps = (int)terms.back().size();
   int first = 0;
   for (int size : even_parts((int)out.size(), kMaxVectors)) {
-    Block block = {(int)terms.size() - 1, (int)accesses.size() - 1, size, {}, {}, add,
-                   folded, floats, -1};
+    Block block = {(int)terms.size() - 1,
+                   (int)accesses.size() - 1,
+                   size,
+                   {},
+                   {},
+                   add,
+                   folded,
+                   floats,
+                   nullptr,
+                   (long)size * micro->lanes,
+                   -1,
+                   -1};
     for (int f = 0; f < size; ++f) {
       block.out[f] = out[first + f].channel;
       block.live[f] = out[first + f].live;
@@ -28,6 +42,8 @@ void Plan::add_blocks(const std::vector<Output>& out, bool add, bool folded, boo
     floats += (std::size_t)steps * size * micro->lanes;
     if (starts) block.start = floats;
     if (starts) floats += size * micro->lanes;
+    if (scales) block.scale = floats;
+    if (scales) floats += size * micro->lanes;
     blocks.push_back(block);
     first += size;
   }
@@ -39,9 +55,15 @@ bool as_they_are(const std::vector<int>& order, int channels) {
   return (int)order.size() == channels;
 }
 
+// One float for each lane: those of some channels, then zeros.
+void spread(const float* of_channel, const int* channels, int live, int lanes, float* to) {
+  for (int l = 0; l < lanes; ++l) to[l] = l < live ? of_channel[channels[l]] : 0.f;
+}
+
 Plan forward_plan(const Problem& problem, const std::vector<const float*>& weights,
-                  const float* bias) {
+                  const Epilogue& epilogue) {
   const Pattern& p = problem.pattern;
+  const bool few = (long)problem.batch * problem.rows.out * problem.columns.out <= kFewPixels;
   Plan plan{};
   plan.micro = cheapest(problem.lanes, [&](int lanes) { return (int)vectors_of(p, lanes).size(); });
   const int lanes = plan.micro->lanes;
@@ -74,24 +96,42 @@ Plan forward_plan(const Problem& problem, const std::vector<const float*>& weigh
       last = std::max(last, v.access.last);
     }
     for (const Term& term : terms) plan.wraps |= term.place + last >= p.in_channels;
-    plan.add_blocks(out, false, false, bias != nullptr);
+    plan.add_blocks(out, false, false, epilogue.bias, epilogue.scale);
   }
   plan.packed = Buffer(plan.floats);
-  float* to = plan.packed.data();
+  Block* block = plan.blocks.data();
   for (const auto& [key, group] : groups) {
     const auto& filters = p.filters[key.matrix];
     const int steps = (int)(p.taps[key.matrix].size() * p.kxk.size() + p.pointwise.size());
     int first = 0;
     for (int size : even_parts((int)group.size(), kMaxVectors)) {
-      for (int k = 0; k < steps; ++k)
-        for (int f = first; f < first + size; ++f)
-          to = put(to, weights[key.matrix] + (long)k * filters.size() + group[f].column,
-                   group[f].live, lanes);
-      for (int f = first; bias && f < first + size; ++f, to += lanes) {
-        std::fill(to, to + lanes, 0.f);
-        for (int l = 0; l < group[f].live; ++l) to[l] = bias[filters[group[f].column + l]];
+      const float* from = weights[key.matrix];
+      const long row = (long)filters.size();
+      bool adjacent = true;
+      for (int f = 0; f < size; ++f)
+        adjacent &= group[first + f].live == lanes &&
+                    group[first + f].column == group[first].column + f * lanes;
+      float* to = plan.packed.data() + block->packed;
+      if (few && adjacent) {
+        block->in_place = from + group[first].column;
+        block->row = row;
+      } else {
+        for (int k = 0; k < steps; ++k)
+          for (int f = first; f < first + size; ++f)
+            to = put(to, from + k * row + group[f].column, group[f].live, lanes);
+      }
+      for (int f = first; f < first + size; ++f) {
+        const int* channels = &filters[group[f].column];
+        const int at = (f - first) * lanes;
+        if (block->start >= 0)
+          spread(epilogue.bias, channels, group[f].live, lanes,
+                 plan.packed.data() + block->start + at);
+        if (block->scale >= 0)
+          spread(epilogue.scale, channels, group[f].live, lanes,
+                 plan.packed.data() + block->scale + at);
       }
       first += size;
+      ++block;
     }
   }
   if (as_they_are(plan.destination, p.out_channels)) plan.destination.clear();

@@ -15,15 +15,18 @@ struct Term {
 
 // A few output vectors that are sums over the same terms.
 struct Block {
-  int terms;               // which list of terms
-  int access;              // how their source is loaded, or how they fold: of `Plan::accesses`
-  int vectors;             // at most kMaxVectors
-  int out[kMaxVectors];    // channel of each output vector
-  int live[kMaxVectors];   // lanes of each that are stored
-  bool add;                // to what earlier blocks have left there
-  bool folded;             // lanes are filters: each is added to its channel
-  std::size_t packed;      // where its weights begin: (terms, vectors, lanes)
-  long start;              // and what is added to every pixel, (vectors, lanes); -1: nothing
+  int terms;              // which list of terms
+  int access;             // how their source is loaded, or how they fold: of `Plan::accesses`
+  int vectors;            // at most kMaxVectors
+  int out[kMaxVectors];   // channel of each output vector
+  int live[kMaxVectors];  // lanes of each that are stored
+  bool add;               // to what earlier blocks have left there
+  bool folded;            // lanes are filters: each is added to its channel
+  std::size_t packed;     // where its weights begin: (terms, vectors, lanes)
+  const float* in_place;  // or where they lie in their matrix, row by row; null: packed
+  long row;               // floats from one row of them to the next
+  long start;             // what is added to every pixel, (vectors, lanes); -1: nothing
+  long scale;             // what the sums are multiplied with before, alike; -1: nothing
 };
 
 struct Plan {
@@ -49,11 +52,12 @@ struct Plan {
   int reads() const;  // floats of a source pixel that a load may touch
 
   // Appends blocks of output vectors that share the newest list of terms and the newest access;
-  // `starts`: whether something is added to every pixel.
+  // `starts`: whether something is added to every pixel; `scales`: and multiplied.
   struct Output {
     int channel, live;
   };
-  void add_blocks(const std::vector<Output>&, bool add, bool folded, bool starts);
+  void add_blocks(const std::vector<Output>&, bool add, bool folded, bool starts,
+                  bool scales = false);
 };
 
 // The channels as they are: nothing to put into an order.
@@ -70,7 +74,7 @@ inline float* put(float* to, const float* from, int live, int lanes) {
   return to + lanes;
 }
 
-Plan forward_plan(const Problem&, const std::vector<const float*>& weights, const float* bias);
+Plan forward_plan(const Problem&, const std::vector<const float*>& weights, const Epilogue&);
 // In input_gradient_plan.cc.
 Plan input_gradient_plan(const Problem&, const std::vector<const float*>& weights);
 

@@ -38,8 +38,8 @@ class Source {
  public:
   // `again`: channels that are read beyond a pixel's last one: the first ones once more, where
   // `wraps`, or whatever is there.
-  Source(const float* line, long pixels, int channels, int again, bool wraps,
-         const Order& order, long chunk)
+  Source(const float* line, long pixels, int channels, int again, bool wraps, const Order& order,
+         long chunk)
       : line_(line),
         pixels_(pixels),
         channels_(channels),
@@ -102,7 +102,8 @@ void contract(const Plan& plan, const Problem& problem, int source_channels, int
   const long units = chunks * parts;
   slices = (int)std::min<long>(slices, units);
   const int again = plan.source.empty() ? std::max(0, plan.reads() - source_channels) : 8;
-  const Order order = plan.source.empty() ? Order() : Order(plan.source, source_channels, *plan.micro);
+  const Order order =
+      plan.source.empty() ? Order() : Order(plan.source, source_channels, *plan.micro);
   MomentSums moments(channels, epilogue.mean && parts == 1 ? slices : 0);
   run(slices, [&](int slice) {
     Source line(source, pixels, source_channels, again, plan.wraps, order, chunk);
@@ -141,7 +142,7 @@ bool pointwise_forward(const Problem& problem, const float* x,
                        const std::vector<const float*>& weights, const Epilogue& epilogue, float* y,
                        int slices, const Runner& run) {
   if (!reads_its_own_pixel(problem)) return false;
-  const Plan plan = forward_plan(problem, weights, epilogue.bias);
+  const Plan plan = forward_plan(problem, weights, epilogue);
   if (!plan.destination.empty()) return false;
   const Pattern& p = problem.pattern;
   contract(plan, problem, p.in_channels, p.out_channels, x, epilogue, y, slices, run);
@@ -198,9 +199,16 @@ std::vector<SumTile> sum_tiles(const Layout& layout) {
       const int most = std::min(kMaxRows, layout.micro->registers / vectors);
       int row = 0;
       for (int positions : row_parts((int)offsets.size(), most)) {
-        SumTile tile = {&group[first], row == 0, head.access.load, head.access.index.data(),
-                        positions,     vectors,  {},               {},
-                        {},            {}};
+        SumTile tile = {&group[first],
+                        row == 0,
+                        head.access.load,
+                        head.access.index.data(),
+                        positions,
+                        vectors,
+                        {},
+                        {},
+                        {},
+                        {}};
         for (int t = 0; t < positions; ++t) {
           tile.x_offsets[t] = offsets[row + t];
           tile.rows[t] = layout.starts[head.matrix] + (row + t) * layout.pitches[head.matrix];
@@ -260,7 +268,8 @@ bool pointwise_weight_gradient(const Problem& problem, const float* x, const flo
   const long pixels = pixels_of(problem);
   const long channels = p.in_channels + p.out_channels;
   const bool few = kSumsFirst / channels >= kFewPixels;
-  const long chunk = std::max(kFewPixels, std::min(512L, (few ? kSumsFirst : kSumsSecond) / channels));
+  const long chunk =
+      std::max(kFewPixels, std::min(512L, (few ? kSumsFirst : kSumsSecond) / channels));
   const long chunks = (pixels + chunk - 1) / chunk;
   slices = (int)std::min<long>(slices, chunks);
   const std::vector<SumTile> tiles = sum_tiles(layout);

@@ -5,8 +5,8 @@ namespace keras_ssc {
 namespace {
 
 Packed forward_weights(const Pattern& p, const RowLayout& l, int block,
-                       const std::vector<const float*>& weights) {
-  Packed packed(p, l, weights);
+                       const std::vector<const float*>& weights, const float* scale) {
+  Packed packed(p, l, weights, scale);
   const auto vectors = [&](int parity, int row, int first) {
     for (int f = 0; f < block; ++f) packed.add(parity, row, first + f * l.step, l.V);
   };
@@ -35,7 +35,7 @@ bool forward_by_rows(const Problem& problem, const float* x,
   const Axis &rows = problem.rows, &columns = problem.columns;
   const int M = p.in_channels, N = p.out_channels;
   const int block = row_block(l.half / l.step), blocks = l.half / l.step / block;
-  const Packed packed = forward_weights(p, l, block, weights);
+  const Packed packed = forward_weights(p, l, block, weights, epilogue.scale);
   const std::size_t block_weights = packed.size() / (l.shifts * blocks);
   std::vector<int> relative = p.kxk;
   relative.insert(relative.end(), p.pointwise.begin(), p.pointwise.end());
@@ -73,16 +73,16 @@ bool forward_by_rows(const Problem& problem, const float* x,
             a.bias = epilogue.bias ? epilogue.bias + filter : nullptr;
             for_strips(columns.out, l.kernels->forward_pixels[block],
                        [&](int size, int first, int strips) {
-              for (int r = 0; r < 3; ++r)
-                a.rows[r] = top + r < 0 || top + r >= rows.in
-                                ? nullptr
-                                : ring.row(top + r) + first * a.pixel;
-              const long at = (first_y + i) * y_row + (long)first * N + filter;
-              a.y = y + at;
-              a.residual = epilogue.residual ? epilogue.residual + at : nullptr;
-              a.strips = strips;
-              l.kernels->forward[block][size](a, ahead);
-            });
+                         for (int r = 0; r < 3; ++r)
+                           a.rows[r] = top + r < 0 || top + r >= rows.in
+                                           ? nullptr
+                                           : ring.row(top + r) + first * a.pixel;
+                         const long at = (first_y + i) * y_row + (long)first * N + filter;
+                         a.y = y + at;
+                         a.residual = epilogue.residual ? epilogue.residual + at : nullptr;
+                         a.strips = strips;
+                         l.kernels->forward[block][size](a, ahead);
+                       });
           }
         if (epilogue.mean) moments.add(slice, y + (first_y + i) * y_row, columns.out);
       }

@@ -15,11 +15,10 @@ INLINE const float* taps_back(const RowGradient& a, const float* dy, const float
   for (int j = 0; j < a.sets; ++j, dy += a.set, w += Columns * F * V) {
     fetch_line(ahead);
     vec_of<V> weights[Columns][F];
-    UNROLL for (int column = 0; column < Columns; ++column)
-        UNROLL for (int f = 0; f < F; ++f) {
-          weights[column][f] = load<V>(w + (column * F + f) * V);
-          HOLD(weights[column][f]);
-        }
+    UNROLL for (int column = 0; column < Columns; ++column) UNROLL for (int f = 0; f < F; ++f) {
+      weights[column][f] = load<V>(w + (column * F + f) * V);
+      HOLD(weights[column][f]);
+    }
     const float* at = Outer ? dy : dy + a.pixel;
     UNROLL for (int c = 0; c < (Outer ? P + 2 : P); ++c, at += a.pixel) {
       const vec_of<V> value = spread<V, R>(at);
@@ -35,15 +34,13 @@ INLINE const float* taps_back(const RowGradient& a, const float* dy, const float
 }
 
 template <int V, int R, int P, int J, bool Add>
-INLINE void leave(const RowGradient& a, float* buffer, const int* places,
-                  vec_of<V> (&sums)[J][P]) {
-  UNROLL for (int j = 0; j < J; ++j)
-      UNROLL for (int p = 0; p < P; ++p) {
-        if constexpr (R > 1) IN_TURN(sums[j][p]);
-        float* to = buffer + places[j] + p * a.layer_pixel;
-        const auto sum = fold<V, R>(sums[j][p]);
-        store<V / R>(to, Add ? load<V / R>(to) + sum : sum);
-      }
+INLINE void leave(const RowGradient& a, float* buffer, const int* places, vec_of<V> (&sums)[J][P]) {
+  UNROLL for (int j = 0; j < J; ++j) UNROLL for (int p = 0; p < P; ++p) {
+    if constexpr (R > 1) IN_TURN(sums[j][p]);
+    float* to = buffer + places[j] + p * a.layer_pixel;
+    const auto sum = fold<V, R>(sums[j][p]);
+    store<V / R>(to, Add ? load<V / R>(to) + sum : sum);
+  }
 }
 
 // Some 1x1 kernels, over all filters of one shift, to their places in the buffer.
@@ -75,8 +72,7 @@ INLINE const float* pointwise_back(const RowGradient& a, const float* dy, const 
 
 template <int V, int R, int P, int J>
 INLINE const float* pointwise_part(const RowGradient& a, int size, const float* dy,
-                                   const int* places, float* buffer, const float* w,
-                                   Ahead& ahead) {
+                                   const int* places, float* buffer, const float* w, Ahead& ahead) {
   if constexpr (J > 1)
     if (size < J) return pointwise_part<V, R, P, J - 1>(a, size, dy, places, buffer, w, ahead);
   return pointwise_back<V, R, P, J>(a, dy, places, buffer, w, ahead);
@@ -115,8 +111,8 @@ void gradient(const RowGradient& a, Ahead& kept) {
     for (int s = 0; s < a.shifts; ++s)
       for (int block = 0; block < a.blocks; ++block) {
         vec_of<V> sums[F][P];
-        UNROLL for (int f = 0; f < F; ++f)
-            UNROLL for (int p = 0; p < P; ++p) sums[f][p] = vec_of<V>{};
+        UNROLL for (int f = 0; f < F; ++f) UNROLL for (int p = 0; p < P; ++p) sums[f][p] =
+            vec_of<V>{};
         UNROLL for (int row = 0; row < 3; ++row) {
           if (!a.rows[row]) {
             w += (long)a.sets * 3 * F * V;
@@ -134,14 +130,12 @@ void gradient(const RowGradient& a, Ahead& kept) {
         const int channel = s * V + block * F * a.vector;
         float* from = buffer + channel;
         for (int i = 0; i < layers; ++i, from += layer) {
-          UNROLL for (int f = 0; f < F; ++f)
-              add_layer<V, P>(a, from + f * a.vector, sums[f]);
+          UNROLL for (int f = 0; f < F; ++f) add_layer<V, P>(a, from + f * a.vector, sums[f]);
           if (channel == 0) add_layer<V, P>(a, from + a.channels, sums[0]);
         }
         float* to = a.dx + first * a.channels + channel;
-        UNROLL for (int f = 0; f < F; ++f)
-            UNROLL for (int p = 0; p < P; ++p)
-                store<V>(to + f * a.vector + p * a.channels, sums[f][p]);
+        UNROLL for (int f = 0; f < F; ++f) UNROLL for (int p = 0; p < P; ++p)
+            store<V>(to + f * a.vector + p * a.channels, sums[f][p]);
       }
   }
   kept = ahead;

@@ -11,8 +11,8 @@ constexpr int kMostLayers = 5;
 bool lie_apart(const Pattern& p, int q, int layers) {
   const int count = (int)p.pointwise.size();
   for (int i = 0; i < count; ++i) {
-    const int next = i + layers < count ? p.pointwise[i + layers]
-                                        : p.pointwise[i % layers] + p.in_channels;
+    const int next =
+        i + layers < count ? p.pointwise[i + layers] : p.pointwise[i % layers] + p.in_channels;
     if (next - p.pointwise[i] < q) return false;
   }
   return true;
@@ -25,8 +25,7 @@ int layers_of(const Pattern& p, int q) {
 }
 
 Packed gradient_weights(const Pattern& p, const RowLayout& l, int block, int at_once,
-                        const std::vector<int>& order,
-                        const std::vector<const float*>& weights) {
+                        const std::vector<int>& order, const std::vector<const float*>& weights) {
   const int M = p.in_channels, kxk = (int)p.kxk.size(), run = std::min(l.q, l.V);
   Packed packed(p, l, weights);
   for (int s = 0; s < l.shifts; ++s) {
@@ -124,14 +123,14 @@ bool input_gradient_by_rows(const Problem& problem, const float* dy,
         a.layer_pixel = layer_pixel;
         for_strips(columns.in, l.kernels->gradient_pixels[block],
                    [&](int size, int first, int strips) {
-          for (int r = 0; r < 3; ++r)
-            a.rows[r] = bottom - r < 0 || bottom - r >= rows.out
-                            ? nullptr
-                            : ring.row(bottom - r) + first * a.pixel;
-          a.dx = dx + (first_x + i) * x_row + (long)first * M;
-          a.strips = strips;
-          l.kernels->gradient[block][size](a, ahead);
-        });
+                     for (int r = 0; r < 3; ++r)
+                       a.rows[r] = bottom - r < 0 || bottom - r >= rows.out
+                                       ? nullptr
+                                       : ring.row(bottom - r) + first * a.pixel;
+                     a.dx = dx + (first_x + i) * x_row + (long)first * M;
+                     a.strips = strips;
+                     l.kernels->gradient[block][size](a, ahead);
+                   });
       }
     });
   });

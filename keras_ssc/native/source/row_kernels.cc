@@ -20,19 +20,16 @@ INLINE const float* taps(const RowForward& a, const float* x, const float* w,
     fetch_line(ahead);
     const float* at = x + a.channels[k];
     vec_of<V> weights[3][F];
-    UNROLL for (int column = 0; column < 3; ++column)
-        UNROLL for (int f = 0; f < F; ++f) {
-          weights[column][f] = load<V>(w + (column * F + f) * V);
-          HOLD(weights[column][f]);
-        }
+    UNROLL for (int column = 0; column < 3; ++column) UNROLL for (int f = 0; f < F; ++f) {
+      weights[column][f] = load<V>(w + (column * F + f) * V);
+      HOLD(weights[column][f]);
+    }
     UNROLL for (int c = 0; c < P + 2; ++c, at += a.pixel) {
       const vec_of<V> value = spread<V, R>(at);
-      if (c < P)
-        UNROLL for (int f = 0; f < F; ++f) outer[f][c] += value * weights[0][f];
+      if (c < P) UNROLL for (int f = 0; f < F; ++f) outer[f][c] += value * weights[0][f];
       if (c >= 1 && c <= P)
         UNROLL for (int f = 0; f < F; ++f) inner[f][c - 1] += value * weights[1][f];
-      if (c >= 2)
-        UNROLL for (int f = 0; f < F; ++f) outer[f][c - 2] += value * weights[2][f];
+      if (c >= 2) UNROLL for (int f = 0; f < F; ++f) outer[f][c - 2] += value * weights[2][f];
     }
   }
   return w;
@@ -41,17 +38,16 @@ INLINE const float* taps(const RowForward& a, const float* x, const float* w,
 template <int V, int F, int P>
 INLINE void finish(const RowForward& a, vec_of<V> (&sums)[F][P], long at) {
   const vec_of<V> ceiling = vec_of<V>{} + a.ceiling;
-  UNROLL for (int f = 0; f < F; ++f)
-      UNROLL for (int p = 0; p < P; ++p) {
-        const long place = at + f * a.vector + p * a.channels_out;
-        vec_of<V> value = sums[f][p];
-        if (a.residual) value += load<V>(a.residual + place);
-        if (a.relu) {
-          value = value < 0 ? vec_of<V>{} : value;
-          value = value > ceiling ? ceiling : value;
-        }
-        store<V>(a.y + place, value);
-      }
+  UNROLL for (int f = 0; f < F; ++f) UNROLL for (int p = 0; p < P; ++p) {
+    const long place = at + f * a.vector + p * a.channels_out;
+    vec_of<V> value = sums[f][p];
+    if (a.residual) value += load<V>(a.residual + place);
+    if (a.relu) {
+      value = value < 0 ? vec_of<V>{} : value;
+      value = value > ceiling ? ceiling : value;
+    }
+    store<V>(a.y + place, value);
+  }
 }
 
 template <int V, int R, int F, int P>
@@ -60,11 +56,10 @@ void forward(const RowForward& a, Ahead& kept) {
   for (int strip = 0; strip < a.strips; ++strip) {
     const long first = (long)strip * P;
     vec_of<V> even[F][P], odd[F][P];
-    UNROLL for (int f = 0; f < F; ++f)
-        UNROLL for (int p = 0; p < P; ++p) {
-          even[f][p] = a.bias ? load<V>(a.bias + f * a.vector) : vec_of<V>{};
-          odd[f][p] = a.bias ? load<V>(a.bias + a.half + f * a.vector) : vec_of<V>{};
-        }
+    UNROLL for (int f = 0; f < F; ++f) UNROLL for (int p = 0; p < P; ++p) {
+      even[f][p] = a.bias ? load<V>(a.bias + f * a.vector) : vec_of<V>{};
+      odd[f][p] = a.bias ? load<V>(a.bias + a.half + f * a.vector) : vec_of<V>{};
+    }
     const float* w = a.weights;
     const long row_weights = (long)a.kxk * 3 * F * V, at = first * a.pixel;
     if (a.rows[0]) taps<V, R, F, P>(a, a.rows[0] + at, w, even, odd, ahead);
@@ -78,11 +73,10 @@ void forward(const RowForward& a, Ahead& kept) {
       fetch_line(ahead);
       const float* x = a.rows[1] + at + a.pixel + channels[j];
       vec_of<V> weights[2][F];
-      UNROLL for (int parity = 0; parity < 2; ++parity)
-          UNROLL for (int f = 0; f < F; ++f) {
-            weights[parity][f] = load<V>(w + (parity * F + f) * V);
-            HOLD(weights[parity][f]);
-          }
+      UNROLL for (int parity = 0; parity < 2; ++parity) UNROLL for (int f = 0; f < F; ++f) {
+        weights[parity][f] = load<V>(w + (parity * F + f) * V);
+        HOLD(weights[parity][f]);
+      }
       UNROLL for (int p = 0; p < P; ++p, x += a.pixel) {
         const vec_of<V> value = spread<V, R>(x);
         UNROLL for (int f = 0; f < F; ++f) {

@@ -21,8 +21,8 @@ struct RowForward {
   const int* channels;   // where each KxK and then each 1x1 kernel reads
   int kxk, pointwise;    // how many there are
   const float* weights;  // in order of use: tap rows, KxK kernels, tap columns; then even, odd 1x1
-  const float *bias, *residual;  // at the first vector; or null
-  float* y;                      // of the first pixel, at the first vector
+  const float *bias, *residual;    // at the first vector; or null
+  float* y;                        // of the first pixel, at the first vector
   int vector, half, channels_out;  // floats: vector to vector, even to odd, pixel to pixel
   int strips;
   bool relu;
@@ -55,10 +55,10 @@ struct RowSum {
   const float* dy;
   int count, columns, columns_out, pad;  // rows; pixels of a row of x and of dy; left of x
   long pixel, dy_pixel, dy_row;
-  int half[2];           // floats to the filters of the outer taps' and of the middle tap's parity
-  const int* channels;   // where each kernel reads
-  float* sums[3];        // by tap column; of 1x1 kernels: even, odd
-  int length;            // floats from one kernel's sums to the next
+  int half[2];          // floats to the filters of the outer taps' and of the middle tap's parity
+  const int* channels;  // where each kernel reads
+  float* sums[3];       // by tap column; of 1x1 kernels: even, odd
+  int length;           // floats from one kernel's sums to the next
 };
 
 constexpr int kMostPixels = 8, kMostBlock = 2, kMostKernels = 12;
@@ -74,8 +74,8 @@ struct RowKernels {
 };
 
 struct RowSums {
-  int most_kxk, most_pointwise;  // kernels of one sum
-  void (*kxk[kMostKernels + 1])(const RowSum&, Ahead&);        // all columns of a row of taps
+  int most_kxk, most_pointwise;                          // kernels of one sum
+  void (*kxk[kMostKernels + 1])(const RowSum&, Ahead&);  // all columns of a row of taps
   void (*pointwise[kMostKernels + 1])(const RowSum&, Ahead&);
 };
 

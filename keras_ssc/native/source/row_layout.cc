@@ -51,7 +51,8 @@ RowLayout row_layout(const Problem& problem) {
     if (half % step || V > problem.lanes) continue;
     const RowKernels* kernels = row_kernels_for(V, repeats);
     if (kernels)
-      return {kernels, row_sums_for(V, repeats), V, q, step / V, step, half, V / repeats <= 8 ? 8 : V};
+      return {kernels, row_sums_for(V, repeats), V, q, step / V, step,
+              half,    V / repeats <= 8 ? 8 : V};
   }
   return {};
 }

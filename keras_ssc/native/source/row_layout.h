@@ -90,8 +90,7 @@ class RowRing {
 struct RowParts {
   int batch, rows, parts;  // parts of an image
 
-  RowParts(int batch, int rows, int slices)
-      : batch(batch), rows(rows), parts(1) {
+  RowParts(int batch, int rows, int slices) : batch(batch), rows(rows), parts(1) {
     if (batch < slices) parts = std::min(rows, (slices + batch - 1) / batch);
   }
   long count() const { return (long)batch * parts; }

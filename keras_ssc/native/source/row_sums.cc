@@ -44,8 +44,7 @@ template <int V, int R, int K>
 void kxk(const RowSum& a, Ahead& kept) {
   Ahead ahead = kept;
   KernelSums<V, R, K> sums;
-  UNROLL for (int k = 0; k < K; ++k)
-      sums.right[k] = sums.middle[k] = sums.left[k] = vec_of<V>{};
+  UNROLL for (int k = 0; k < K; ++k) sums.right[k] = sums.middle[k] = sums.left[k] = vec_of<V>{};
   for (int row = 0; row < a.count; ++row) {
     const float* x = a.rows[row];
     // Where the pixel of dy would be that x meets with the taps of column 0.

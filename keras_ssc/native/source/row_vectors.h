@@ -65,8 +65,7 @@ INLINE vec_of<V> spread(const float* from) {
 // The sums of lanes i, i + V / R, ...: V / R floats.
 template <int V, int R>
 INLINE vec_of<V / R> fold(vec_of<V> value) {
-  if constexpr (R == 1)
-    return value;
+  if constexpr (R == 1) return value;
 #ifdef __AVX512DQ__
   else if constexpr (V == 16)
     return fold<8, R / 2>((vec_of<8>)(_mm512_castps512_ps256((__m512)value) +

@@ -18,7 +18,8 @@ class SumWorker {
         pointwise_(row_channels(l, p_.pointwise, p_.in_channels)),
         sums_{even, odd},
         tile_rows_(tile_rows),
-        ring_(l, problem.prologue, tile_rows + 2, problem.columns.in, 0, 0, p_.in_channels, l.again) {}
+        ring_(l, problem.prologue, tile_rows + 2, problem.columns.in, 0, 0, p_.in_channels,
+              l.again) {}
 
   void run(const float* x, const float* dy, int image, int from, int to) {
     const Axis &rows = problem_.rows, &columns = problem_.columns;
@@ -70,8 +71,8 @@ class SumWorker {
       const int size = (count - k + parts - 1) / parts;
       a.channels = kxk_.data() + s * count + k;
       for (int column = 0; column < 3; ++column)
-        a.sums[column] = sums_[(row + column) % 2] +
-                         (long)kxk_row(p_, row, column, k) * l_.half + n;
+        a.sums[column] =
+            sums_[(row + column) % 2] + (long)kxk_row(p_, row, column, k) * l_.half + n;
       l_.sums->kxk[size](a, ahead);
       k += size;
     }
@@ -110,10 +111,8 @@ bool weight_gradient_by_rows(const Problem& problem, const float* x, const float
   if (!l.kernels || (l.V == 8 && l.half > l.step)) return false;
   const Pattern& p = problem.pattern;
   long counts[2];
-  for (int parity : {0, 1})
-    counts[parity] = (long)rows_of(p, parity) * l.half;
-  const int tile_rows =
-      std::max(1, std::min(problem.rows.out, kSumPixels / problem.columns.out));
+  for (int parity : {0, 1}) counts[parity] = (long)rows_of(p, parity) * l.half;
+  const int tile_rows = std::max(1, std::min(problem.rows.out, kSumPixels / problem.columns.out));
   const RowParts parts(problem.batch, problem.rows.out, slices);
   slices = (int)std::min<long>(slices, parts.count());
   const long total = counts[0] + counts[1];

@@ -25,8 +25,11 @@ inline int rows_of(const Pattern& p, int parity) {
 // A copy of all weights, in the order in which a pass uses them.
 class Packed {
  public:
-  Packed(const Pattern& p, const RowLayout& l, const std::vector<const float*>& weights)
+  // `scale`: of each filter, that its weights are multiplied with; or null.
+  Packed(const Pattern& p, const RowLayout& l, const std::vector<const float*>& weights,
+         const float* scale = nullptr)
       : weights_(weights),
+        scale_(scale),
         half_(l.half),
         size_((std::size_t)l.half * (rows_of(p, 0) + rows_of(p, 1))),
         buffer_(size_),
@@ -34,6 +37,8 @@ class Packed {
   // `count` weights of one row, from that filter on.
   void add(int parity, int row, int filter, int count) {
     std::memcpy(to_, weights_[parity] + (long)row * half_ + filter, count * sizeof(float));
+    if (scale_)
+      for (int i = 0; i < count; ++i) to_[i] *= scale_[parity * half_ + filter + i];
     to_ += count;
   }
   const float* data() const { return buffer_.data(); }
@@ -41,6 +46,7 @@ class Packed {
 
  private:
   const std::vector<const float*>& weights_;
+  const float* scale_;
   const int half_;
   const std::size_t size_;
   Buffer buffer_;

@@ -57,7 +57,9 @@ struct Tile {
   int left, right, extra;               // zero pixels; repeated channels, or room for them
   Order order;
 
-  long pixel() const { return (order.channels.empty() ? channels : (int)order.channels.size()) + extra; }
+  long pixel() const {
+    return (order.channels.empty() ? channels : (int)order.channels.size()) + extra;
+  }
   long row() const { return (left + columns + right) * pixel(); }
   long image() const { return rows * row(); }
   std::size_t floats() const { return images * image(); }

@@ -40,7 +40,8 @@ const Microkernels* cheapest(int widest, const std::function<int(int lanes)>& co
   long least = 0;
   for (int lanes : {16, 8, 4}) {
     if (lanes > widest || !microkernels_for(lanes) || (best && lanes == 4)) continue;
-    const long cost = count(lanes) * (lanes == 16 ? 10L : 8L);  // half the lanes cost nearly as much
+    const long cost =
+        count(lanes) * (lanes == 16 ? 10L : 8L);  // half the lanes cost nearly as much
     if (best && cost >= least) continue;
     best = microkernels_for(lanes);
     least = cost;

@@ -11,7 +11,7 @@
 namespace keras_ssc {
 namespace {
 
-constexpr int kAcrossImages = 8;         // maps narrower than this are copied several at a time
+constexpr int kAcrossImages = 8;  // maps narrower than this are copied several at a time
 constexpr int kImages = 6;
 constexpr long kChunkFloats = 48 * 1024;  // of x and dy together: stays in the second cache
 
@@ -40,8 +40,8 @@ std::map<std::array<int, 2>, std::vector<Position>> ranges(const Pattern& p, int
     const auto& place = tap == taps ? p.centre : p.taps[matrix][tap];
     auto& list = found[{place[0], across ? place[1] : 0}];
     for (int r : tap == taps ? p.pointwise : p.kxk)
-      list.push_back({row++, (r + shift) % p.in_channels +
-                                 (across ? 0 : (int)(place[1] * tap_floats))});
+      list.push_back(
+          {row++, (r + shift) % p.in_channels + (across ? 0 : (int)(place[1] * tap_floats))});
   }
   return found;
 }
@@ -61,8 +61,8 @@ std::vector<WeightTile> weight_tiles(const Pattern& p, const Layout& layout, boo
           WeightTile tile = {place[0], place[1], first.access, positions, vectors, {}, {}, {}, {}};
           for (int t = 0; t < positions; ++t) {
             tile.offsets[t] = list[position + t].offset;
-            tile.rows[t] = layout.starts[first.matrix] +
-                           list[position + t].row * layout.pitches[first.matrix];
+            tile.rows[t] =
+                layout.starts[first.matrix] + list[position + t].row * layout.pitches[first.matrix];
           }
           for (int f = 0; f < vectors; ++f) {
             tile.filters[f] = layout.places[group[vector + f]];
@@ -126,8 +126,8 @@ class Worker {
     for (int from = 0; from < rows.out; from += chunk_rows_) {
       const int to = std::min(rows.out, from + chunk_rows_);
       const int first = std::max(0, from * rows.stride - rows.pad);
-      const int last = std::min(rows.in - 1, (to - 1) * rows.stride - rows.pad +
-                                                 (p.kernel[0] - 1) * rows.dilation);
+      const int last = std::min(
+          rows.in - 1, (to - 1) * rows.stride - rows.pad + (p.kernel[0] - 1) * rows.dilation);
       if (last < first) continue;
       x_tile_.fill(*layout_.micro, x_.data(), x + first * x_row, x_row, rows.in * x_row, images,
                    last - first + 1);
@@ -136,7 +136,8 @@ class Worker {
       const long next_dy = (image * (long)rows.out + (in_place ? to : rows.out + from)) * dy_row;
       Fetch x_ahead(all_x + next_x,
                     floats_left(next_x, (to - from) * rows.stride * x_row, x_floats), steps);
-      Fetch dy_ahead(all_dy + next_dy, floats_left(next_dy, (to - from) * dy_row, dy_floats), steps);
+      Fetch dy_ahead(all_dy + next_dy, floats_left(next_dy, (to - from) * dy_row, dy_floats),
+                     steps);
       for (const WeightTile& tile : tiles_)
         sum(tile, dy, images, from, to, first, x_ahead, dy_ahead);
     }
@@ -152,8 +153,7 @@ class Worker {
     if (top == bottom || left == right) return;
     Sum a = {};
     const int row = top * rows.stride - rows.pad + tile.tap_row * rows.dilation - first;
-    const int column =
-        left * columns.stride - columns.pad + tile.tap_column * columns.dilation;
+    const int column = left * columns.stride - columns.pad + tile.tap_column * columns.dilation;
     a.x = x_.data() + row * x_tile_.row() + (x_tile_.left + column) * x_tile_.pixel();
     a.x_image = x_tile_.image();
     a.x_row = rows.stride * x_tile_.row();
@@ -190,7 +190,8 @@ class Worker {
 }  // namespace
 
 void weight_gradient_by_vectors(const Problem& problem, const float* x, const float* dy,
-                     const std::vector<float*>& gradients, int slices, const Runner& run) {
+                                const std::vector<float*>& gradients, int slices,
+                                const Runner& run) {
   const Pattern& p = problem.pattern;
   const Axis &rows = problem.rows, &columns = problem.columns;
   const Layout layout(problem);
@@ -199,8 +200,8 @@ void weight_gradient_by_vectors(const Problem& problem, const float* x, const fl
   const int reach = (p.kernel[0] - 1) * rows.dilation;
   Tile x_tile = {images, 0, columns.in, p.in_channels, 0, 0, layout.again, {}};
   if (!across) {
-    const int last = (columns.out - 1) * columns.stride - columns.pad +
-                     (p.kernel[1] - 1) * columns.dilation;
+    const int last =
+        (columns.out - 1) * columns.stride - columns.pad + (p.kernel[1] - 1) * columns.dilation;
     x_tile.left = columns.pad;
     x_tile.right = std::max(0, last - (columns.in - 1));
   }
@@ -212,16 +213,22 @@ void weight_gradient_by_vectors(const Problem& problem, const float* x, const fl
     if (across || chunk_rows == 1 || floats <= kChunkFloats) break;
   }
   const bool copied = across || layout.beyond || !layout.order.empty();
-  const Tile dy_tile = {copied ? images : 0, rows.out, columns.out, p.out_channels, 0, 0, 8,
-                        layout.order.empty() ? Order()
-                                             : Order(layout.order, p.out_channels, *layout.micro)};
+  const Tile dy_tile = {
+      copied ? images : 0,
+      rows.out,
+      columns.out,
+      p.out_channels,
+      0,
+      0,
+      8,
+      layout.order.empty() ? Order() : Order(layout.order, p.out_channels, *layout.micro)};
   const int groups = (problem.batch + images - 1) / images;
   slices = std::max(1, std::min(slices, groups));
   WeightSums sums(layout, slices);
   run(slices, [&](int slice) {
     Worker worker(problem, layout, tiles, across, chunk_rows, x_tile, dy_tile, sums.of(slice));
-    for (long group = (long)groups * slice / slices;
-         group < (long)groups * (slice + 1) / slices; ++group) {
+    for (long group = (long)groups * slice / slices; group < (long)groups * (slice + 1) / slices;
+         ++group) {
       const int image = (int)group * images;
       worker.run(x, dy, image, std::min(images, problem.batch - image));
     }

@@ -13,11 +13,11 @@ struct Layout {
   std::vector<int> places, columns;      // of each vector: in dy, and in its row of sums
   std::vector<std::vector<int>> groups;  // vectors of one matrix that share their x
   std::vector<int> starts, pitches;      // of each matrix: first sum, sums from row to row
-  std::vector<int> order;  // which channel of dy comes where; empty: as they are
-  int floats;              // sums in all
-  int again;               // channels of x that are read beyond its last: the first ones again
-  bool wraps;              // whether those count, or are in dead lanes only
-  bool beyond;             // whether a vector of dy reaches beyond its pixel
+  std::vector<int> order;                // which channel of dy comes where; empty: as they are
+  int floats;                            // sums in all
+  int again;    // channels of x that are read beyond its last: the first ones again
+  bool wraps;   // whether those count, or are in dead lanes only
+  bool beyond;  // whether a vector of dy reaches beyond its pixel
 
   explicit Layout(const Problem&);
 };

@@ -31,7 +31,8 @@ inline void prefer_large_pages(void* data, std::size_t bytes) {
 #ifdef MADV_HUGEPAGE
   constexpr std::uintptr_t kPage = 2 << 20;
   if (bytes < kPage / 2) return;
-  const auto first = (std::uintptr_t)data / kPage * kPage;  // a hint, so the neighbours may share it
+  const auto first =
+      (std::uintptr_t)data / kPage * kPage;  // a hint, so the neighbours may share it
   const auto last = ((std::uintptr_t)data + bytes + kPage - 1) / kPage * kPage;
   madvise((void*)first, last - first, MADV_HUGEPAGE);
 #endif
@@ -91,12 +92,9 @@ ffi::Error guarded(ffi::ThreadPool threads, ffi::Dictionary attributes,
   }
 }
 
-#define KERAS_SSC_HANDLER(name, body)                             \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(name, keras_ssc::guarded<body>,   \
-                                xla::ffi::Ffi::Bind()             \
-                                    .Ctx<xla::ffi::ThreadPool>()  \
-                                    .Attrs()                      \
-                                    .RemainingArgs()              \
-                                    .RemainingRets())
+#define KERAS_SSC_HANDLER(name, body) \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(      \
+      name, keras_ssc::guarded<body>, \
+      xla::ffi::Ffi::Bind().Ctx<xla::ffi::ThreadPool>().Attrs().RemainingArgs().RemainingRets())
 
 }  // namespace keras_ssc

@@ -21,8 +21,8 @@ struct Convolution {
       const auto span = call.attribute<ffi::Span<const int32_t>>(name);
       list.assign(span.begin(), span.end());
     });
-    const char* wrong = geometry.set(attributes, call.attribute<bool>("same"),
-                                     call.attribute<int32_t>("lanes"));
+    const char* wrong =
+        geometry.set(attributes, call.attribute<bool>("same"), call.attribute<int32_t>("lanes"));
     require(!wrong, wrong);
     require(x.size() == 4, "x must have 4 dimensions");
     wrong = geometry.problem({x[0], x[1], x[2], x[3]}, &problem);
@@ -86,8 +86,7 @@ void by_weights(const Call& call) {
   for (int m = 0; m < c.geometry.matrices(); ++m) {
     require(has_shape(call.result(m), c.geometry.matrix_shape(m)), "gradients don't fit");
     gradients.push_back(call.out(m));
-    if (c.problem.batch == 0)
-      std::fill_n(gradients.back(), call.result(m).element_count(), 0.f);
+    if (c.problem.batch == 0) std::fill_n(gradients.back(), call.result(m).element_count(), 0.f);
   }
   if (c.problem.batch == 0) return;
   weight_gradient(c.problem, call.in(0), call.in(1), gradients, c.slices,

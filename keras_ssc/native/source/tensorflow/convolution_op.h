@@ -9,25 +9,25 @@
 
 namespace keras_ssc {
 
+using absl::InvalidArgumentError;
 using tensorflow::OpKernelConstruction;
 using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
 using tensorflow::TensorShape;
-using absl::InvalidArgumentError;
 
 // The attributes that all three operations share; attributes.h says what they mean.
-#define PATTERN_ATTRIBUTES                      \
-  Attr("kernel_size: list(int)")                \
-      .Attr("kxk: list(int)")                   \
-      .Attr("pointwise: list(int)")             \
-      .Attr("taps: list(int)")                  \
-      .Attr("tap_counts: list(int)")            \
-      .Attr("filters: list(int)")               \
-      .Attr("filter_counts: list(int)")         \
-      .Attr("shifts: list(int)")                \
-      .Attr("strides: list(int)")               \
-      .Attr("dilations: list(int)")             \
-      .Attr("padding: {'SAME', 'VALID'}")       \
+#define PATTERN_ATTRIBUTES                                                  \
+  Attr("kernel_size: list(int)")                                            \
+      .Attr("kxk: list(int)")                                               \
+      .Attr("pointwise: list(int)")                                         \
+      .Attr("taps: list(int)")                                              \
+      .Attr("tap_counts: list(int)")                                        \
+      .Attr("filters: list(int)")                                           \
+      .Attr("filter_counts: list(int)")                                     \
+      .Attr("shifts: list(int)")                                            \
+      .Attr("strides: list(int)")                                           \
+      .Attr("dilations: list(int)")                                         \
+      .Attr("padding: {'SAME', 'VALID'}")                                   \
       .Attr("lanes: int = 0")  /* the widest vector to use; 0: the CPU's */ \
       .Attr("slices: int = 0") /* parts of the work; 0: some a thread */
 
@@ -35,9 +35,8 @@ using absl::InvalidArgumentError;
 template <typename Context>
 absl::Status read_attributes(Context* c, Attributes* attributes, bool* same) {
   absl::Status status;
-  attributes->each([&](const char* name, std::vector<int>& list) {
-    status.Update(c->GetAttr(name, &list));
-  });
+  attributes->each(
+      [&](const char* name, std::vector<int>& list) { status.Update(c->GetAttr(name, &list)); });
   std::string padding;
   status.Update(c->GetAttr("padding", &padding));
   *same = padding == "SAME";
@@ -68,8 +67,8 @@ class ConvolutionOp : public tensorflow::OpKernel {
   bool problem_of(OpKernelContext* c, const TensorShape& x, Problem* problem) const {
     const char* wrong = "x must have 4 dimensions";
     if (x.dims() == 4)
-      wrong = geometry_.problem({x.dim_size(0), x.dim_size(1), x.dim_size(2), x.dim_size(3)},
-                                problem);
+      wrong =
+          geometry_.problem({x.dim_size(0), x.dim_size(1), x.dim_size(2), x.dim_size(3)}, problem);
     if (wrong) c->SetStatus(InvalidArgumentError(wrong));
     return !wrong;
   }

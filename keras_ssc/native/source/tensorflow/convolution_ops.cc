@@ -10,28 +10,41 @@ namespace {
 using tensorflow::shape_inference::DimensionHandle;
 using tensorflow::shape_inference::InferenceContext;
 
-// The batch normalisation (with ReLU) of x that a convolution computes while it reads: the inputs
-// gamma, beta, mean and variance, or none.
-class NormOfInput {
- public:
-  bool read(OpKernelContext* c, float epsilon, Problem* problem) {
+// A batch normalisation that a convolution computes along with itself: a list of inputs gamma,
+// beta, mean and variance, or of none; what it multiplies and adds.
+struct Norm {
+  std::vector<float> scale, shift;
+
+  bool read(OpKernelContext* c, const char* name, int channels, float epsilon) {
     tensorflow::OpInputList norm;
-    absl::Status status = c->input_list("norm", &norm);
-    const int channels = problem->pattern.in_channels;
+    absl::Status status = c->input_list(name, &norm);
     bool fit = status.ok() && (norm.size() == 0 || norm.size() == 4);
     for (const Tensor& vector : norm) fit &= vector.NumElements() == channels;
-    if (!fit) c->SetStatus(InvalidArgumentError("norm doesn't fit x"));
+    if (!fit) c->SetStatus(InvalidArgumentError(std::string(name) + " doesn't fit the channels"));
     if (!fit || !norm.size()) return fit;
-    scale_.resize(channels);
-    shift_.resize(channels);
+    scale.resize(channels);
+    shift.resize(channels);
     const auto at = [&](int i) { return norm[i].flat<float>().data(); };
-    scale_and_shift(channels, at(0), at(1), at(2), at(3), epsilon, scale_.data(), shift_.data());
-    problem->prologue = {scale_.data(), shift_.data()};
+    scale_and_shift(channels, at(0), at(1), at(2), at(3), epsilon, scale.data(), shift.data());
     return true;
   }
 
- private:
-  std::vector<float> scale_, shift_;
+  // Of x, with ReLU, while it is read.
+  bool of_input(OpKernelContext* c, float epsilon, Problem* problem) {
+    if (!read(c, "norm", problem->pattern.in_channels, epsilon)) return false;
+    if (!scale.empty()) problem->prologue = {scale.data(), shift.data()};
+    return true;
+  }
+
+  // Of what is stored; the epilogue's bias becomes a part of it.
+  bool of_output(OpKernelContext* c, float epsilon, int channels, Epilogue* epilogue) {
+    if (!read(c, "output_norm", channels, epsilon)) return false;
+    if (scale.empty()) return true;
+    for (int i = 0; epilogue->bias && i < channels; ++i) shift[i] += epilogue->bias[i] * scale[i];
+    epilogue->scale = scale.data();
+    epilogue->bias = shift.data();
+    return true;
+  }
 };
 
 class Forward : public ConvolutionOp {
@@ -39,6 +52,7 @@ class Forward : public ConvolutionOp {
   explicit Forward(OpKernelConstruction* c) : ConvolutionOp(c) {
     OP_REQUIRES_OK(c, c->GetAttr("relu", &relu_));
     OP_REQUIRES_OK(c, c->GetAttr("epsilon", &epsilon_));
+    OP_REQUIRES_OK(c, c->GetAttr("output_epsilon", &output_epsilon_));
   }
   void Compute(OpKernelContext* c) override {
     const Tensor& x = c->input(0);
@@ -53,12 +67,13 @@ class Forward : public ConvolutionOp {
     OP_REQUIRES_OK(c, c->input_list("residual", &residual));
     OP_REQUIRES(c, residual.size() == 0 || residual[0].shape() == output_shape(problem),
                 InvalidArgumentError("residual isn't shaped like the output"));
-    NormOfInput norm;
-    if (!norm.read(c, epsilon_, &problem)) return;
+    Norm of_input, of_output;
+    if (!of_input.of_input(c, epsilon_, &problem)) return;
     Tensor* y = nullptr;
     OP_REQUIRES_OK(c, c->allocate_output(0, output_shape(problem), &y));
     Epilogue epilogue = {bias.size() ? bias[0].flat<float>().data() : nullptr,
                          residual.size() ? residual[0].flat<float>().data() : nullptr, relu_};
+    if (!of_output.of_output(c, output_epsilon_, problem.pattern.out_channels, &epilogue)) return;
     tensorflow::OpOutputList moments;
     OP_REQUIRES_OK(c, c->output_list("moments", &moments));
     if (moments.size()) {
@@ -78,7 +93,7 @@ class Forward : public ConvolutionOp {
 
  private:
   bool relu_;
-  float epsilon_;
+  float epsilon_, output_epsilon_;
 };
 
 class InputGradient : public ConvolutionOp {
@@ -112,8 +127,8 @@ class WeightGradient : public ConvolutionOp {
     Problem problem;
     if (!problem_of(c, x.shape(), &problem)) return;
     OP_REQUIRES(c, dy.shape() == output_shape(problem), InvalidArgumentError("dy doesn't fit x"));
-    NormOfInput norm;
-    if (!norm.read(c, epsilon_, &problem)) return;
+    Norm norm;
+    if (!norm.of_input(c, epsilon_, &problem)) return;
     std::vector<float*> gradients;
     for (int m = 0; m < geometry_.matrices(); ++m) {
       Tensor* gradient = nullptr;
@@ -178,14 +193,17 @@ REGISTER_OP("KerasSscConv2D")
     .Input("bias: biases * float")
     .Input("residual: residuals * float")
     .Input("norm: norms * float")
+    .Input("output_norm: output_norms * float")
     .Output("y: float")
     .Output("moments: moment_count * float")
     .Attr("matrices: int >= 1")
     .Attr("biases: int >= 0")
     .Attr("residuals: int >= 0")
     .Attr("norms: int >= 0")
+    .Attr("output_norms: int >= 0 = 0")
     .Attr("moment_count: int >= 0 = 0")
     .Attr("epsilon: float = 0.0")
+    .Attr("output_epsilon: float = 0.0")
     .Attr("relu: bool")
     .PATTERN_ATTRIBUTES.SetShapeFn(output_shape_of);
 

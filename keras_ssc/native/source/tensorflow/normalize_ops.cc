@@ -3,9 +3,9 @@
 #include <cmath>
 
 #include "../normalize.h"
-#include "threads.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
+#include "threads.h"
 
 namespace keras_ssc {
 namespace {

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_ssc import SSCConv2D
-from keras_ssc.layers import BatchNormalization
+from keras_ssc.layers import FusedBatchNormalization
 
 
 class MaskedConv2D(keras.layers.Conv2D):
@@ -84,7 +84,7 @@ def in_keras(model, replace, factor=1.0):
     """
 
     def call(layer, *args, **kwargs):
-        if isinstance(layer, BatchNormalization):
+        if isinstance(layer, FusedBatchNormalization):
             return _batch_norm(layer, args[0], kwargs.get("residual"))
         if isinstance(layer, (SSCConv2D, keras.layers.Conv2D)):
             new = replace(layer) if isinstance(layer, SSCConv2D) else dense(layer)

@@ -1,6 +1,6 @@
 """Kill, stop, damage and fill up a real training, resume it, and compare its end bit for bit.
 
-python benchmarks/faults.py --kills 50
+python tests/faults/faults.py --kills 50
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FLAGS = ["--model", "VGG11", "--sparsity", "0.98", "--limit", "64", "--batch-size", "4"]
 FLAGS += ["--epochs", "6", "--learning-rate", "0.01"]
 
@@ -208,8 +208,10 @@ class Campaign:
         run.until(lambda: "Resuming after" in run.output)
         back = "Going back" in run.output
         run.end(signal.SIGKILL)
-        whole = kind == "bit flipped" and not back  # a bit that nothing depends on
-        word = "went back, said so" if back else "read: no number hit" if whole else "NOT SEEN"
+        harmless = kind == "bit flipped" and not back  # a bit that nothing depends on
+        word = "NOT DETECTED"
+        if back or harmless:
+            word = "detected, the one before taken" if back else "no number changed"
         self.note(f"newest checkpoint {kind}", word)
 
     def terminated(self, count):
@@ -219,9 +221,8 @@ class Campaign:
             if run.until(run.training):
                 time.sleep(self.chance.uniform(0, self.seconds["training"]))
             code = run.end(signal.SIGTERM)
-            said = run.output.strip().splitlines()[-1]
             self.note("SIGTERM", f"exit {code}" if code else "had ended")
-            print("   ", said, flush=True)
+            print("   ", run.output.strip().splitlines()[-1], flush=True)
             if code == 0:
                 self.finish(run)
         self.finish()
@@ -232,7 +233,7 @@ class Campaign:
         run.until(run.training)
         second = Training(self.folder)
         refused = second.end() == 1 and f"in use by process {run.process.pid}" in second.output
-        self.note("second process", "refused, first named" if refused else second.output)
+        self.note("second process", "refused, the first one named" if refused else second.output)
         run.until((self.folder / "last.keras").exists)
         run.end(signal.SIGKILL)
         content = (self.folder / "last.keras").read_bytes()
@@ -257,13 +258,13 @@ class Campaign:
         self.finish()
 
     def full(self, kind, folder, content, limit=None):
-        """Go on where there is no room, and look whether last.keras stays."""
+        """Resume where the disk is full, and check that last.keras stays."""
         run = Training(folder, limit)
-        code, said = run.end(), run.output.strip().splitlines()[-1]
-        good = code == 1 and "can't be written" in said and "Traceback" not in run.output
+        code, line = run.end(), run.output.strip().splitlines()[-1]
+        good = code == 1 and "can't be written" in line and "Traceback" not in run.output
         good = good and (folder / "last.keras").read_bytes() == content
         self.note(kind, "one line, nothing lost" if good else f"NOT GOOD: {code} {run.output}")
-        print("   ", said, flush=True)
+        print("   ", line, flush=True)
 
 
 def main():

@@ -1,15 +1,12 @@
-"""Draw how many times as fast as the fastest dense SSC is: six networks, inference and training.
+"""Draw how many times as fast as the fastest dense SSC is: six networks, inference and training."""
 
-python benchmarks/picture.py benchmarks/results/networks-NAME.csv --output docs/speed.png
-"""
-
-import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from cells import INFER, TRAIN, Cells, batches, settings
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+
+from common.cells import INFER, TRAIN, batches, settings
 
 SIX = ("ResNet32", "VGG19", "ResNet18", "ResNet50", "MobileNetV2", "ShuffleNetV2")
 FASTER, SLOWER, TRAINING = "#4c78a8", "#e45756", "#222222"
@@ -80,16 +77,3 @@ def _label(axes, x, y, offset, text, colour):
         color=colour, fontsize=9, zorder=5,
         bbox={"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none"},
     )  # fmt: skip
-
-
-def main():
-    """Parse the command line and draw."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--output", required=True)
-    arguments = parser.parse_args()
-    draw(Cells.of(arguments.results), arguments.output)
-
-
-if __name__ == "__main__":
-    main()

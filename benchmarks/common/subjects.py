@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keras_ssc import applications
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # `paper` is in no wheel
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # `paper` is in no wheel
 
 from paper.pattern_settings import paper_cell
 

@@ -9,7 +9,8 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import vectors
+
+from common import vectors
 
 PACKAGES = ("tensorflow", "keras", "jax", "torch", "onnxruntime", "numpy")
 

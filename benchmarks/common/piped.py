@@ -5,9 +5,13 @@ packages: each has its own interpreter.
 """
 
 import importlib.util
+import os
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
+
+BENCHMARKS = str(Path(__file__).resolve().parents[1])
 
 
 class NotInstalled(Exception):
@@ -19,13 +23,15 @@ class Piped:
 
     Args:
         python: path of the interpreter.
-        program: path of a program that calls `serve`.
-        *arguments: of the program.
+        module: name of a module that calls `serve`, such as `"common.torch_networks"`.
+        *arguments: of its command line.
     """
 
-    def __init__(self, python, program, *arguments):
+    def __init__(self, python, module, *arguments):
+        path = os.pathsep.join(filter(None, [BENCHMARKS, os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
-            [python, str(program), *map(str, arguments)],
+            [python, "-m", module, *map(str, arguments)],
+            env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

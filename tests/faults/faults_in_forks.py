@@ -1,11 +1,12 @@
 """Break a training many times in a short time: faults.py with forks in the place of processes.
 
-python benchmarks/faults_in_forks.py --kills 50 --writes 10 --terms 10
+python tests/faults/faults_in_forks.py --kills 50 --writes 10 --terms 10
 
 Each process is a fork of one that has imported everything and computed nothing, so that a start
 takes no time. What runs in it is applications/train.py with its own command line; only the
-network is replaced by a tiny one, and the first batch leaves a mark, to tell the start from the
-epochs. A "write" is a kill while a checkpoint is being written: its half-made file must be found.
+network is replaced by a tiny one, and the first batch leaves a mark, which separates the start from
+the epochs. A "write" is a kill while a checkpoint is being written: its incomplete file must be
+found.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-PROGRAM = Path(__file__).parents[1] / "applications" / "train.py"
+PROGRAM = Path(__file__).parents[2] / "applications" / "train.py"
 FLAGS = ["--model", "ResNet20", "--limit", "40", "--batch-size", "8", "--epochs", "4"]
 FLAGS += ["--learning-rate", "0.02"]
 
@@ -41,7 +42,7 @@ def tiny(input_shape, classes, sparsity=None, **_):
         [
             keras.Input(input_shape),
             keras.layers.Conv2D(8, 3, strides=4),
-            keras_ssc.layers.BatchNormalization(activation="relu"),
+            keras_ssc.layers.FusedBatchNormalization(activation="relu"),
             keras_ssc.SSCConv2D(8, 3, g=4, p=3),
             keras_ssc.SSCConv2D(16, 3, g=4, p=0),
             keras.layers.GlobalAveragePooling2D(),
@@ -70,6 +71,7 @@ def start(folder, *flags):
             return drawn(batches, index)
 
         datasets.Batches.__getitem__ = marked
+        sys.path.insert(0, str(PROGRAM.parent))
         sys.argv = [str(PROGRAM), *FLAGS, "--run-dir", str(folder), *flags]
         runpy.run_path(str(PROGRAM), run_name="__main__")
         code = 0
@@ -97,7 +99,7 @@ def ended(child, seconds):
 
 
 def finish(folder, *flags):
-    """Run the training to its end; return (exit code, its words)."""
+    """Run the training to its end; return (exit code, output)."""
     log = Path(f"{folder}.log")
     log.write_text("")
     code = ended(start(folder, "--resume", *flags), 600)
@@ -167,13 +169,13 @@ class Campaign:
     def __init__(self, parent, seed):
         self.parent, self.random = Path(parent), random.Random(seed)
         self.rows = collections.defaultdict(collections.Counter)
-        whole = self.fresh()
+        undisturbed = self.fresh()
         began = time.monotonic()
-        code, words = finish(whole)
-        assert code == 0, words
+        code, output = finish(undisturbed)
+        assert code == 0, output
         self.seconds = time.monotonic() - began
-        self.expected = state(whole)
-        print(f"a run left alone takes {self.seconds:.1f} s", flush=True)
+        self.expected = state(undisturbed)
+        print(f"an undisturbed run takes {self.seconds:.1f} s", flush=True)
 
     def fresh(self):
         """A folder for a new run."""
@@ -185,7 +187,7 @@ class Campaign:
         print(f"{fault}: {happened}; lost: {lost}", flush=True)
 
     def chain(self, fault, count, hit):
-        """Start, break, go on, break again ... and compare each end; until `count` faults.
+        """Start, break, resume, break again ... and compare each end; until `count` faults.
 
         `hit(child, folder)` breaks; it returns what happened, or None where the run was faster.
         """
@@ -199,8 +201,8 @@ class Campaign:
                 if happened is None:
                     continue
                 faults.append(happened)
-            code, words = finish(folder)
-            lost = difference(folder, self.expected) if code == 0 else f"exit {code}: {words}"
+            code, output = finish(folder)
+            lost = difference(folder, self.expected) if code == 0 else f"exit {code}: {output}"
             done += len(faults)
             for happened in faults:
                 self.note(fault, happened, lost)
@@ -244,13 +246,13 @@ class Campaign:
         last = folder / "last.keras"
         if not last.exists():  # killed between the two renames
             return self.note(f"{name} checkpoint", "killed before it", "not tried")
-        whole = last.read_bytes()
-        last.write_bytes(damage(whole, self.random))
-        assert last.read_bytes() != whole
-        code, words = finish(folder)
-        happened = "went back and said so" if "Going back" in words else "said nothing"
-        lost = difference(folder, self.expected) if code == 0 else f"exit {code}: {words}"
-        return self.note(f"{name} checkpoint", happened, lost)
+        content = last.read_bytes()
+        last.write_bytes(damage(content, self.random))
+        assert last.read_bytes() != content
+        code, output = finish(folder)
+        detected = "detected, the one before taken" if "Going back" in output else "NOT DETECTED"
+        lost = difference(folder, self.expected) if code == 0 else f"exit {code}: {output}"
+        return self.note(f"{name} checkpoint", detected, lost)
 
     def table(self):
         """Print what happened; return whether anything was lost."""
@@ -261,16 +263,16 @@ class Campaign:
         return any(lost != "nothing" for counts in self.rows.values() for _, lost in counts)
 
 
-def flip(whole, random):
-    """One bit of a file, turned over; the zip's own directory at its end left whole."""
-    flipped = bytearray(whole)
-    flipped[random.randrange(len(whole) // 10, len(whole) // 2)] ^= 1 << random.randrange(8)
+def flip(content, random):
+    """One bit of a file, turned over; the zip's own directory at its end stays intact."""
+    flipped = bytearray(content)
+    flipped[random.randrange(len(content) // 10, len(content) // 2)] ^= 1 << random.randrange(8)
     return bytes(flipped)
 
 
 DAMAGES = {
-    "truncated": lambda whole, random: whole[: random.randrange(len(whole))],
-    "empty": lambda whole, random: b"",
+    "truncated": lambda content, random: content[: random.randrange(len(content))],
+    "empty": lambda content, random: b"",
     "bit-flipped": flip,
 }
 

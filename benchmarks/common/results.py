@@ -4,9 +4,9 @@ import csv
 import os
 from pathlib import Path
 
-import machine
+from common import machine
 
-FOLDER = Path(__file__).parent / "results"
+FOLDER = Path(__file__).parents[1] / "results"
 
 
 def read(path):

@@ -3,12 +3,12 @@
 Installed as `pip install deepsparse==1.8.0` in an environment of its own (it wants older packages
 than TensorFlow). There this file is run, by `networks.py --deepsparse-python`, as
 
-python benchmarks/deepsparse_engine.py model.onnx images.npy threads
+python -m common.deepsparse_engine model.onnx images.npy threads
 """
 
 import sys
 
-from piped import serve
+from common.piped import serve
 
 
 def make_step(path, images, threads):

@@ -3,7 +3,7 @@
 `describe` writes down a dense Keras network, and this file, run in a process of its own by
 `networks.py`, as
 
-python benchmarks/torch_networks.py network.npz images.npy labels.npy train|infer threads
+python -m common.torch_networks network.npz images.npy labels.npy train|infer threads
 
 makes PyTorch's from it and does one step for each line on its standard input.
 """
@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-from piped import serve
+from common.piped import serve
 
 
 def describe(model, path):

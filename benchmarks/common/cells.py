@@ -1,7 +1,6 @@
 """Results of whole networks, looked up: which competitor, at which network, pass and batch."""
 
-import results
-import subjects
+from common import results, subjects
 
 INFER, TRAIN = "infer", "train"
 

@@ -14,9 +14,10 @@ than one: what remains is the smaller number of weights, optimizer states and by
 
 HOW = """## How it is measured
 
-- Networks at the paper's settings (`benchmarks/subjects.py`), distribution `"uniform"`; float32;
-  random images, the same for all; SGD with momentum 0.9; Keras's own choice of compile mode for
-  dense and sparse alike: `train_on_batch` and `predict_on_batch`, with the way from NumPy and back.
+- Networks at the paper's settings (`benchmarks/common/subjects.py`), distribution `"uniform"`;
+  float32; random images, the same for all; SGD with momentum 0.9; Keras's own choice of compile
+  mode for dense and sparse alike: `train_on_batch` and `predict_on_batch`, with the way from NumPy
+  and back.
 - All competitors take turns in one process, or in one of their own that waits on a pipe (PyTorch,
   DeepSparse); in each round in a new order. Compiling and two calls come before. A short step is
   called several times a turn, after one call that is not counted. Garbage is not collected

@@ -7,15 +7,12 @@ A competitor is (name, kind, step). Kinds: "dense" (the ratios are against the f
 import tempfile
 from pathlib import Path
 
-import alternatives
-import deepsparse_engine
 import keras
-import machine
 import numpy as np
-import torch_networks
-from piped import NotInstalled, Piped
 
 import keras_ssc
+from common import alternatives, deepsparse_engine, machine, torch_networks
+from common.piped import NotInstalled, Piped
 
 MORE = {
     "masked": alternatives.masked,
@@ -184,6 +181,6 @@ class Comparison:
         return path
 
     def _piped(self, python, module, *arguments):
-        step = Piped(python, module.__file__, *arguments)
+        step = Piped(python, module.__name__, *arguments)
         self._open.append(step)
         return step
