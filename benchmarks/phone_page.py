@@ -17,7 +17,7 @@ FORMATS = {"litert": "LiteRT", "onnx": "ONNX", "openvino": "OpenVINO"}
 
 
 def section(rows):
-    """Return the tables of all networks in Markdown: bytes and accuracy, then times."""
+    """Return the tables of all networks in Markdown: bytes and accuracy."""
     found = {(row["network"], row["format"], row["quantize"]): row for row in rows}
     builders = dict.fromkeys(name.partition(":")[0] for name in NETWORKS)
     parts = [_network(builder, found) for builder in builders]
@@ -26,20 +26,18 @@ def section(rows):
         [
             "Bytes of a file, in brackets how many times smaller than the dense network's file of "
             f"the same kind, and accuracy on {counts} test images of CIFAR-10 where the network is "
-            "trained; bytes do not depend on that. Times are the fastest of thirty calls with one "
-            "image on a busy machine of two cores: good to a factor. By "
-            "`benchmarks/export_quantized.py`.",
-            *parts,
+            "trained; bytes do not depend on that. By `benchmarks/export_quantized.py`.",
+            *filter(None, parts),
         ]
     )
 
 
 def _network(builder, found):
-    """The table of one network: a line for each kind of file, two columns for each sparsity."""
+    """The table of one network, a line for each kind of file; "" without rows."""
     names = [name for name in NETWORKS if name.partition(":")[0] == builder]
     heads = [builder]
     for name in names:
-        heads += [f"{_title(name, found)}: bytes", "accuracy", "ms"]
+        heads += [f"{_title(name, found)}: bytes", "accuracy"]
     lines = []
     for form, modes in MODES.items():
         for mode in modes:
@@ -47,7 +45,7 @@ def _network(builder, found):
             if any(several):
                 cells = [cell for row in several for cell in _cells(row, several[0])]
                 lines.append([f"{FORMATS[form]}, {mode}", *cells])
-    return table(heads, lines)
+    return table(heads, lines) if lines else ""
 
 
 def _title(name, found):
@@ -60,14 +58,14 @@ def _title(name, found):
 
 
 def _cells(row, dense):
-    """Bytes, accuracy and time of a file, beside that of the dense network."""
+    """Bytes and accuracy of a file, beside that of the dense network."""
     if row is None:
-        return "not run", "", ""
+        return "not run", ""
     words = f"{int(row['bytes']):,}"
     if dense and dense is not row:
         words += f" ({int(dense['bytes']) / int(row['bytes']):.1f})"
     accuracy = f"{float(row['accuracy']):.2%}" if row["accuracy"] else "not trained"
-    return words, accuracy, f"{float(row['ms']):.1f}"
+    return words, accuracy
 
 
 def with_section(text, new):

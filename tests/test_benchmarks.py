@@ -134,8 +134,8 @@ def test_table_of_sizes_is_what_the_program_makes():
     row |= {"bytes": "1234567", "accuracy": "0.8123", "ms": "1.23", "test_images": "2000"}
     others = [one for one in rows if one["network"] != "ResNet32:0.98"]
     assert "1,234,567 (" in phone_page.section([*others, row])
-    assert "| 81.23% | 1.2 |" in phone_page.section([*others, row])
-    assert "| not run |  |  |" in phone_page.section(others)
+    assert "| 81.23% |" in phone_page.section([*others, row])
+    assert "| not run |  |" in phone_page.section(others)
 
 
 def test_picture_has_at_most_eight_bars():
