@@ -4,6 +4,7 @@ python benchmarks/phone_page.py
 """
 
 import re
+import textwrap
 
 from export_quantized import MODES, NETWORKS
 from page import ROOT, table
@@ -22,14 +23,12 @@ def section(rows):
     builders = dict.fromkeys(name.partition(":")[0] for name in NETWORKS)
     parts = [_network(builder, found) for builder in builders]
     counts = ", ".join(sorted({row["test_images"] for row in rows if row["test_images"]}))
-    return "\n\n".join(
-        [
-            "Bytes of a file, in brackets how many times smaller than the dense network's file of "
-            f"the same kind, and accuracy on {counts} test images of CIFAR-10 where the network is "
-            "trained; bytes do not depend on that. By `benchmarks/export_quantized.py`.",
-            *filter(None, parts),
-        ]
+    words = (
+        "Bytes of a file, in brackets how many times smaller than the dense network's file of the "
+        f"same kind, and accuracy on {counts} test images of CIFAR-10 where the network is trained; "
+        "bytes do not depend on that. By `benchmarks/export_quantized.py`."
     )
+    return "\n\n".join([textwrap.fill(words, 100), *filter(None, parts)])
 
 
 def _network(builder, found):
