@@ -25,8 +25,8 @@ def section(rows):
     counts = ", ".join(sorted({row["test_images"] for row in rows if row["test_images"]}))
     words = (
         "Bytes of a file, in brackets how many times smaller than the dense network's file of the "
-        f"same kind, and accuracy on {counts} test images of CIFAR-10 where the network is trained; "
-        "bytes do not depend on that. By `benchmarks/export_quantized.py`."
+        f"same kind, and accuracy on {counts} test images of CIFAR-10 where the network is "
+        "trained; bytes do not depend on that. By `benchmarks/export_quantized.py`."
     )
     return "\n\n".join([textwrap.fill(words, 100), *filter(None, parts)])
 
