@@ -130,7 +130,7 @@ def test_table_of_sizes_is_what_the_program_makes():
     text = phone_page.PAGE.read_text(encoding="utf-8")
     rows = results.read(phone_page.RESULTS)
     assert phone_page.with_section(text, phone_page.section(rows)) == text
-    row = {"network": "ResNet32:0.98", "format": "onnx", "quantize": "int8", "sparsity": "0.98"}
+    row = {"network": "ResNet32:0.98", "format": "litert", "quantize": "int8", "sparsity": "0.98"}
     row |= {"bytes": "1234567", "accuracy": "0.8123", "ms": "1.23", "test_images": "2000"}
     others = [one for one in rows if one["network"] != "ResNet32:0.98"]
     assert "1,234,567 (" in phone_page.section([*others, row])
