@@ -49,8 +49,8 @@ steady: $(VENV)/all.stamp
 
 # Several devices and processes against one; prints the largest differences.
 distributed: $(VENV)/all.stamp
-	KERAS_BACKEND=tensorflow $(VENV)/bin/python -m pytest -q -s -m campaign tests/test_distributed.py
-	KERAS_BACKEND=jax $(VENV)/bin/python -m pytest -q -s -m campaign tests/test_distributed.py
+	KERAS_BACKEND=tensorflow $(VENV)/bin/python -m pytest -q -s -m campaign tests/training/test_distributed.py
+	KERAS_BACKEND=jax $(VENV)/bin/python -m pytest -q -s -m campaign tests/training/test_distributed.py
 
 # The site, with the API from the docstrings: build/docs/index.html. A dead link fails.
 docs: $(VENV)/all.stamp

@@ -10,7 +10,7 @@ import argparse
 import csv
 import os
 
-# Before TensorFlow is imported: every competitor gets oneDNN, unless told otherwise.
+# Before TensorFlow is imported: every competitor gets oneDNN, unless it is turned off.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras

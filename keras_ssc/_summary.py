@@ -1,4 +1,4 @@
-"""What a model weighs: live weights and multiply-adds, beside those of its dense counterpart."""
+"""The size of a model: live weights and multiply-adds, beside those of its dense counterpart."""
 
 import math
 from collections import Counter

@@ -11,7 +11,7 @@ SHIFTS = ("cyclic", "block")
 PARITIES = ("halves", "alternate")
 EVEN, ODD = 0, 1
 # Places in the dense kernel are computed in int32.
-MOST_ENTRIES = 2**31 - 1
+MAX_ENTRIES = 2**31 - 1
 
 
 def _frozen(array):
@@ -90,7 +90,7 @@ class SSCPattern:
         self._check_ranges()
 
     def _check_ranges(self):
-        if self.dense_weight_count > MOST_ENTRIES:
+        if self.dense_weight_count > MAX_ENTRIES:
             raise ValueError(
                 "`filters`, `kernel_size` and `in_channels`, which `g` and `p` ask for, must make "
                 f"a kernel of fewer than 2^31 entries. Received: filters={self.filters}, "

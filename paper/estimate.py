@@ -90,12 +90,12 @@ def seconds_per_image(setting):
     return statistics.median(taken[2:]) / batch  # the first ones compile
 
 
-def spoken(seconds):
+def in_words(seconds):
     """Return a duration in the unit that suits it.
 
     Example:
 
-    >>> [spoken(seconds) for seconds in (50, 3000, 30_000, 900_000)]
+    >>> [in_words(seconds) for seconds in (50, 3000, 30_000, 900_000)]
     ['50 s', '50 min', '8.3 h', '10.4 days']
     """
     if seconds < 120:

@@ -33,7 +33,7 @@ def interleaved(
         warm_up: int, at least 2, calls before the first turn, of which the first compiles.
         patience: seconds; a callable that takes longer once it is compiled gets one turn only.
         burst: seconds that the calls of one turn should last together.
-        pause: seconds before each turn: the threads of some runtimes go on spinning for a while,
+        pause: seconds before each turn: the threads of some runtimes keep spinning for a while,
             and would take the cores from the next competitor.
         progress: callable that gets a line of text, or None.
 

@@ -5,7 +5,7 @@ import os
 import torch
 
 torch.set_num_threads(os.cpu_count())
-# PyTorch's threads would otherwise go on spinning while the next competitor runs.
+# PyTorch's threads would otherwise keep spinning while the next competitor runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 

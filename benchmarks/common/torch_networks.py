@@ -185,7 +185,7 @@ def make_step(path, images, labels, task, threads):
 
 
 if __name__ == "__main__":
-    # Idle threads would go on spinning while the next competitor runs.
+    # Idle threads would keep spinning while the next competitor runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     *files, task, threads = sys.argv[1:]
     serve("torch", lambda: make_step(*files, task, int(threads)))

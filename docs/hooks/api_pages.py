@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def on_page_markdown(markdown, page, config, **_):
-    """Write the names of a module in place of `[members: MODULE]`; mend links out of docs/."""
+    """Write the names of a module in place of `[members: MODULE]`; fix links out of docs/."""
     markdown = re.sub(r"^\[members: (.*)\]$", _members, markdown, flags=re.MULTILINE)
     folder = Path(config["docs_dir"], page.file.src_uri).parent
 

@@ -17,7 +17,7 @@ CLASS_NAMES = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 
 
 def preprocess_input(x, data_format=None, dataset="cifar10"):
-    """Return (x / 255 - mean) / deviation, colour by colour.
+    """Return (x / 255 - mean) / std, colour by colour.
 
     Args:
         x: float or uint8 array or tensor of RGB images, 0 to 255, colours last or, for
@@ -46,11 +46,11 @@ def preprocess_input(x, data_format=None, dataset="cifar10"):
     if "float" not in keras.backend.standardize_dtype(x.dtype):
         x = keras.ops.cast(x, keras.config.floatx())
     shape = (3,) if data_format == "channels_last" else (3, 1, 1)
-    mean, deviation = (
+    mean, std = (
         keras.ops.reshape(keras.ops.convert_to_tensor(values, x.dtype), shape)
         for values in (_FACTS[dataset].mean, _FACTS[dataset].std)
     )
-    return (x / 255 - mean) / deviation
+    return (x / 255 - mean) / std
 
 
 def decode_predictions(preds, top=5, dataset="cifar10"):

@@ -6,7 +6,7 @@ from keras_ssc.applications._preprocess import preprocess_input as _preprocess
 
 
 def preprocess_input(x, data_format=None):
-    """Return RGB images from 0 to 255 brought to ImageNet's mean 0 and deviation 1.
+    """Return RGB images from 0 to 255 normalised by ImageNet's mean and standard deviation.
 
     Args:
         x: array or tensor of images.

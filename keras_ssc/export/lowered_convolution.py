@@ -156,13 +156,13 @@ class GroupedConvolution(keras.layers.Layer):
         """The pixels that the centre tap reads: all for "same" (see `why_not_grouped`)."""
         if self.geometry["padding"] == "SAME":
             return x
-        cuts = []
+        slices = []
         for axis, side in enumerate(self.parts["kernel"].shape[:2]):
             dilation = self.geometry["dilations"][axis]
             before = (side - 1) // 2 * dilation
             after = (side - 1) * dilation - before
-            cuts.append(slice(before, -after or None, self.geometry["strides"][axis]))
-        return x[:, cuts[0], cuts[1]]
+            slices.append(slice(before, -after or None, self.geometry["strides"][axis]))
+        return x[:, slices[0], slices[1]]
 
 
 class Reorder(keras.layers.Layer):

@@ -5,7 +5,7 @@ import keras
 from keras_ssc.arguments import integer
 
 # Rows or columns that a kernel or a stride may span.
-FURTHEST = 2**15 - 1
+MAX_REACH = 2**15 - 1
 
 
 def geometry(kernel_size, strides, dilation_rate):
@@ -16,9 +16,9 @@ def geometry(kernel_size, strides, dilation_rate):
             f"Received: strides={strides}, dilation_rate={dilation_rate}"
         )
     spans = [(side - 1) * rate + 1 for side, rate in zip(kernel_size, dilation_rate, strict=True)]
-    if max(*spans, *strides, *dilation_rate) > FURTHEST:
+    if max(*spans, *strides, *dilation_rate) > MAX_REACH:
         raise ValueError(
-            f"`kernel_size` with `dilation_rate`, and `strides`, must span at most {FURTHEST} "
+            f"`kernel_size` with `dilation_rate`, and `strides`, must span at most {MAX_REACH} "
             f"pixels. Received: kernel_size={kernel_size}, dilation_rate={dilation_rate}, "
             f"strides={strides}"
         )

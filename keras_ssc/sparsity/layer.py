@@ -9,7 +9,7 @@ from keras_ssc.sparsity.shapes import UnreachableSparsity, pattern_weight_count
 # A layer's density may miss its target by this share of it (at 0.9: by one point).
 LAYER_TOLERANCE = 0.1
 # Values of g, and of p, that are tried for one layer.
-MOST_STEPS = 2048
+MAX_STEPS = 2048
 
 
 def awkwardness(in_channels, filters, g, p):
@@ -120,8 +120,8 @@ def _layer_candidates(in_channels, kernel_size):
         p = p[in_channels % p == 0]
         return np.zeros_like(p), p
     steps = np.arange(1, in_channels + 1)
-    if in_channels > MOST_STEPS:  # all pairs would not fit in memory
-        steps = np.unique(np.geomspace(1, in_channels, MOST_STEPS).astype(int))
+    if in_channels > MAX_STEPS:  # all pairs would not fit in memory
+        steps = np.unique(np.geomspace(1, in_channels, MAX_STEPS).astype(int))
     g, p = np.meshgrid(steps, steps - 1, indexing="ij")
     legal = p <= in_channels - in_channels // g
     return g[legal], p[legal]

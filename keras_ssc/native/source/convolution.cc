@@ -3,6 +3,7 @@
 #include "convolution.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "general_convolution.h"
 #include "normalize.h"
@@ -36,10 +37,27 @@ class Source {
   const float* x_;
 };
 
+// What callers see to; checked only where NDEBUG is not defined.
+void check(const Problem& problem, std::size_t matrices, int slices) {
+  const Pattern& p = problem.pattern;
+  assert(problem.micro && problem.micro->lanes == problem.lanes);
+  assert(problem.batch >= 0 && slices >= 1);
+  assert(p.in_channels >= 1 && p.out_channels >= 1);
+  assert(matrices == p.filters.size() && matrices == p.taps.size());
+  assert((int)p.shifts.size() == p.out_channels);
+  assert(!problem.prologue.scale == !problem.prologue.shift);
+  for (const Axis& axis : {problem.rows, problem.columns})
+    assert(axis.in >= 1 && axis.out >= 1 && axis.stride >= 1 && axis.dilation >= 1 &&
+           axis.pad >= 0);
+}
+
 }  // namespace
 
 void forward(const Problem& problem, const float* x, const std::vector<const float*>& weights,
              const Epilogue& epilogue, float* y, int slices, const Runner& run) {
+  check(problem, weights.size(), slices);
+  assert(!epilogue.scale || epilogue.bias);
+  assert(!epilogue.mean == !epilogue.variance);
   if (forward_by_rows(problem, x, weights, epilogue, y, slices, run)) return;
   const Source source(problem, x, slices, run);
   if (pointwise_forward(problem, source.data(), weights, epilogue, y, slices, run)) return;
@@ -53,6 +71,7 @@ void forward(const Problem& problem, const float* x, const std::vector<const flo
 void input_gradient(const Problem& problem, const float* dy,
                     const std::vector<const float*>& weights, float* dx, int slices,
                     const Runner& run) {
+  check(problem, weights.size(), slices);
   if (input_gradient_by_rows(problem, dy, weights, dx, slices, run)) return;
   if (pointwise_input_gradient(problem, dy, weights, dx, slices, run)) return;
   input_gradient_by_vectors(problem, dy, weights, dx, slices, run);
@@ -60,6 +79,7 @@ void input_gradient(const Problem& problem, const float* dy,
 
 void weight_gradient(const Problem& problem, const float* x, const float* dy,
                      const std::vector<float*>& gradients, int slices, const Runner& run) {
+  check(problem, gradients.size(), slices);
   if (weight_gradient_by_rows(problem, x, dy, gradients, slices, run)) return;
   const Source source(problem, x, slices, run);
   if (pointwise_weight_gradient(problem, source.data(), dy, gradients, slices, run)) return;

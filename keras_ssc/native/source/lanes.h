@@ -15,7 +15,7 @@ namespace {
 template <int V>
 struct Lanes {
   typedef float vec __attribute__((vector_size(4 * V), aligned(4)));
-  typedef int whole __attribute__((vector_size(4 * V), aligned(4)));
+  typedef int ints __attribute__((vector_size(4 * V), aligned(4)));
 };
 
 // The lanes of x for one step of a sum.
@@ -59,9 +59,9 @@ struct Loader {
 template <int V>
 struct Loader<V, kPermuted> {
   typedef typename Lanes<V>::vec vec;
-  typedef typename Lanes<V>::whole whole;
-  const whole index;
-  explicit Loader(const int* lanes) : index(*(const whole*)lanes) {}
+  typedef typename Lanes<V>::ints ints;
+  const ints index;
+  explicit Loader(const int* lanes) : index(*(const ints*)lanes) {}
   vec operator()(const float* x) const {
 #if defined(__AVX512F__)
     return (vec)_mm512_permutexvar_ps((__m512i)index, _mm512_loadu_ps(x));
@@ -111,7 +111,7 @@ void store_part(float* to, typename Lanes<V>::vec value, int count) {
 // `value`, but from[index[l]] in every lane l whose index is not negative.
 template <int V>
 typename Lanes<V>::vec pick(typename Lanes<V>::vec value, const float* from,
-                            typename Lanes<V>::whole index) {
+                            typename Lanes<V>::ints index) {
 #if defined(__AVX512F__)
   const __mmask16 mask = _mm512_cmpge_epi32_mask((__m512i)index, _mm512_setzero_si512());
   return (typename Lanes<V>::vec)_mm512_mask_permutexvar_ps((__m512)value, mask, (__m512i)index,

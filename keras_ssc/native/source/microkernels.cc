@@ -1,7 +1,9 @@
 // Compiled with -DINSTRUCTIONS=plain, avx2 or avx512 and that instruction set's flags. No standard
 // library here: an inline function of it, compiled for AVX-512, could be linked into code for all
-// CPUs.
+// CPUs. (`assert` is a macro; build.py defines NDEBUG.)
 #include "microkernels.h"
+
+#include <cassert>
 
 #include "lanes.h"
 
@@ -42,6 +44,13 @@ inline const float* fetch(const float* at, int lines) {
 
 template <int V, Load L, int P, int F>
 void product(const Product& a) {
+  assert(a.steps >= 0 && a.y && a.y_offsets);
+  assert(a.steps == 0 || (a.x && a.x_offsets && a.w && a.w_rows));
+  assert(!a.scale || a.start);
+  assert(L != kPermuted || a.index);
+  assert(a.fold <= 0 || a.fold <= V);
+  assert(!a.fold || (a.partial && (a.fold > 0 || a.index)));
+  assert(!a.partial || a.live);
   typedef typename Lanes<V>::vec vec;
   const Loader<V, L> load(a.index);
   vec sum[P][F];
@@ -123,6 +132,9 @@ void product(const Product& a) {
 
 template <int V, Load L, int T, int F>
 void weight_sum(const Sum& a) {
+  assert(a.images >= 0 && a.rows >= 0 && a.columns >= 0);
+  assert(a.x && a.dy && a.out && a.x_offsets && a.dy_offsets && a.out_rows && a.out_columns);
+  assert(L != kPermuted || a.index);
   typedef typename Lanes<V>::vec vec;
   const Loader<V, L> load(a.index);
   vec sum[T][F];
@@ -162,6 +174,7 @@ void weight_sum(const Sum& a) {
 
 template <int V>
 void wrap_channels(const ChannelWrap& a) {
+  assert(a.pixels >= 0 && a.channels >= 1 && a.extra >= 0);
   typedef typename Lanes<V>::vec vec;
   const float* from = a.from;
   float* to = a.to;
@@ -176,8 +189,9 @@ void wrap_channels(const ChannelWrap& a) {
 
 template <int V>
 void in_order(const Reorder& a) {
+  assert(a.pixels >= 0 && a.count >= 1 && a.to_pixel >= a.count && a.pieces);
   typedef typename Lanes<V>::vec vec;
-  typedef typename Lanes<V>::whole whole;
+  typedef typename Lanes<V>::ints ints;
   const int* piece = a.pieces;
   for (int first = 0; first < a.count; first += V) {
     const int windows = *piece++;
@@ -188,7 +202,7 @@ void in_order(const Reorder& a) {
       vec value = {};
       const int* window = piece;
       for (int w = 0; w < windows; ++w, window += V + 1)
-        value = pick<V>(value, from + window[0], *(const whole*)(window + 1));
+        value = pick<V>(value, from + window[0], *(const ints*)(window + 1));
       if (live == V)
         *(vec*)to = value;
       else
@@ -200,6 +214,7 @@ void in_order(const Reorder& a) {
 
 template <int V>
 void unwrap_channels(const ChannelWrap& a) {
+  assert(a.pixels >= 0 && a.channels >= 1 && a.extra >= 0);
   typedef typename Lanes<V>::vec vec;
   const float* from = a.from;
   float* to = a.to;

@@ -1,6 +1,7 @@
 #include "normalize.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 
 namespace keras_ssc {
@@ -11,6 +12,7 @@ constexpr long kRange = 16 * 1024;  // floats handled at a time: the sums go ove
 // body(first pixel, pixels, slice) over the whole array, slice by slice.
 template <typename Body>
 void over_pixels(const Normalization& n, const Body& body) {
+  assert(n.pixels >= 0 && n.channels >= 1 && n.slices >= 1);
   const long range = std::max(1L, kRange / n.channels);
   n.run(n.slices, [&](int slice) {
     const long end = n.pixels * (slice + 1) / n.slices;
@@ -92,6 +94,7 @@ void apply(const Normalization& n, const float* x, const float* scale, const flo
 void gradient(const Normalization& n, const float* dy, const float* more, const Gate& gate,
               const float* x, const float* gamma, const float* mean, const float* inverse,
               float* dx, float* dgamma, float* dbeta, float* dresidual) {
+  assert(!more || dresidual);
   const NormalizeLoops& loops = normalize_loops();
   const auto sums = total(n, [&](long from, long count, double* own) {
     const long at = from * n.channels;

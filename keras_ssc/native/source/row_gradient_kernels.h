@@ -89,6 +89,8 @@ INLINE void add_layer(const RowGradient& a, float* from, vec_of<V> (&sums)[P]) {
 
 template <int V, int R, int F, int P, int J>
 void gradient(const RowGradient& a, Ahead& kept) {
+  assert(a.sets >= 0 && a.shifts >= 1 && a.blocks >= 1 && a.pointwise >= 0 && a.strips >= 0);
+  assert(a.dx && a.weights);
   Ahead ahead = kept;
   for (int strip = 0; strip < a.strips; ++strip) {
     const long first = (long)strip * P, at = first * a.pixel;

@@ -52,6 +52,8 @@ INLINE void finish(const RowForward& a, vec_of<V> (&sums)[F][P], long at) {
 
 template <int V, int R, int F, int P>
 void forward(const RowForward& a, Ahead& kept) {
+  assert(a.kxk >= 0 && a.pointwise >= 0 && a.strips >= 0);
+  assert(a.y && a.weights && a.channels);
   Ahead ahead = kept;
   for (int strip = 0; strip < a.strips; ++strip) {
     const long first = (long)strip * P;
@@ -92,6 +94,7 @@ void forward(const RowForward& a, Ahead& kept) {
 }
 
 void copy(const float* from, float* to, int pixels, int channels, int pitch, int again) {
+  assert(channels % 8 == 0 && again % 8 == 0 && again <= channels && channels + again <= pitch);
   for (int i = 0; i < pixels; ++i, from += channels, to += pitch) {
     for (int c = 0; c < channels; c += 8) store<8>(to + c, load<8>(from + c));
     for (int c = 0; c < again; c += 8) store<8>(to + channels + c, load<8>(from + c));

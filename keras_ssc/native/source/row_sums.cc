@@ -42,6 +42,7 @@ struct KernelSums {
 
 template <int V, int R, int K>
 void kxk(const RowSum& a, Ahead& kept) {
+  assert(a.count >= 0 && a.columns_out >= 1 && a.dy && a.channels && a.sums[0]);
   Ahead ahead = kept;
   KernelSums<V, R, K> sums;
   UNROLL for (int k = 0; k < K; ++k) sums.right[k] = sums.middle[k] = sums.left[k] = vec_of<V>{};
@@ -72,6 +73,7 @@ void kxk(const RowSum& a, Ahead& kept) {
 
 template <int V, int R, int J>
 void pointwise(const RowSum& a, Ahead& kept) {
+  assert(a.count >= 0 && a.columns_out >= 1 && a.dy && a.channels && a.sums[0] && a.sums[1]);
   Ahead ahead = kept;
   vec_of<V> even[J], odd[J];
   UNROLL for (int j = 0; j < J; ++j) even[j] = odd[j] = vec_of<V>{};

@@ -4,6 +4,8 @@
 // For files that are compiled once for every instruction set: all names are local to the file.
 #pragma once
 
+#include <cassert>
+
 #include "row_kernels.h"
 
 #ifdef __x86_64__

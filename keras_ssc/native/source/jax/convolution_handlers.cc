@@ -47,7 +47,7 @@ struct Convolution {
   }
 };
 
-// x, weights, then the bias and the residual where they are said to be there.
+// x, weights, then the bias and the residual where the attributes say so.
 void convolve(const Call& call) {
   const Convolution c(call, call.argument(0).dimensions(), 4);
   const auto shape = c.geometry.output_shape(c.problem);

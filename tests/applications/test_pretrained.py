@@ -13,7 +13,7 @@ from keras_ssc.applications.cifar_resnet import decode_predictions, preprocess_i
 from keras_ssc.training import publishing
 from keras_ssc.training.publishing import accuracy, page
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 CARDS = pretrained.cards()
 NAMES = [card["file"] for card in CARDS]
 

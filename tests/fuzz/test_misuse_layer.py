@@ -1,6 +1,6 @@
 """SSCConv2D under any arguments and inputs: it computes exactly what was asked, or refuses by name.
 
-Weights and images are small whole numbers: sums are exact in every precision, so outputs must be
+Weights and images are small integers: sums are exact in every precision, so outputs must be
 equal to the slow reference to the last bit.
 """
 

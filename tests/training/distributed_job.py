@@ -1,6 +1,6 @@
 """One process of a distributed training on digits; a program for test_distributed.py.
 
-python tests/distributed_job.py '{"split": 4, "job": {"epochs": 20}, "out": "four.npz"}'
+python tests/training/distributed_job.py '{"split": 4, "job": {"epochs": 20}, "out": "four.npz"}'
 """
 
 import json

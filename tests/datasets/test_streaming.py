@@ -87,13 +87,13 @@ def test_a_test_has_every_image_once(data_dir):
 def test_an_image_is_cut_alike_as_jpeg_and_as_png():
     levels = np.arange(40)[:, None, None] * 4 + np.zeros((40, 30, 3))
     for cut in (lambda one: center_crop(one, 16), lambda one: random_resized_crop(one, 16, (1, 2))):
-        cuts = []
+        crops = []
         for kind in ("JPEG", "PNG"):
             buffer = io.BytesIO()
             Image.fromarray(levels.astype("uint8")).save(buffer, kind, quality=100)
-            cuts.append(cut(buffer.getvalue()).numpy())
-        assert np.abs(cuts[0] - cuts[1]).max() < 0.05
-        assert np.ptp(cuts[0]) > 0.5
+            crops.append(cut(buffer.getvalue()).numpy())
+        assert np.abs(crops[0] - crops[1]).max() < 0.05
+        assert np.ptp(crops[0]) > 0.5
 
 
 def test_what_cannot_be_read_is_refused(data_dir, tmp_path):

@@ -117,7 +117,7 @@ def accelerator():
 
 
 def compiled_by_xla():
-    """Whether TensorFlow traces the present operations for XLA. True where that can't be told."""
+    """Whether TensorFlow traces the present operations for XLA. True where that is unknown."""
     import tensorflow as tf
 
     if tf.executing_eagerly():

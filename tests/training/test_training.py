@@ -270,7 +270,7 @@ def test_killed_and_terminated_it_ends_with_equal_weights(finished, tmp_path, ro
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate()
     assert process.returncode == 143, errors
-    # Where it falls depends on the machine's load; tests/test_loop.py hits every step.
+    # Where it falls depends on the machine's load; tests/training/test_loop.py hits every step.
     where = re.search(r"Ended by SIGTERM after (step [123] of epoch 2|epoch [12])\.", output)
 
     resumed = program("--run-dir", killed, "--resume")

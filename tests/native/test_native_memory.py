@@ -12,7 +12,7 @@ pytest.importorskip("tensorflow")
 from keras_ssc.native.build import FLAGS, LOOPS, SOURCE
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
-PROGRAM = Path(__file__).parent / "native" / "every_size.cc"
+PROGRAM = Path(__file__).parent / "every_size.cc"
 
 
 def compile_all(compiler, folder):

@@ -16,7 +16,7 @@ DTYPES = ("float32", "float64")
 SHAPES = [(4, 6, 5, 32), (3, 7, 7, 13), (4, 3, 1, 1), (5, 64), (2, 33, 9, 40)]
 
 
-def twins(activation, **settings):
+def both_layers(activation, **settings):
     """Our layer and Keras's chain of layers: functions of (x, residual, training)."""
     ours = FusedBatchNormalization(activation=activation, **settings)
     theirs = keras.layers.BatchNormalization(**settings)
@@ -53,7 +53,7 @@ def test_values_gradients_and_statistics(shape, jit_compile, with_residual, acti
 
     x, residual, dy = (tf.constant(array) for array in arrays(shape))
     results = []
-    ours, theirs, *functions = twins(activation)
+    ours, theirs, *functions = both_layers(activation)
     for layer, function in zip((ours, theirs), functions, strict=True):
         start(layer, shape)
 
@@ -82,7 +82,7 @@ def test_output_that_is_used_twice_gets_the_sum_of_both_gradients(with_residual,
     shape = SHAPES[0]
     x, residual, dy = (tf.constant(array) for array in arrays(shape))
     results = []
-    ours, theirs, *functions = twins(activation)
+    ours, theirs, *functions = both_layers(activation)
     for layer, function in zip((ours, theirs), functions, strict=True):
         start(layer, shape)
 
@@ -168,7 +168,7 @@ def test_inference_is_part_of_the_convolution_before_it(use_bias, trainable, wit
 def test_portable_forms_equal_keras():
     for settings, shape in (({"axis": 1}, (2, 8, 4, 4)), ({"center": False}, (2, 4, 4, 8))):
         x, residual, _ = arrays(shape)
-        ours, theirs, one, other = twins("relu", **settings)
+        ours, theirs, one, other = both_layers("relu", **settings)
         for training in (True, False):
             np.testing.assert_allclose(
                 keras.ops.convert_to_numpy(one(x, residual, training)),

@@ -39,13 +39,13 @@ def test_the_dense_gradient_is_that_of_finite_differences():
     # Everything changes: a gradient that kept what it saw first would be wrong.
     sparse.fit(x, y, epochs=2, verbose=0)
     found = gradient(x, y, weight)
-    twin = pruning.remove_masks(sparse)
+    dense = pruning.remove_masks(sparse)
 
     def loss():
-        chance = np.array(twin(x, training=True), "float64")
+        chance = np.array(dense(x, training=True), "float64")
         return np.mean(-np.log(chance[np.arange(6), y]) * weight)
 
-    for name, layer in pruning.prunable_layers(twin).items():
+    for name, layer in pruning.prunable_layers(dense).items():
         kernel = np.array(layer.kernel)
         expected = np.zeros_like(kernel)
         for place in np.ndindex(kernel.shape):

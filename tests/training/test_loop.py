@@ -95,15 +95,15 @@ def part(folder, kind, step=None):
 
 @pytest.mark.jax_long
 @pytest.mark.parametrize("kind", REWIRINGS)
-def test_cut_off_at_several_steps_it_ends_as_if_nothing_had_been(tmp_path, kind):
+def test_a_training_cut_off_at_several_steps_ends_bit_identical(tmp_path, kind):
     (tmp_path / "whole").mkdir()
     (tmp_path / "cut").mkdir()
     state, logs, history = part(tmp_path / "whole", kind)
-    said, first, _ = part(tmp_path / "cut", kind, step=3)
-    assert said == "after step 3 of epoch 1"
+    end, first, _ = part(tmp_path / "cut", kind, step=3)
+    assert end == "after step 3 of epoch 1"
     # Step 4 and the four of epoch 2.
-    said, second, _ = part(tmp_path / "cut", kind, step=5)
-    assert said == "after epoch 2"
+    end, second, _ = part(tmp_path / "cut", kind, step=5)
+    assert end == "after epoch 2"
     again, third, same_history = part(tmp_path / "cut", kind)
     for one, two in zip(state, again, strict=True):
         np.testing.assert_array_equal(one, two)

@@ -9,7 +9,7 @@ import keras_ssc
 from keras_ssc import applications
 from keras_ssc.training.environment import environment
 from paper import EXPERIMENTS, Records, Setting, cells, dry, open_runs, runner
-from paper.estimate import estimate, seconds_per_image, spoken
+from paper.estimate import estimate, in_words, seconds_per_image
 
 
 def add(records, setting, seconds, **changes):
@@ -47,7 +47,7 @@ def test_steps_are_timed_where_nothing_is_recorded(monkeypatch):
     monkeypatch.setattr(applications, "Tiny", Tiny, raising=False)
     seconds = seconds_per_image(Setting("Tiny", "digits", "dense", image_size=16))
     assert 0 < seconds < 1
-    assert spoken(seconds * 60_000 * 1e6).endswith(" days")
+    assert in_words(seconds * 60_000 * 1e6).endswith(" days")
 
 
 @pytest.mark.parametrize("protocol", ["small", "paper"])

@@ -25,10 +25,14 @@ JAX = keras.backend.backend() == "jax"
 
 
 def start(**arguments):
-    """Start tests/distributed_job.py on the backend of this test."""
+    """Start tests/training/distributed_job.py on the backend of this test."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": keras.backend.backend()}
     environment.pop("XLA_FLAGS", None)
-    command = [sys.executable, str(ROOT / "tests/distributed_job.py"), json.dumps(arguments)]
+    command = [
+        sys.executable,
+        str(ROOT / "tests/training/distributed_job.py"),
+        json.dumps(arguments),
+    ]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -18,7 +18,7 @@ from keras_ssc import pruning
 pytestmark = pytest.mark.fuzz
 
 
-def whole(low, high=math.inf):
+def ints(low, high=math.inf):
     """A rule: an integer, no bool, in [low, high]."""
 
     def rule(value):
@@ -100,14 +100,19 @@ def masked():
 SHAPES = [keras_ssc.LayerShape(f"conv{i}", 64, 64, (3, 3)) for i in range(3)]
 RULES = {
     "shift": among("cyclic", "block"), "parity": among("halves", "alternate"),
-    "dense_taps": truth, "set_offset": whole(0),
+    "dense_taps": truth, "set_offset": ints(0),
 }  # fmt: skip
 SPARSITY = between(0, 1, ends=False)
-NETWORK = {"model": never, "sparsity": either(between(0, 0.9999)), "dense": names, "seed": whole(0)}
-KEEP = NETWORK | {"keep": either(nothing, whole(1))}
+NETWORK = {
+    "model": never,
+    "sparsity": either(between(0, 0.9999)),
+    "dense": names,
+    "seed": ints(0),
+}
+KEEP = NETWORK | {"keep": either(nothing, ints(1))}
 REWIRING = {
-    "update_every": either(nothing, whole(1)), "stop": lambda v: between(0, 1)(v) and v > 0,
-    "total_steps": either(nothing, whole(1)), "seed": whole(0),
+    "update_every": either(nothing, ints(1)), "stop": lambda v: between(0, 1)(v) and v > 0,
+    "total_steps": either(nothing, ints(1)), "seed": ints(0),
 }  # fmt: skip
 
 
@@ -126,12 +131,12 @@ CASES = {
     "SSCPattern": (
         keras_ssc.SSCPattern,
         {"in_channels": 8, "filters": 8, "kernel_size": 3, "g": 4, "p": 2},
-        RULES | {"in_channels": whole(4), "filters": whole(1), "g": whole(0, 8), "p": whole(0, 6)},
+        RULES | {"in_channels": ints(4), "filters": ints(1), "g": ints(0, 8), "p": ints(0, 6)},
     ),
     "choose_pattern": (
         keras_ssc.choose_pattern,
         {"in_channels": 16, "filters": 16, "kernel_size": 3, "sparsity": 0.8},
-        RULES | {"in_channels": whole(1), "filters": whole(1), "sparsity": SPARSITY},
+        RULES | {"in_channels": ints(1), "filters": ints(1), "sparsity": SPARSITY},
     ),
     "choose_network": (
         keras_ssc.choose_network,
@@ -192,7 +197,7 @@ CASES = {
     ),
     "synflow": (
         pruning.synflow, {"model": model, "sparsity": 0.5, "rounds": 2},
-        KEEP | {"rounds": whole(1)},
+        KEEP | {"rounds": ints(1)},
     ),
     "apply_masks": (
         pruning.apply_masks, {"model": model, "masks": {}},
@@ -218,8 +223,8 @@ CASES = {
     ),
     "slimmable": (
         pruning.slimmable, {"model": model, "steps": 4},
-        {"model": never, "steps": whole(1), "narrowest": between(0, 1, ends=False),
-         "samples": whole(0), "seed": whole(0)},
+        {"model": never, "steps": ints(1), "narrowest": between(0, 1, ends=False),
+         "samples": ints(0), "seed": ints(0)},
     ),
     "slim": (
         pruning.slim, {"model": model, "fraction": 0.5},
@@ -228,7 +233,7 @@ CASES = {
     "samples_per_class": (
         pruning.samples_per_class,
         {"images": np.zeros((8, 2, 2, 1)), "labels": np.arange(8) % 2, "count": 2},
-        {"images": never, "labels": never, "count": whole(1, 4), "seed": whole(0)},
+        {"images": never, "labels": never, "count": ints(1, 4), "seed": ints(0)},
     ),
     "Rewiring": (pruning.Rewiring, {}, REWIRING),
     "GradualMagnitude": (
@@ -249,7 +254,7 @@ CASES = {
     "RigL": (
         pruning.RigL, {"data": (np.zeros((2, 6, 6, 3)), np.zeros(2))},
         REWIRING | {"data": never, "drop_fraction": SPARSITY, "anneal": truth,
-                    "batch_size": whole(1)},
+                    "batch_size": ints(1)},
     ),
 }  # fmt: skip
 

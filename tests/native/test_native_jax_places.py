@@ -1,4 +1,4 @@
-"""Where the native kernels go on JAX and where not: devices, exported programs, other processes."""
+"""Where the native kernels serve on JAX and where not: devices, exports, other processes."""
 
 import os
 import subprocess

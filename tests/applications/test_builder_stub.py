@@ -1,19 +1,19 @@
 """What editors show of the builders, `applications/__init__.pyi`, is what they are when run.
 
-python tests/test_builder_stub.py && ruff format keras_ssc/applications    # writes it anew
+python tests/applications/test_builder_stub.py && ruff format keras_ssc/applications
 """
 
 import ast
 import inspect
 import textwrap
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from keras_ssc import applications
 
-STUB = ROOT / "keras_ssc" / "applications" / "__init__.pyi"
-HEAD = '''"""Builders of networks for editors: written by `python tests/test_builder_stub.py`."""
+STUB = Path(applications.__file__).with_suffix(".pyi")
+HEAD = '''"""Builders of networks for editors; tests/applications/test_builder_stub.py writes it."""
 
 import os
 from collections.abc import Callable

@@ -12,7 +12,7 @@ import keras_ssc
 from keras_ssc import applications
 
 BUILDERS = {name: getattr(applications, name) for name in applications.__all__}
-# Trainable parameters of the dense twin with 10 classes (a published or hand-made count).
+# Trainable parameters of the dense counterpart with 10 classes (a published or hand-made count).
 DENSE_PARAMETERS = {
     "VGG11": 9_228_362,
     "VGG13": 9_413_066,
@@ -38,7 +38,7 @@ every_family = pytest.mark.parametrize("name", FAMILIES.values())
 
 @functools.cache
 def built(name, **arguments):
-    """Return a model, on small images unless told otherwise; each is built once."""
+    """Return a model, on small images by default; each is built once."""
     return BUILDERS[name](**{"input_shape": (16, 16, 3), "classes": 10} | arguments)
 
 
