@@ -193,7 +193,7 @@ CASES = {
     ),
     "semi_structured": (
         pruning.semi_structured, {"model": model, "n": 1, "m": 2},
-        {"model": never, "n": whole(1, 1), "m": whole(2), "dense": KEEP["dense"]},
+        {"model": never, "n": ints(1, 1), "m": ints(2), "dense": KEEP["dense"]},
     ),
     "synflow": (
         pruning.synflow, {"model": model, "sparsity": 0.5, "rounds": 2},
