@@ -9,7 +9,7 @@ or of both a folder with one .npz file.
 
     python applications/prepare_dataset.py --dataset cifar10 --download --data-dir FOLDER
 
-fetches CIFAR-10 or CIFAR-100 from the internet.
+fetches CIFAR-10 or CIFAR-100 from the internet, by `keras.datasets`, and packs it there.
 """
 
 import argparse
@@ -43,14 +43,16 @@ def main():
         from keras_ssc.datasets.prepare.cifar import prepare
 
         if download:
-            place = download_cifar(arguments.dataset, arguments.data_dir)
+            download_cifar(arguments.dataset, arguments.data_dir)
         else:
             place = prepare(**chosen)
     except (ImportError, OSError, ValueError) as error:
         stop(error)
-    print(
-        f"{arguments.dataset} is ready: tfds.load({arguments.dataset!r}, data_dir=...) in {place}"
-    )
+    name, folder = arguments.dataset, arguments.data_dir
+    if download:
+        print(f"{name} is ready: keras_ssc.datasets.load({name!r}, {folder!r})")
+    else:
+        print(f"{name} is ready: tfds.load({name!r}, data_dir=...) in {place}")
 
 
 if __name__ == "__main__":

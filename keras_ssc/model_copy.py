@@ -50,6 +50,8 @@ def copy_graph(model, exchange=lambda layer: None):
     copy = copier.copy(model)
     copier.copy_states(model)
     _compile(copy, model, settings)
+    if isinstance(copy, keras.Sequential) and not {"call", "__call__"} & set(overridden(copy)):
+        copy(copy.inputs[0])  # a Sequential model has `input` and `output` once it was called
     return copy, copier.exchanged
 
 

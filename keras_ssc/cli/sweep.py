@@ -1,20 +1,23 @@
 """Train one network at several sparsities: accuracy against bytes and multiply-adds."""
 
+from keras_ssc.cli.config_arguments import add_config_arguments, given
+
+_DEFAULTS = {"model": "ResNet20", "epochs": 5, "batch_size": 32, "learning_rate": 0.02}
+_DATA = ("dataset", "data_dir", "image_size", "validation_split", "test_split", "limit", "seed")
+
 
 def add_arguments(parser):
     """Add the arguments of the subcommand to an `argparse.ArgumentParser`."""
     add = parser.add_argument
-    add("--model", default="ResNet20", help="a builder of keras_ssc.applications; ResNet20")
+    add_config_arguments(parser, ("model",), **_DEFAULTS)
     add("--sparsities", type=float, nargs="+", default=[0, 0.8, 0.9, 0.95],
         help="0 is the dense network; 0 0.8 0.9 0.95")  # fmt: skip
     add("--nearest", action="store_true", help="in place of what can't be reached, the nearest")
-    add("--dataset", default="digits", help="a set of keras_ssc.datasets; digits")
-    add("--data-dir", help="folder of the set")
-    add("--epochs", type=int, default=5, help="of each training; 5")
-    add("--batch-size", type=int, default=32)
-    add("--learning-rate", type=float, default=0.02, help="at the start of a cosine; 0.02")
-    add("--seed", type=int, default=0)
-    add("--limit", type=int, help="use only so many training and test images")
+    add_config_arguments(parser, _DATA)
+    add("--epochs", type=int, default=_DEFAULTS["epochs"], help="of each training; 5")
+    add("--batch-size", type=int, default=_DEFAULTS["batch_size"], help="32")
+    add("--learning-rate", type=float, default=_DEFAULTS["learning_rate"],
+        help="at the start of a cosine; 0.02")  # fmt: skip
     add("--run-dir", required=True, help="folder for rows, models, table and picture; resumes")
 
 
@@ -22,46 +25,43 @@ def run(arguments):
     """Train what is missing in the folder, print the table, draw the picture."""
     import keras
 
-    from keras_ssc import applications, datasets
-    from keras_ssc.arguments import integer, known, number
+    from keras_ssc import applications
     from keras_ssc.sweep_plots import plot_sweep
     from keras_ssc.sweeps import sweep, sweep_table
+    from keras_ssc.training.config import TrainingConfig
+    from keras_ssc.training.data import load_data
+    from keras_ssc.training.loop import fed, fit
+    from keras_ssc.training.progress import Progress
 
-    known("model", arguments.model, applications.__all__)
-    for name in ("epochs", "batch_size"):
-        integer(name, getattr(arguments, name), 1)
-    number("learning_rate", arguments.learning_rate, 0)
-    data = datasets.load(arguments.dataset, arguments.data_dir)
-    part = slice(arguments.limit)
-    common = {"mean": data.mean, "std": data.std, "classes": data.classes}
-    test = datasets.Batches(data.x_test[part], data.y_test[part], 256, **common)
+    config = TrainingConfig(**_DEFAULTS | given(arguments))
+    data = load_data(config)
 
     def build(sparsity):
-        network = getattr(applications, arguments.model)
-        shape = data.x_train.shape[1:]
-        return network(input_shape=shape, classes=data.classes, sparsity=sparsity)
+        network = getattr(applications, config.model)
+        classes = len(data.class_names)
+        return network(input_shape=data.input_shape, classes=classes, sparsity=sparsity)
 
     def train(model):
-        batches = datasets.Batches(
-            data.x_train[part], data.y_train[part], arguments.batch_size, augment=True,
-            flip=data.flip, shuffle=True, seed=arguments.seed, **common,
-        )  # fmt: skip
-        steps = arguments.epochs * len(batches)
-        rate = keras.optimizers.schedules.CosineDecay(arguments.learning_rate, steps)
+        steps = config.epochs * len(data.train)
+        rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
         model.compile(
             keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
             "sparse_categorical_crossentropy",
             metrics=["accuracy"],
         )
-        model.fit(batches, epochs=arguments.epochs, shuffle=False, verbose=2)
+        bar = Progress(config.epochs, len(data.train))
+        try:
+            fit(model, data.train, config.epochs, [bar], validation_data=data.test)
+        finally:
+            bar.stop()
 
     rows = sweep(
         build,
         arguments.sparsities,
         train=train,
-        validation=test,
+        validation=fed(data.test),
         nearest=arguments.nearest,
-        seed=arguments.seed,
+        seed=config.seed,
         folder=arguments.run_dir,
     )
     print(f"\n{sweep_table(rows)}\n")

@@ -39,7 +39,7 @@ def load(name, data_dir=None, download=False):
             TensorFlow; or else in which tensorflow-datasets keeps its prepared sets; None is its
             own default.
         download: bool, whether `"cifar10"` or `"cifar100"` may be fetched from the internet where
-            it is not prepared.
+            it is not there: by `keras.datasets`, and packed into `data_dir`.
 
     Returns:
         `Dataset`.

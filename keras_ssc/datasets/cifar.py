@@ -1,8 +1,14 @@
-"""CIFAR-10 and CIFAR-100 through tensorflow-datasets' own builders."""
+"""CIFAR-10 and CIFAR-100: prepared by tensorflow-datasets' builders, or fetched by Keras."""
+
+import keras
 
 from keras_ssc.datasets.dataset import Dataset
 from keras_ssc.datasets.facts import FACTS
-from keras_ssc.datasets.prepared import prepared_builder
+from keras_ssc.datasets.packed import pack
+from keras_ssc.datasets.prepare.cifar_classes import CIFAR10, CIFAR100
+from keras_ssc.datasets.prepared import check_prepared, prepared_builder
+
+_NAMES = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 
 _HOW = """\
 From images on this machine: python applications/prepare_dataset.py --dataset {name} \
@@ -15,7 +21,8 @@ def load_cifar10(data_dir=None, download=False):
 
     Args:
         data_dir: folder of tensorflow-datasets, or None for its default.
-        download: bool, whether a set that is not prepared may be fetched from the internet.
+        download: bool, whether a set that is not prepared may be fetched from the internet, which
+            needs no tensorflow-datasets.
 
     Raises:
         ImportError: tensorflow-datasets is missing.
@@ -42,64 +49,70 @@ def load_cifar100(data_dir=None, download=False):
 
 
 def _load(name, data_dir, download):
+    how = _HOW.format(name=name)
     if download:
-        download_cifar(name, data_dir)
-    builder = prepared_builder(name, data_dir, _HOW.format(name=name))
+        try:
+            check_prepared(name, data_dir, how)
+        except FileNotFoundError:
+            return download_cifar(name, data_dir)
+    builder = prepared_builder(name, data_dir, how)
     try:
-        parts = [_arrays(builder, split) for split in ("train", "test")]
+        (x_train, y_train), (x_test, y_test) = (_arrays(builder, one) for one in ("train", "test"))
     except Exception as error:
         raise ValueError(
             f"The prepared files of {name} in {str(builder.data_dir)!r} can't be read; they may be "
             f"truncated or foreign. Remove that folder and prepare it anew. ({error})"
         ) from error
-    (x_train, y_train), (x_test, y_test) = parts
+    names = builder.info.features["label"].names
+    return _dataset(name, x_train, y_train, x_test, y_test, names)
+
+
+def download_cifar(name, data_dir=None):
+    """Fetch a set from the internet by `keras.datasets`, and pack it into a folder.
+
+    Args:
+        name: `"cifar10"` or `"cifar100"`.
+        data_dir: folder, in which `load` finds the set afterwards; None: Keras keeps what it
+            fetched in its own folder, and nothing is packed.
+
+    Returns:
+        `Dataset`.
+
+    Raises:
+        FileNotFoundError: it can't be fetched.
+        FileExistsError: it is packed there already.
+
+    Example:
+
+        download_cifar("cifar10", "~/images")
+    """
+    try:
+        (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
+    except Exception as error:
+        raise FileNotFoundError(
+            f"{name} could not be downloaded ({type(error).__name__}: {error}). "
+            + _HOW.format(name=name)
+        ) from error
+    labels = [y.reshape(-1).astype("int32") for y in (y_train, y_test)]
+    dataset = _dataset(name, x_train, labels[0], x_test, labels[1], _NAMES[name])
+    if data_dir is not None:
+        pack(dataset, [data_dir])
+    return dataset
+
+
+def _dataset(name, x_train, y_train, x_test, y_test, class_names):
+    facts = FACTS[name]
     return Dataset(
         name=name,
         x_train=x_train,
         y_train=y_train,
         x_test=x_test,
         y_test=y_test,
-        class_names=tuple(builder.info.features["label"].names),
-        mean=FACTS[name].mean,
-        std=FACTS[name].std,
-        flip=FACTS[name].flip,
+        class_names=tuple(class_names),
+        mean=facts.mean,
+        std=facts.std,
+        flip=facts.flip,
     )
-
-
-def download_cifar(name, data_dir=None):
-    """Fetch a set from the internet, unless it is prepared; return its folder.
-
-    Args:
-        name: `"cifar10"` or `"cifar100"`.
-        data_dir: folder of tensorflow-datasets, or None for its default.
-
-    Raises:
-        ImportError: tensorflow-datasets is missing.
-        FileNotFoundError: it can't be fetched.
-
-    Example:
-
-        download_cifar("cifar10", "~/tensorflow_datasets")
-    """
-    builder = _builder(name, data_dir)
-    try:
-        builder.download_and_prepare()
-    except Exception as error:
-        raise FileNotFoundError(
-            f"{name} could not be downloaded ({type(error).__name__}: {error}). "
-            + _HOW.format(name=name)
-        ) from error
-    return builder.data_dir
-
-
-def _builder(name, data_dir):
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise ImportError(
-            f'{name} needs tensorflow and tensorflow-datasets: pip install "keras-ssc[train]"'
-        ) from error
-    return tfds.builder(name, data_dir=data_dir)
 
 
 def _arrays(builder, split):

@@ -35,7 +35,7 @@ def random_resized_crop(encoded, size, seed):
         tf.cond(
             jpeg,
             lambda: tf.io.extract_jpeg_shape(encoded),
-            lambda: tf.shape(_decoded(encoded)),
+            lambda: tf.shape(decoded(encoded)),
         ),
         tf.zeros((1, 0, 4)),
         seed=seed,
@@ -50,7 +50,7 @@ def random_resized_crop(encoded, size, seed):
     crop = tf.cond(
         jpeg,  # only the crop is decoded
         lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels=3),
-        lambda: tf.slice(_decoded(encoded), [begin[0], begin[1], 0], [height, width, 3]),
+        lambda: tf.slice(decoded(encoded), [begin[0], begin[1], 0], [height, width, 3]),
     )
     crop = tf.image.resize(crop, (size, size), antialias=True)
     crop = tf.image.stateless_random_flip_left_right(crop, seed=tf.convert_to_tensor(seed) + 1)
@@ -69,14 +69,20 @@ def center_crop(encoded, size):
     """
     import tensorflow as tf
 
-    image = _decoded(encoded)
+    image = decoded(encoded)
     sides = tf.cast(tf.shape(image)[:2], "float32")
     scaled = tf.round(sides * (round(size * _TEST_SCALE) / tf.reduce_min(sides)))
     image = tf.image.resize(image, tf.cast(scaled, "int32"), antialias=True)
     return _normalised(tf.image.resize_with_crop_or_pad(image, size, size), size)
 
 
-def _decoded(encoded):
+def decoded(encoded):
+    """Return the pixels of an encoded image, uint8 (height, width, 3); a grey one has them thrice.
+
+    Example:
+
+        image = decoded(tf.io.read_file("cat.jpg"))
+    """
     import tensorflow as tf
 
     return tf.io.decode_image(encoded, channels=3, expand_animations=False)

@@ -7,10 +7,13 @@ from pathlib import Path
 import keras
 
 from keras_ssc.arguments import number
+from keras_ssc.datasets.imagenet_crops import decoded
 from keras_ssc.datasets.prepared import prepared_builder
 from keras_ssc.datasets.streaming import Source
 
 _TRAIN, _TEST = ("train",), ("val", "validation", "test")
+_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")  # what Keras takes for images
+_SHOWN = 3  # damaged files that a message names
 
 
 def tfds_source(name, data_dir=None, split="train", how=None):
@@ -74,7 +77,8 @@ def folder_sources(folder, validation_split=0.2, seed=0):
 
     Raises:
         ImportError: TensorFlow is missing.
-        ValueError: there are no images or fewer than two classes, or the share is out of range.
+        ValueError: there are fewer than two classes, one without images, or too few images to
+            split; or the share is out of range.
 
     Example:
 
@@ -101,12 +105,67 @@ def folder_sources(folder, validation_split=0.2, seed=0):
             f"The classes of {str(train)!r} and {str(test)!r} must be the same. "
             f"Received: {sources[0].class_names} and {sources[1].class_names}"
         )
-    if len(sources[0].class_names) < 2:
-        raise ValueError(
-            f"{str(folder)!r} must hold a sub-folder for each class, at least two. "
-            f"Received: {list(sources[0].class_names)}"
-        )
     return sources
+
+
+def check_images(*sources):
+    """Refuse sources with files that can't be read as images: each is decoded once.
+
+    A training would stop at the first one, hours later.
+
+    Args:
+        *sources: `Source`s of `folder_sources`.
+
+    Raises:
+        ValueError: there are such files; the message names them.
+
+    Example:
+
+        check_images(train, test)
+    """
+    damaged = {file: why for source in sources for file, why in _damaged(source).items()}
+    if damaged:
+        names = ", ".join(map(repr, sorted(damaged)[:_SHOWN]))
+        more = f" and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
+        raise ValueError(
+            f"{len(damaged)} of {sum(source.count for source in sources)} files can't be read as "
+            f"images: {names}{more}. Mend or remove them. ({damaged[min(damaged)]})"
+        )
+
+
+def _damaged(source):
+    """{file: why it can't be read}."""
+    import tensorflow as tf
+
+    encoded = source.read(0, source.count).map(lambda image, label: image)
+    images = iter(
+        encoded.map(lambda one: tf.shape(decoded(one)), num_parallel_calls=tf.data.AUTOTUNE)
+    )
+    found = {}
+    for file in source.files[: source.count]:
+        try:
+            next(images)  # in the order of the files, also after an error
+        except tf.errors.OpError as error:
+            found[file] = error.message.split("\n")[0].split("Map")[-1].partition(": ")[2]
+    return found
+
+
+def _check_classes(folder):
+    """Return how many images there are in the sub-folders, at least two; one without is refused."""
+    classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if len(classes) < 2:
+        raise ValueError(
+            f"{str(folder)!r} must hold a sub-folder of images for each class, at least two. "
+            f"Received: {[path.name for path in classes]}"
+        )
+    counts = [sum(p.suffix.lower() in _ENDINGS for p in one.rglob("*")) for one in classes]
+    for one, count in zip(classes, counts, strict=True):
+        if not count:
+            raise ValueError(
+                f"Each sub-folder of {str(folder)!r} must hold images of one class "
+                f"({', '.join(_ENDINGS)}). Received: {one.name!r} without any"
+            )
+    return sum(counts)
 
 
 def _files(folder, seed, **split):
@@ -117,6 +176,12 @@ def _files(folder, seed, **split):
         raise ImportError(
             'A folder of images needs tensorflow: pip install "keras-ssc[train]"'
         ) from error
+    count, share = _check_classes(folder), split.get("validation_split", 1)
+    if int(count * share) < 1:
+        raise ValueError(
+            f"`validation_split` must leave an image of {count} to test on. "
+            f"Received: validation_split={share}"
+        )
     with contextlib.redirect_stdout(io.StringIO()):  # it prints counts, also with verbose=False
         found = keras.utils.image_dataset_from_directory(
             folder, label_mode="int", shuffle=True, seed=seed, verbose=False, **split
@@ -131,4 +196,4 @@ def _files(folder, seed, **split):
         )
         return files.map(lambda path, label: (tf.io.read_file(path), label))
 
-    return Source(names, len(paths), read)
+    return Source(names, len(paths), read, tuple(paths))

@@ -22,11 +22,13 @@ class Source:
         class_names: tuple of str, one for each label.
         count: int, images.
         read: function (first, stop) -> `tf.data.Dataset` of (bytes of an image file, label).
+        files: tuple of str, the path of each image; empty where they are not files of their own.
     """
 
     class_names: tuple
     count: int
     read: Callable
+    files: tuple = ()
 
 
 class Stream:

@@ -5,6 +5,7 @@ from keras_ssc.pruning._grasp import grasp
 from keras_ssc.pruning._lottery_ticket import lottery_ticket
 from keras_ssc.pruning._magnitude import magnitude
 from keras_ssc.pruning._mlprune import mlprune
+from keras_ssc.pruning._semi_structured import semi_structured
 from keras_ssc.pruning._slimmable import slimmable
 from keras_ssc.pruning._slimming import slim, slim_filters, slimming
 from keras_ssc.pruning._snip import snip
@@ -55,6 +56,7 @@ __all__ = [
     "remove_filters",
     "remove_masks",
     "samples_per_class",
+    "semi_structured",
     "set_masks",
     "slim",
     "slim_filters",

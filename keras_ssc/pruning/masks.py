@@ -98,7 +98,7 @@ def _mask(layer):
     return keras.ops.convert_to_numpy(layer.kernel_mask)
 
 
-def apply_masks(model, masks, interspace=False):
+def apply_masks(model, masks=None, interspace=False):
     """Return a copy of a model in which only the weights under the masks live.
 
     Pruned weights are zero in the copy and stay so in training, under all of Keras's optimizers,
@@ -108,7 +108,8 @@ def apply_masks(model, masks, interspace=False):
 
     Args:
         model: a built functional or Sequential `keras.Model`; it is not touched.
-        masks: dict, layer name -> bool array shaped like the layer's kernel.
+        masks: dict, layer name -> bool array shaped like the layer's kernel. None: of all prunable
+            layers, all True, for a method that prunes while the model trains.
         interspace: bool. True: KxK convolutions become `InterspaceConv2D`, whose masks are on the
             coefficients.
 
@@ -130,6 +131,8 @@ def apply_masks(model, masks, interspace=False):
     check_graph(model)
     boolean("interspace", interspace)
     layers = prunable_layers(model)
+    if masks is None:
+        masks = {name: np.ones(layer.kernel.shape, bool) for name, layer in layers.items()}
     _check(layers, masks)
     check_kernels({name: layers[name] for name in masks})
 

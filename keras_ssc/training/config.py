@@ -174,8 +174,23 @@ class TrainingConfig:
         }
 
     def run_name(self):
-        """Return what the checkpoints of a run are called; a checkpoint of another is refused."""
-        return json.dumps(self.learnt() | {"data_dir": None}, sort_keys=True)
+        """Return what the checkpoints of a run are called; a checkpoint of another is refused.
+
+        A folder of images may move: its place is no part of the name.
+        """
+        place = {"dataset": "folder"} if is_folder(self.dataset) else {}
+        return json.dumps(self.learnt() | {"data_dir": None} | place, sort_keys=True)
+
+
+def is_folder(dataset):
+    """Return whether the `dataset` of a config is a folder of images.
+
+    Example:
+
+    >>> is_folder("cifar10"), is_folder("tfds:beans"), is_folder("/data/imagenette")
+    (False, False, True)
+    """
+    return dataset not in _RECIPES and not dataset.startswith("tfds:")
 
 
 DATASETS = tuple(_RECIPES)

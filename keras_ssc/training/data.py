@@ -6,7 +6,7 @@ from keras_ssc import datasets
 from keras_ssc.datasets.facts import FACTS
 from keras_ssc.datasets.imagenet import HOW
 from keras_ssc.datasets.sharding import ShardedBatches
-from keras_ssc.datasets.sources import folder_sources, tfds_source
+from keras_ssc.datasets.sources import check_images, folder_sources, tfds_source
 from keras_ssc.datasets.streaming import Stream
 
 _TEST_SPLITS = ("validation", "test")
@@ -21,6 +21,8 @@ class TrainingData:
         class_names: tuple of str.
         input_shape: (height, width, channels).
         mean, std: three floats each, by which images scaled to [0, 1] are normalised.
+        images: dict of the numbers of images on the disk, `training` and `test`; None of a set in
+            memory.
     """
 
     train: object
@@ -29,6 +31,7 @@ class TrainingData:
     input_shape: tuple
     mean: tuple
     std: tuple
+    images: dict | None = None
 
 
 def load_data(config, sharded=False):
@@ -59,6 +62,7 @@ def _streamed(config, sharded):
         shape,
         facts.mean,
         facts.std,
+        {"training": train.count, "test": test.count},
     )
 
 
@@ -69,7 +73,9 @@ def _sources(config):
     elif config.dataset.startswith("tfds:"):
         name, how = config.dataset.removeprefix("tfds:"), None
     else:
-        return folder_sources(config.dataset, config.validation_split, config.seed)
+        sources = folder_sources(config.dataset, config.validation_split, config.seed)
+        check_images(*(_limited(source, config.limit) for source in sources))
+        return sources
     train = tfds_source(name, config.data_dir, how=how)
     if config.test_split is not None:
         return train, tfds_source(name, config.data_dir, config.test_split)

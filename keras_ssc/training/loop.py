@@ -172,12 +172,12 @@ def fit(model, batches, epochs, callbacks, checkpoints=None, first=0, **options)
         # Keras makes the variables of the metrics at their first use; `Checkpoints` fills them.
         model.test_on_batch(*(np.asarray(part) for part in next(iter(batches))))
     if "validation_data" in options:
-        options = options | {"validation_data": _fed(options["validation_data"])}
+        options = options | {"validation_data": fed(options["validation_data"])}
     with checkpoints.termination.waits() if checkpoints else nullcontext():
         for part, begin, end in parts:
             follow = [part.follow_epochs()] if ours else []
             model.fit(
-                _fed(part),
+                fed(part),
                 initial_epoch=begin,
                 epochs=end,
                 callbacks=[*follow, *callbacks, *filter(None, [checkpoints])],
@@ -187,8 +187,13 @@ def fit(model, batches, epochs, callbacks, checkpoints=None, first=0, **options)
             )
 
 
-def _fed(batches):
-    """The form in which `fit` takes batches fastest."""
+def fed(batches):
+    """Return batches in the form in which `fit` and `evaluate` take them fastest.
+
+    Example:
+
+        model.evaluate(fed(data.test))
+    """
     if not hasattr(batches, "tf_dataset"):
         return batches
     indexed = isinstance(batches, keras.utils.PyDataset)

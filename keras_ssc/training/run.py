@@ -15,7 +15,13 @@ from keras_ssc.training.optimizer import CoupledSGD
 from keras_ssc.training.progress import Progress
 from keras_ssc.training.recipe import drop_at_half_and_three_quarters
 from keras_ssc.training.results import finish
-from keras_ssc.training.run_folder import beside, check_config, open_folder, write_config
+from keras_ssc.training.run_folder import (
+    accept_moved,
+    beside,
+    check_config,
+    open_folder,
+    write_config,
+)
 from keras_ssc.training.sigterm import Termination
 
 
@@ -31,7 +37,8 @@ def train(config, run_dir, resume=False, callbacks=()):
         run_dir: the folder. It must be new or empty, unless `resume`.
         resume: bool. Resume from the last checkpoint of a run with the same settings, which ends
             as if it had never stopped; start afresh where there is none; return at once where it
-            is finished.
+            is finished. A folder of images may have moved: its classes and their number of images
+            must be the same.
         callbacks: list of `keras.callbacks.Callback`, such as `TensorBoard`.
 
     Returns:
@@ -54,15 +61,16 @@ def train(config, run_dir, resume=False, callbacks=()):
     folder = Path(run_dir)
     with locked(folder), Termination() as termination:
         finished = open_folder(folder, resume)
-        if finished is not None:
-            check_config(folder, config)
-            print(f"The run in {folder} is finished.")
-            return finished
-        begun = any((folder / name).exists() for name in (LAST, BEFORE))
-        if begun:
-            check_config(folder, config)
+        begun = finished is not None or any((folder / name).exists() for name in (LAST, BEFORE))
+        moved = begun and check_config(folder, config, may_move=True)
+        if finished is not None and not moved:
+            return _say_finished(folder, finished)
         keras.utils.set_random_seed(config.seed)
         data = load_data(config)
+        if moved:
+            accept_moved(folder, config, data.class_names, data.images)
+        if finished is not None:
+            return _say_finished(folder, finished)
         model = _compiled(config, data)
         if not begun:
             _write_beginning(folder, config, data, model)
@@ -84,9 +92,14 @@ def train(config, run_dir, resume=False, callbacks=()):
         return finish(folder, config, data, model, log)
 
 
+def _say_finished(folder, results):
+    print(f"The run in {folder} is finished.")
+    return results
+
+
 def _write_beginning(folder, config, data, model):
     """Write what is known before the first step."""
-    write_config(folder, config)
+    write_config(folder, config, data.images)
     with beside(folder / "summary.txt") as temporary:
         temporary.write_text(f"{summary(model)}\n")
     with beside(folder / "classes.txt") as temporary:

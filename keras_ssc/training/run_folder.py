@@ -6,7 +6,7 @@ import json
 from contextlib import contextmanager
 
 from keras_ssc.atomic_write import atomic_write, is_leftover
-from keras_ssc.training.config import MACHINE, TrainingConfig
+from keras_ssc.training.config import MACHINE, TrainingConfig, is_folder
 from keras_ssc.training.environment import environment
 
 
@@ -88,9 +88,19 @@ def read_csv(path):
         raise RunFolderError(f"{str(path)!r} can't be read: {error}") from error
 
 
-def write_config(folder, config):
-    """Write settings.json: the config, and the versions and hardware of this run."""
+def write_config(folder, config, images=None):
+    """Write settings.json: the config, and the versions and hardware of this run.
+
+    Args:
+        folder: Path of the run.
+        config: `TrainingConfig`.
+        images: dict of the numbers of images that are streamed, `training` and `test`; or None.
+    """
     record = {"settings": dataclasses.asdict(config), **environment()}
+    _write_record(folder, record if images is None else record | {"images": images})
+
+
+def _write_record(folder, record):
     with beside(folder / "settings.json") as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n")
 
@@ -113,26 +123,69 @@ def read_config(folder, **changes):
         before = TrainingConfig(**fields)
     except (ValueError, TypeError) as error:
         if not changes:
+            advice = ". If the images have moved, give their new folder, too: --data FOLDER"
             raise RunFolderError(
                 f"{str(folder / 'settings.json')!r} can't be used: {error}"
+                + advice * is_folder(str(fields.get("dataset", "digits")))
             ) from error
         return TrainingConfig(**fields | changes)
     return dataclasses.replace(before, **changes)
 
 
-def check_config(folder, config):
-    """Refuse to resume a run that was started with other settings."""
+def check_config(folder, config, may_move=False):
+    """Refuse to resume a run that was started with other settings.
+
+    Args:
+        folder: Path of the run.
+        config: `TrainingConfig`.
+        may_move: bool, accept another folder of images.
+
+    Returns:
+        Whether the folder of images is another: `accept_moved` is called then.
+    """
     before = _read_fields(folder)
     now = json.loads(json.dumps(dataclasses.asdict(config)))
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     was = {name: before.get(name, defaults[name]) for name in now}
     changed = [name for name in now if now[name] != was[name] and name not in MACHINE]
+    if may_move and changed == ["dataset"] and all(is_folder(one["dataset"]) for one in (now, was)):
+        return True
     if changed:
         words = ", ".join(f"{name} was {was[name]}, is {now[name]}" for name in changed)
         raise RunFolderError(
             f"The run in {str(folder)!r} was started with other settings: {words}. "
             "Give the same ones, or choose another --run-dir."
         )
+    return False
+
+
+def accept_moved(folder, config, class_names, images):
+    """Note in settings.json that the images of a run are in another folder now.
+
+    Args:
+        folder: Path of the run.
+        config: `TrainingConfig` with the new folder.
+        class_names: tuple of str, the classes that are there.
+        images: dict of the numbers of images that are there, as for `write_config`.
+
+    Raises:
+        RunFolderError: these are not the classes of the run, or not as many images.
+    """
+    record = json.loads((folder / "settings.json").read_text())
+    try:
+        classes = (folder / "classes.txt").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        classes = []
+    before, now = (classes, record.get("images")), (list(class_names), images)
+    if before != now:
+        known = f"{before[1]}, classes {before[0]}" if before[1] else "not recorded"
+        raise RunFolderError(
+            f"{config.dataset!r} must hold as many images of the same classes as "
+            f"{record['settings']['dataset']!r}, with which the run in {str(folder)!r} was "
+            f"started: {known}. Received: {images}, classes {list(class_names)}"
+        )
+    record["settings"]["dataset"] = config.dataset
+    _write_record(folder, record)
 
 
 def _read_fields(folder):

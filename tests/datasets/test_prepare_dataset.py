@@ -1,9 +1,9 @@
 """Local images into a set that tensorflow-datasets reads, and CIFAR out of it."""
 
-import shutil
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -166,19 +166,31 @@ def test_imagenet_that_is_missing(tmp_path):
         ImageNet(tmp_path)
 
 
-def test_download_is_asked_for(tmp_path, monkeypatch, root):
+def test_download_is_asked_for(tmp_path, monkeypatch):
     calls = []
+    x = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), "uint8")
+    y = np.arange(30)[:, None] % 10
 
-    def fetch(builder, **options):
-        calls.append((builder.name, builder.data_dir))
-        shutil.copytree(place, builder.data_dir)
+    def fetch():
+        calls.append("cifar10")
+        return (x[:20], y[:20]), (x[20:], y[20:])
 
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", fetch)
+    for folder in (None, tmp_path / "new"):
+        monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+        loaded = datasets.load("cifar10", folder, download=True)
+        np.testing.assert_array_equal(loaded.x_test, x[20:])
+        np.testing.assert_array_equal(loaded.y_train, np.arange(20) % 10)
+        assert loaded.class_names == tuple(CIFAR10)
+    assert calls == ["cifar10"] * 2
+    again = datasets.load("cifar10", tmp_path / "new")  # from here on without the internet
+    assert datasets.load("cifar10", tmp_path / "new", download=True).classes == 10
+    np.testing.assert_array_equal(again.x_train, x[:20])
+    assert calls == ["cifar10"] * 2
     write_folders(tmp_path / "images", CIFAR10)
-    place = prepare("cifar10", tmp_path / "images", tmp_path / "elsewhere")
-    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fetch)
-    loaded = datasets.load("cifar10", tmp_path / "tfds", download=True)
-    assert loaded.x_train.shape == (20, 32, 32, 3)
-    assert calls == [("cifar10", str(tmp_path / "tfds" / "cifar10" / "3.0.2"))]
+    prepare("cifar10", tmp_path / "images", tmp_path / "tfds")
+    assert len(datasets.load("cifar10", tmp_path / "tfds", download=True).x_train) == 20
+    assert calls == ["cifar10"] * 2
     with pytest.raises(ValueError, match=r"`download` is for CIFAR-10 and CIFAR-100.*tiny"):
         datasets.load("tiny_imagenet", tmp_path, download=True)
     with pytest.raises(TypeError, match="`download` must be True or False"):
@@ -189,7 +201,7 @@ def test_a_failed_download_says_why_and_what_else(tmp_path, monkeypatch, call, r
     def no_network(*arguments, **settings):
         raise ConnectionError("no network")
 
-    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", no_network)
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", no_network)
     words = r"could not be downloaded \(ConnectionError: no network\).*prepare_dataset\.py"
     with pytest.raises(FileNotFoundError, match=words):
         datasets.load("cifar10", tmp_path, download=True)

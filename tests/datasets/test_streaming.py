@@ -1,6 +1,7 @@
 """Image sets read from disk: every process its own part; and trained on."""
 
 import io
+import shutil
 import signal
 
 import keras
@@ -12,11 +13,13 @@ from tiny_networks import Tiny
 tfds = pytest.importorskip("tensorflow_datasets")
 Image = pytest.importorskip("PIL.Image")
 
+from keras_ssc.datasets.calibration import calibration_images  # noqa: E402
 from keras_ssc.datasets.imagenet_crops import center_crop, random_resized_crop  # noqa: E402
 from keras_ssc.datasets.prepare.cifar import prepare  # noqa: E402
-from keras_ssc.datasets.sources import folder_sources, tfds_source  # noqa: E402
+from keras_ssc.datasets.sources import check_images, folder_sources, tfds_source  # noqa: E402
 from keras_ssc.datasets.streaming import Stream  # noqa: E402
 from keras_ssc.training.config import TrainingConfig  # noqa: E402
+from keras_ssc.training.data import load_data  # noqa: E402
 from keras_ssc.training.distributed import train_distributed  # noqa: E402
 from keras_ssc.training.loop import fit_resumably  # noqa: E402
 from keras_ssc.training.optimizer import CoupledSGD  # noqa: E402
@@ -165,8 +168,59 @@ def test_a_folder_with_its_own_split(images, tmp_path):
 def test_a_folder_that_cannot_be_used_is_refused(images):
     with pytest.raises(ValueError, match="`validation_split` must lie strictly between 0 and 1"):
         folder_sources(images, 1.0)
-    with pytest.raises(ValueError, match=r"at least two|No images found"):
+    with pytest.raises(ValueError, match=r"for each class, at least two. Received: \[\]"):
         folder_sources(images / "ants")
+
+
+def test_calibration_images_of_a_folder(images):
+    found = calibration_images(images, limit=5, size=8)
+    train, _ = folder_sources(images)
+    same = np.concatenate([x for x, _ in Stream(train, size=8, batch_size=1)])
+    np.testing.assert_array_equal(found, same[:5])
+
+
+@pytest.fixture
+def few(images, tmp_path):
+    """A folder of two classes, a few images each."""
+    for name in ("ants", "bees"):
+        (tmp_path / name).mkdir()
+        for file in sorted((images / name).iterdir())[:4]:
+            shutil.copy(file, tmp_path / name)
+    return tmp_path
+
+
+def test_classes_without_images_are_refused(few):
+    with pytest.raises(ValueError, match="must leave an image of 8 to test on"):
+        folder_sources(few, 0.1)
+    (few / ".hidden").mkdir()
+    folder_sources(few)
+    (few / "cats").mkdir()
+    (few / "cats" / "notes.txt").write_text("no image")
+    with pytest.raises(ValueError, match=r"\.png\)\. Received: 'cats' without any"):
+        folder_sources(few)
+    for name in ("bees", "cats"):
+        shutil.rmtree(few / name)
+    with pytest.raises(ValueError, match=r"at least two. Received: \['ants'\]"):
+        folder_sources(few)
+
+
+def test_files_that_are_no_images_are_named_before_a_training(few):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), "uint8")
+    for number, mode in enumerate(("RGB", "L", "CMYK")):
+        Image.fromarray(noise).convert(mode).save(few / "ants" / f"noise{number}.jpg")
+    check_images(*folder_sources(few))  # grey ones and those for printers are images
+    complete = (few / "ants" / "noise0.jpg").read_bytes()
+    (few / "ants" / "noise0.jpg").write_bytes(complete[: len(complete) // 2])
+    with pytest.raises(ValueError, match=r"1 of 11 files .*ants/noise0.jpg'. .*Invalid JPEG data"):
+        check_images(*folder_sources(few))
+    (few / "bees" / "empty.png").write_bytes(b"")
+    (few / "bees" / "text.jpg").write_text("no image")
+    (few / "bees" / "gone.jpg").symlink_to(few / "nowhere.jpg")
+    with pytest.raises(ValueError, match=r"4 of 14 .*noise0.jpg', .*gone.jpg' and 1 more\. Mend"):
+        check_images(*folder_sources(few))
+    config = TrainingConfig(dataset=str(few), image_size=8, batch_size=2)
+    with pytest.raises(ValueError, match="4 of 14 files can't be read as images"):
+        load_data(config)
 
 
 @pytest.fixture

@@ -189,7 +189,11 @@ CASES = {
     ),
     "magnitude": (
         pruning.magnitude, {"model": model, "sparsity": 0.5},
-        KEEP | {"scope": among("global", "layer")},
+        KEEP | {"scope": among("global", "layer", "filter")},
+    ),
+    "semi_structured": (
+        pruning.semi_structured, {"model": model, "n": 1, "m": 2},
+        {"model": never, "n": ints(1, 1), "m": ints(2), "dense": KEEP["dense"]},
     ),
     "synflow": (
         pruning.synflow, {"model": model, "sparsity": 0.5, "rounds": 2},
@@ -197,7 +201,7 @@ CASES = {
     ),
     "apply_masks": (
         pruning.apply_masks, {"model": model, "masks": {}},
-        {"model": never, "masks": lambda value: value == {}, "interspace": truth},
+        {"model": never, "masks": lambda value: value in ({}, None), "interspace": truth},
     ),
     "set_masks": (
         pruning.set_masks, {"model": masked, "masks": {}},

@@ -56,6 +56,22 @@ def test_a_frozen_backbone_is_frozen_and_can_be_unfrozen(route):
         assert (array(one) != other).any()
 
 
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_sequential_copy_has_an_input_and_an_output(route):
+    """Keras has them on a Sequential model once it was called; so must a copy, made by calls."""
+    layers = [L.Conv2D(16, 3, name="a"), L.Conv2D(32, 3, name="b"), L.GlobalAveragePooling2D()]
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers, L.Dense(5, name="last")])
+    model(model.inputs[0])
+    copy = ROUTES[route](model)
+    assert copy.output.shape == model.output.shape
+    features = keras.Model(copy.input, copy.layers[-2].output)
+    x = numbers(2, 8, 8, 3)
+    whole = keras.Model(copy.input, copy.output)
+    np.testing.assert_allclose(array(whole(x)), array(copy(x)), rtol=1e-5, atol=1e-6)
+    dense = copy.get_layer("last")
+    np.testing.assert_allclose(array(dense(features(x))), array(copy(x)), rtol=1e-5, atol=1e-6)
+
+
 def test_a_compiled_copy_can_be_unfrozen_before_it_trains():
     model = on_frozen_backbone()
     model.compile("adam", "mse", metrics=["mae"])

@@ -52,6 +52,7 @@ METHODS = {
     "smart_ratio_vgg": lambda *args, **kwargs: smart_ratio(*args, vgg=True, **kwargs),
     "magnitude": magnitude,
     "magnitude_per_layer": lambda *args, **kwargs: magnitude(*args, scope="layer", **kwargs),
+    "magnitude_per_filter": lambda *args, **kwargs: magnitude(*args, scope="filter", **kwargs),
     "snip": lambda model, *args, **kwargs: snip(model, *data(), *args, **kwargs),
     "grasp": lambda model, *args, **kwargs: grasp(model, *data(), *args, **kwargs),
     "synflow": lambda *args, **kwargs: synflow(*args, rounds=3, **kwargs),
@@ -60,7 +61,15 @@ METHODS = {
 
 
 # The others compile for seconds at each call.
-CHEAP = ("uniform", "erk", "smart_ratio", "smart_ratio_vgg", "magnitude", "magnitude_per_layer")
+CHEAP = (
+    "uniform",
+    "erk",
+    "smart_ratio",
+    "smart_ratio_vgg",
+    "magnitude",
+    "magnitude_per_layer",
+    "magnitude_per_filter",
+)
 CASES = [(name, {"sparsity": s}) for name in CHEAP for s in (0, 0.333, 0.9, 0.95)] + [
     *[(name, {"keep": keep}) for name in CHEAP for keep in (8, 287)],
     *[(name, {"sparsity": 0.9}) for name in METHODS if name not in CHEAP],
@@ -165,6 +174,65 @@ def test_magnitude_against_sorting():
         assert weights[mask].min() >= weights[~mask].max()
     with pytest.raises(ValueError, match="`scope`"):
         magnitude(model, 0.5, scope="all")
+
+
+@pytest.mark.parametrize("sparsity", [0.3, 0.77, 0.95])
+def test_magnitude_per_filter_against_sorting(sparsity):
+    """Every filter has its largest weights, equally many or one more: the larger next ones."""
+    model = network()
+    counts = pruning.uniform_counts(model, sparsity)
+    for name, mask in magnitude(model, sparsity, scope="filter").items():
+        weights = np.abs(kernels(model)[name])
+        if name == "depthwise":  # a filter for each channel and multiplier
+            mask, weights = (one.reshape(9, -1) for one in (mask, weights))
+        each, odd = divmod(counts[name], mask.shape[-1])
+        following = []
+        for filter in range(mask.shape[-1]):
+            kept, all = weights[..., filter][mask[..., filter]], np.sort(weights[..., filter], None)
+            assert sorted(kept) == list(all[len(all) - len(kept) :])
+            assert len(kept) in (each, each + 1)
+            following.append((all[len(all) - each - 1], len(kept) - each) if odd else (0, 0))
+        longer = [more for _, more in sorted(following, reverse=True)]
+        assert longer == [1] * odd + [0] * (len(longer) - odd)
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 2), (3, 8)])
+def test_semi_structured_against_a_loop(n, m):
+    model = keras.Sequential([
+        keras.Input((4, 4, 3)), keras.layers.Conv2D(16, 3, name="stem"),
+        keras.layers.DepthwiseConv2D(2, name="depthwise"), keras.layers.Conv2D(8, 1, name="conv"),
+        keras.layers.Flatten(), keras.layers.Dense(5, name="dense"),
+        keras.layers.Dense(2, name="last"),
+    ])  # fmt: skip
+    masks = pruning.semi_structured(model, n, m)
+    assert set(masks) == {"conv", "dense"}
+    for name, mask in masks.items():
+        weights = kernels(model)[name]
+        live, shape = mask.reshape(-1, *mask.shape[-2:]), weights.shape
+        weights = np.abs(weights).reshape(-1, *shape[-2:])
+        for tap, first, filter in np.ndindex(len(weights), shape[-2] // m, shape[-1]):
+            group = slice(m * first, m * first + m)
+            largest = sorted(range(m), key=lambda i: -weights[tap, group, filter][i])[:n]
+            assert sorted(np.flatnonzero(live[tap, group, filter])) == sorted(largest)
+    assert set(pruning.semi_structured(model, n, m, dense=["conv"])) == {"dense"}
+    masked = pruning.apply_masks(model, masks)
+    assert same(pruning.read_masks(masked), masks)
+
+
+def test_semi_structured_refusals():
+    model = network()  # 3, 6 and 8 input channels
+    with pytest.raises(ValueError, match=r"`n` must be less than `m`. Received: n=4, m=4"):
+        pruning.semi_structured(model, 4)
+    with pytest.raises(ValueError, match=r"`m` must divide the input channels .*m=5, .*'conv': 3"):
+        pruning.semi_structured(model, 2, 5)
+    with pytest.raises(ValueError, match=r"`dense` must name prunable layers. Unknown: \['x'\]"):
+        pruning.semi_structured(model, dense=["x"])
+
+
+def test_no_masks_are_masks_that_are_all_true():
+    model = network()
+    masked = pruning.apply_masks(model)
+    assert {name: int(mask.sum()) for name, mask in pruning.read_masks(masked).items()} == SIZES
 
 
 @pytest.mark.parametrize("method", ["snip", "grasp", "synflow", "magnitude"])

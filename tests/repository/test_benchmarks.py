@@ -121,6 +121,22 @@ def test_readme_and_page_are_what_the_programs_make():
     assert page.page(results.FOLDER) == page.PAGE.read_text(encoding="utf-8")
 
 
+def test_table_of_sizes_is_what_the_program_makes():
+    import phone_page
+
+    from common import results
+
+    text = phone_page.PAGE.read_text(encoding="utf-8")
+    rows = results.read(phone_page.RESULTS)
+    assert phone_page.with_section(text, phone_page.section(rows)) == text
+    row = {"network": "ResNet32:0.98", "format": "litert", "quantize": "int8", "sparsity": "0.98"}
+    row |= {"bytes": "1234567", "accuracy": "0.8123", "ms": "1.23", "test_images": "2000"}
+    others = [one for one in rows if one["network"] != "ResNet32:0.98"]
+    assert "1,234,567 (" in phone_page.section([*others, row])
+    assert "| 81.23% |" in phone_page.section([*others, row])
+    assert "| not run |  |" in phone_page.section(others)
+
+
 def test_picture_has_at_most_eight_bars():
     pytest.importorskip("matplotlib")
     from common import picture

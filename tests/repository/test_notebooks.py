@@ -8,7 +8,7 @@ from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Kept with their outputs, so that they can be read where nothing runs.
-PICTURED = {"01_first_layer", "03_your_own_model"}
+PICTURED = {"01_first_layer", "02_sparse_resnet", "03_your_own_model"}
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 # Half a minute and more each; the first runs with the other tests.
 LONG = [

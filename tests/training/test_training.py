@@ -16,7 +16,13 @@ import pytest
 
 import keras_ssc
 from keras_ssc.training import CoupledSGD, TrainingConfig, closing_table, train
-from keras_ssc.training.run_folder import RunFolderError, check_config, read_config
+from keras_ssc.training.run_folder import (
+    RunFolderError,
+    accept_moved,
+    check_config,
+    read_config,
+    write_config,
+)
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
@@ -188,6 +194,37 @@ def test_a_run_of_the_first_version_resumes(tmp_path):
     (tmp_path / "settings.json").write_text(json.dumps({"settings": {"depth": 3}}))
     with pytest.raises(RunFolderError, match=r"does not know: \['depth'\]"):
         read_config(tmp_path)
+
+
+def test_a_run_resumes_where_its_images_have_moved(tmp_path):
+    old, new, folder = tmp_path / "old", tmp_path / "new", tmp_path / "run"
+    counts, classes = {"training": 30, "test": 6}, ("ants", "bees")
+    folder.mkdir()
+    old.mkdir()
+    before = TrainingConfig(dataset=str(old), epochs=2)
+    write_config(folder, before, counts)
+    (folder / "classes.txt").write_text("ants\nbees\n")
+    assert not check_config(folder, before, may_move=True)
+    old.rename(new)
+    with pytest.raises(RunFolderError, match=r"If the images have moved, .*: --data FOLDER"):
+        read_config(folder)
+    config = read_config(folder, dataset=str(new))
+    assert config.run_name() == before.run_name()
+    with pytest.raises(RunFolderError, match=r"dataset was .*old, is .*new"):
+        check_config(folder, config)
+    assert check_config(folder, config, may_move=True)
+    for other in ((("ants", "cats"), counts), (classes, counts | {"test": 7})):
+        with pytest.raises(RunFolderError, match=r"as many images of the same classes.*'test': 6"):
+            accept_moved(folder, config, *other)
+    accept_moved(folder, config, classes, counts)
+    assert read_config(folder) == config
+    others = {
+        r"dataset was .*, epochs was 2, is 3": {"dataset": str(tmp_path), "epochs": 3},
+        r"dataset was .*new, is digits": {"dataset": "digits"},
+    }
+    for words, change in others.items():
+        with pytest.raises(RunFolderError, match=words):
+            check_config(folder, dataclasses.replace(config, **change), may_move=True)
 
 
 def test_taken_folder_and_other_settings_are_refused(finished, tmp_path):
