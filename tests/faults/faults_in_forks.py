@@ -3,9 +3,9 @@
 python tests/faults/faults_in_forks.py --kills 50 --writes 10 --terms 10
 
 Each process is a fork of one that has imported everything and computed nothing, so that a start
-takes no time. What runs in it is applications/train.py with its own command line; only the
-network is replaced by a tiny one, and the first batch leaves a mark between the start and the
-epochs. A "write" is a kill while a checkpoint is being written.
+takes no time. It runs applications/train.py with a tiny network in the other's place, and the first
+batch leaves a mark between the start and the epochs. A "write" is a kill while a checkpoint is being
+written.
 """
 
 import argparse
