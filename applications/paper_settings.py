@@ -1,6 +1,7 @@
 """Print the settings of every cell of the paper's tables 1 to 4: asked and reached sparsity.
 
 python applications/paper_settings.py --distribution uniform
+python applications/paper_settings.py --distribution per_filter --mixing
 """
 
 import argparse
@@ -20,11 +21,20 @@ def main():
         default="uniform",
         help="how a budget of weights is shared over the layers",
     )
+    parser.add_argument(
+        "--mixing",
+        action="store_true",
+        help="print how many pairs of channels the layers of each stage join",
+    )
     arguments = parser.parse_args()
     # Imported here, so that --help answers at once.
+    from paper.mixing_table import mixing_table
     from paper.pattern_settings import paper_table
 
-    print(paper_table(arguments.distribution))
+    if arguments.mixing:
+        print(mixing_table(distribution=arguments.distribution))
+    else:
+        print(paper_table(arguments.distribution))
 
 
 if __name__ == "__main__":

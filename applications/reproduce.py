@@ -28,6 +28,7 @@ def parse():
     add("--only", nargs="+", default=[], help="words that the runs to do must all hold")
     add("--limit", type=int, help="at most so many runs")
     add("--dry-run", action="store_true", help="2 epochs on few images, recorded apart")
+    add("--estimate", action="store_true", help="print how long the runs take and do none")
     add("--list", action="store_true", help="print the runs and do none")
     return parser, parser.parse_args()
 
@@ -42,6 +43,7 @@ def main():
     from keras_ssc.training.run_folder import RunFolderError
     from keras_ssc.training.sigterm import Terminated, Termination
     from paper import EXPERIMENTS, Records, dry, open_runs, reproduce
+    from paper.estimate import estimate, in_words
 
     if arguments.name not in EXPERIMENTS:
         parser.error(f"the experiments are {', '.join(EXPERIMENTS)}")
@@ -66,6 +68,10 @@ def main():
     print(f"Records: {folder}{there}")
     if arguments.list:
         print("\n".join(map(str, todo)))
+    if arguments.estimate:
+        seconds, basis = estimate(todo[: arguments.limit], records)
+        print(f"{len(todo[: arguments.limit])} runs take about {in_words(seconds)}: {basis}")
+    if arguments.list or arguments.estimate:
         return
     try:
         with Termination():

@@ -7,6 +7,14 @@ from keras_ssc.training.optimizer import CoupledSGD
 from keras_ssc.training.recipe import drop_at
 from paper.inputs import drop_shares, training_batches
 
+MOMENTUM = 0.9
+LOSS = "sparse_categorical_crossentropy"
+
+
+def schedule(setting, steps):
+    """Return the learning rate of a setting; `steps` are those of an epoch."""
+    return drop_at(drop_shares(setting), setting.learning_rate, setting.epochs * steps)
+
 
 def fit(model, setting, data, callbacks=(), first=0, last=None, keep=None, validation=None):
     """Train a model in place, from one epoch of the recipe to another.
@@ -25,12 +33,11 @@ def fit(model, setting, data, callbacks=(), first=0, last=None, keep=None, valid
     metrics = ["accuracy"]
     if data.classes >= 200:
         metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5"))
-    steps = setting.epochs * len(batches)
-    rate = drop_at(drop_shares(setting), setting.learning_rate, steps)
-    optimizer = CoupledSGD(rate, momentum=0.9, l2=setting.l2)
+    rate = schedule(setting, len(batches))
+    optimizer = CoupledSGD(rate, momentum=MOMENTUM, l2=setting.l2)
     model.compile(
         optimizer,
-        "sparse_categorical_crossentropy",
+        LOSS,
         metrics=metrics,
         jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )

@@ -20,6 +20,7 @@ VARIANTS = {
     "classifier": {"sparse_classifier": True},
     "fused": {"fused": True},
     "dense_scale": {"initial_scale": "dense"},
+    "mixing": {"mixing": True},
 }
 # Networks of the experiments that a builder makes with options of its own.
 WITH_OPTIONS = {"VGG11(pools=3)": ("VGG11", {"pools": 3})}

@@ -1,7 +1,11 @@
-"""ResNet32 on CIFAR-10 by the paper's protocol, in short calls on a GPU machine; SSC comes first.
+"""ResNet32 on CIFAR-10 by the paper's protocol, in short calls on a GPU machine.
 
 For a machine that is lent for minutes, has Keras on JAX and no TensorFlow, and to and from which
-few MiB travel at once. Here, with CIFAR-10 prepared in data (applications/prepare_dataset.py):
+few MiB travel at once. The rows with fixed masks run, dense and SSC among them, by the loop of
+`gpu_loop`: an epoch is one call of the GPU, convolutions compute in bfloat16. How many seconds a
+run takes so: not run.
+
+Here, with CIFAR-10 prepared in data (applications/prepare_dataset.py):
 
 python -m paper.on_gpu pack --data-dir data carry-1 carry-2
 
@@ -9,21 +13,25 @@ There, in the root of the repository, once for each of the folders, as they come
 
 mkdir -p images && cp carry-1/* images
 
-and when both have come, with records.tar.gz of the call before, if there is one (otherwise without
---carried):
+and when both have come, the first slice in calls of at most nine minutes; MPS lets its five
+processes share the GPU:
 
-KERAS_BACKEND=jax python -m paper.on_gpu run --data-dir images \\
-    --carried records.tar.gz --out out/records.tar.gz --minutes 9
+nvidia-cuda-mps-control -d
+KERAS_BACKEND=jax XLA_PYTHON_CLIENT_PREALLOCATE=false python -m paper.on_gpu run --slice 1 \\
+    --data-dir images --processes 5 --minutes 8.5 --out out/records.tar.gz --cache out/cache
+KERAS_BACKEND=jax XLA_PYTHON_CLIENT_PREALLOCATE=false python -m paper.on_gpu run --slice 1 \\
+    --data-dir images --processes 5 --minutes 8.5 --carried out/records.tar.gz \\
+    --out out/records-2.tar.gz --cache out/cache
 
-It ends with exit code 143 when the minutes are over, and with 0 when all runs are done; what it
-wrote to --out is all that the next call needs besides the images. Here again:
+Each further call carries the archive of the one before; the folder of compiled programs, if it
+comes along, spares a minute. The second slice is the same with --slice 2. A call ends with exit
+code 143 when the minutes are over, and with 0 when all runs are done. Here, with the last archive:
 
-tar -xzf records.tar.gz --exclude .unfinished -C docs/evidence/records
+tar -xzf records.tar.gz --exclude .unfinished --exclude weights --skip-old-files \\
+    -C docs/evidence/records
+tar -xzf records.tar.gz -C runs weights
 
-Several at once, each with its own --records, --out and --rows or --columns, use more of the GPU
-than one does: XLA_PYTHON_CLIENT_PREALLOCATE=false lets them share its memory.
-On an H200 four of them took 18 ms a step each, tests included, under NVIDIA's multi-process service
-(MPS), so 160 epochs took 20 minutes, and 24 ms without it.
+The run of "SSC, per_filter" in slice 1 is the calibration: the first records have 89.4 % for it.
 
 With --dry-run: 2 epochs on few images, recorded apart.
 """
@@ -34,6 +42,7 @@ import gzip
 import io
 import os
 import signal
+import subprocess
 import sys
 import tarfile
 import zlib
@@ -43,16 +52,27 @@ from threading import Timer
 from keras_ssc import datasets
 from keras_ssc.atomic_write import check_new_file, new_file
 from keras_ssc.datasets.packed import pack
-from keras_ssc.training.checkpoint import LAST
 from keras_ssc.training.run_folder import RunFolderError
 from keras_ssc.training.sigterm import Terminated, Termination
 from paper import EXPERIMENTS, Records, dry, reproduce
+from paper.gpu_checkpoint import CHECKPOINT
+from paper.tables import BUTTERFLY
 
-ROWS = ("SSC", "GraSP", "SNIP", "random ERK", "dense")  # of table 1, in the order of running
-COLUMNS = ("0.98", "0.9")
+WEIGHTS = "weights"  # folder beside the records
+# (row of table 1, column), in the order of running.
+SLICES = {
+    1: [
+        ("dense", "0.98"),
+        ("SSC, uniform", "0.9"),
+        ("SSC, per_filter", "0.98"),
+        (BUTTERFLY, "0.98"),
+        ("SSC, live initial scale", "0.98"),
+    ],
+    2: [(row, "0.98") for row in ("GraSP", "SNIP", "SynFlow", "smart ratio", "random ERK")],
+}
 
 
-def parse():
+def parse(arguments=None):
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     modes = parser.add_subparsers(dest="mode", required=True)
@@ -61,30 +81,32 @@ def parse():
     packing.add_argument("folders", nargs="+", help="each takes an equal part")
     add = modes.add_parser("run", help="run what is open, or resume").add_argument
     add("--data-dir", required=True, help="folder of the packed images")
+    add("--slice", type=int, default=1, choices=SLICES, help="which rows")
+    add("--seeds", type=int, nargs="+", default=[3])
     add("--carried", help="records.tar.gz of the call before")
-    add("--out", required=True, help="records.tar.gz to write: records, and the open run")
-    add("--minutes", type=float, default=9, help="then the step is finished and saved")
+    add("--out", required=True, help="records.tar.gz to write: records, weights, open runs")
+    add("--minutes", type=float, default=8.5, help="then the epoch is finished and saved")
+    add("--processes", type=int, default=1, help="so many runs at once")
     add("--records", default="runs/paper_on_gpu", help="folder to work in")
-    add("--rows", nargs="+", default=ROWS, choices=ROWS)
-    add("--columns", nargs="+", default=COLUMNS, choices=COLUMNS)
-    add("--seeds", type=int, nargs="+", default=[3, 4, 5])
+    add("--cache", help="folder of compiled programs, kept for the next call")
+    add("--float32", action="store_true", help="convolutions in float32, not in bfloat16")
     add("--dry-run", action="store_true")
-    return parser.parse_args()
+    add("--worker", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
 
 
-def wanted(rows, columns, seeds):
-    """Return the cells in the order of running: a seed of all rows, then the next seed."""
+def wanted(slice_, seeds):
+    """Return the cells of a slice in the order of running: a seed of all, then the next seed."""
     cells = []
     for seed in seeds:
         table = EXPERIMENTS["table1"]("paper", seeds=(seed,))
-        of = {(cell.row, cell.column): cell for cell in table if is_ours(cell)}
-        cells += [of[row, column] for row in rows for column in columns]
+        of = {
+            (cell.row, cell.column): cell
+            for cell in table
+            if (cell.network, cell.dataset) == ("ResNet32", "cifar10")
+        }
+        cells += [of[key] for key in SLICES[slice_]]
     return cells
-
-
-def is_ours(cell):
-    """Return whether a cell is of ResNet32 on CIFAR-10."""
-    return (cell.network, cell.dataset) == ("ResNet32", "cifar10")
 
 
 def unpack(archive, folder):
@@ -99,11 +121,12 @@ def unpack(archive, folder):
 
 
 def keep(folder, archive):
-    """Write an archive of the records, and of the last checkpoint of each open run."""
-    files = sorted(folder.glob("*.json"))
-    for path in sorted(folder.glob(f".unfinished/*/{LAST}")):
+    """Write an archive of records and weights, and of the checkpoint of each open run."""
+    files = sorted([*folder.glob("*.json"), *folder.glob(f"{WEIGHTS}/*")])
+    for path in sorted(folder.glob(f".unfinished/*/{CHECKPOINT}")):
         if not (folder / f"{path.parent.name}.json").exists():
             files.append(path)
+            files += path.parent.glob("best.weights.h5")
     with (
         new_file(archive, ".gz", overwrite=True) as temporary,
         tarfile.open(temporary, "w:gz") as tar,
@@ -112,15 +135,23 @@ def keep(folder, archive):
             tar.add(path, path.relative_to(folder))
 
 
-def run(arguments):
-    """Run until all is done or the time is over."""
-    Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
-    check_new_file(arguments.out, ".gz", overwrite=True)
-    folder = Path(f"{arguments.records}-dry" if arguments.dry_run else arguments.records)
-    folder.mkdir(parents=True, exist_ok=True)
-    if arguments.carried:
-        unpack(arguments.carried, folder)
-    cells = wanted(arguments.rows, arguments.columns, arguments.seeds)
+def work(arguments, folder):
+    """Run what no other process does, until all is done or the time is over."""
+    import jax
+
+    from paper.gpu_run import run_on_gpu
+
+    (folder / WEIGHTS).mkdir(exist_ok=True)
+    if arguments.cache:
+        jax.config.update("jax_compilation_cache_dir", str(Path(arguments.cache).absolute()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1)
+
+    def train(setting, data_dir, progress, own):
+        precision = "float32" if arguments.float32 else "bfloat16"
+        weights = folder / WEIGHTS / f"{setting.key}.weights.h5"
+        return run_on_gpu(setting, data_dir, progress, own, precision, weights)
+
+    cells = wanted(arguments.slice, arguments.seeds)
     if arguments.dry_run:
         cells = dry(cells)
     limit = Timer(60 * arguments.minutes, os.kill, (os.getpid(), signal.SIGTERM))
@@ -129,14 +160,54 @@ def run(arguments):
         with Termination():
             limit.start()
             progress = functools.partial(print, flush=True)
-            left = reproduce(cells, Records(folder), arguments.data_dir, progress=progress)
+            return reproduce(
+                cells, Records(folder), arguments.data_dir, progress=progress, train=train
+            )
     except Terminated as end:
         print(f"Ended {end.where}. The next call resumes there.", flush=True)
         raise
     finally:
         limit.cancel()
+
+
+def work_together(count):
+    """Start so many processes like this one, wait for all; raise `Terminated` if one ended so."""
+    command = [sys.executable, "-m", "paper.on_gpu", *sys.argv[1:], "--worker"]
+    running = [subprocess.Popen(command) for _ in range(count)]
+    try:
+        codes = [one.wait() for one in running]
+    except (SystemExit, KeyboardInterrupt):
+        for one in running:
+            one.terminate()
+        for one in running:
+            one.wait()
+        raise
+    if wrong := [code for code in codes if code not in (0, 143)]:
+        raise ValueError(f"{len(wrong)} of {count} processes failed, with exit codes {wrong}")
+    if 143 in codes:
+        raise Terminated("by the processes' own limits")
+
+
+def run(arguments):
+    """Run until all is done or the time is over, and write the archive."""
+    folder = Path(f"{arguments.records}-dry" if arguments.dry_run else arguments.records)
+    if arguments.worker:
+        work(arguments, folder)
+        return
+    Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
+    check_new_file(arguments.out, ".gz", overwrite=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    if arguments.carried:
+        unpack(arguments.carried, folder)
+    try:
+        if arguments.processes > 1:
+            with Termination():
+                work_together(arguments.processes)
+        else:
+            work(arguments, folder)
+    finally:
         keep(folder, arguments.out)
-    print(f"{left} runs are open. The records are in {arguments.out}")
+    print(f"All runs are done. The records are in {arguments.out}")
 
 
 def main():

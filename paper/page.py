@@ -6,8 +6,9 @@ import io
 
 from keras_ssc.training.run_folder import beside
 from paper.correlations import correlation_table, plot_correlations
-from paper.figures import EXPERIMENTS, PAPERS_PATTERN
+from paper.figures import CYCLIC, EXPERIMENTS, PAPERS_PATTERN
 from paper.kernels_figure import plot_kernels
+from paper.mixing_table import joined_table
 from paper.plots import plot_accuracy, plot_multiply_adds
 from paper.result_tables import (
     better_of,
@@ -145,6 +146,8 @@ def write_page(records, folder, protocol, empty=False):
             parts += _verdicts(name, cells, records, protocol)
         if name == "variants":
             parts.append(scoreboard(cells, records, PAPERS_PATTERN, turned=True))
+        if name == "mixing":
+            parts += [joined_table(cells), scoreboard(cells, records, CYCLIC, turned=True)]
         if name == "figure3":
             parts.append(correlation_table(cells, records))
         else:
@@ -156,9 +159,11 @@ def write_page(records, folder, protocol, empty=False):
 
 
 def _verdicts(name, cells, records, protocol):
-    rows = [*COMPARED, *PAST]
-    rows = [row for row in rows if any(cell.row == row and found(cell, records) for cell in cells)]
-    parts = [tally(cells, records, rows), scoreboard(cells, records)]
+    rows, past = (
+        [row for row in some if any(cell.row == row and found(cell, records) for cell in cells)]
+        for some in (COMPARED, PAST)
+    )
+    parts = [tally(cells, records, rows), tally(cells, records, past), scoreboard(cells, records)]
     if board := scoreboard(cells, records, "SSC, per_filter"):
         parts += ["The same with `per_filter` at every sparsity:", board]
     better = better_of(cells, EXPERIMENTS["table1"](protocol), records)
@@ -167,6 +172,7 @@ def _verdicts(name, cells, records, protocol):
             "One rate does not suit every method. Each at the better of two, 0.1 of `table1` and\n"
             "0.03, by the test images (ResNet20 alone: the VGG of `table1` is another one):",
             tally(better, records, rows),
+            tally(better, records, past),
             scoreboard(better, records),
             scoreboard(better, records, "SSC, per_filter"),
         ]

@@ -102,7 +102,7 @@ def best_accuracy(record):
     """
     if "test" in record:
         return record["test"].get("best", {}).get("accuracy")
-    return max(epoch["val_accuracy"] for epoch in record["metrics"])
+    return max(epoch.get("val_accuracy", 0) for epoch in record["metrics"])
 
 
 def chosen_on_test(record):

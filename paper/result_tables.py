@@ -242,6 +242,8 @@ def machines(settings, records):
             name = ", ".join([*about.get("accelerators", []), cpu])
             library = f"{about['backend']} {about['versions'].get(about['backend'])}"
             line = f"{name} ({about['hardware']['cpu_count']} cores), {library}"
+            if "loop" in records[setting]:  # a run of `gpu_loop`
+                line += f", {records[setting]['loop']}"
             counts[line] = counts.get(line, 0) + 1
     return "\n".join(f"- {line}: {count} runs" for line, count in counts.items())
 

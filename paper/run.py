@@ -58,29 +58,17 @@ def run(setting, data_dir=None, progress=print, folder=None):
 
         record = run(Setting("ResNet20", "digits", "SNIP", sparsity=0.9, epochs=2))
     """
-    known("method", setting.method, METHODS)
-    if setting.mask_dataset and setting.method not in SCORED:
-        raise ValueError(
-            f"`mask_dataset` is for the methods {SCORED}. Received: method={setting.method!r}, "
-            f"mask_dataset={setting.mask_dataset!r}"
-        )
     started = time.monotonic()
-    keras.utils.set_random_seed(setting.seed)
-    data = experiment_data(setting, data_dir)
-    sources = []
-    if setting.mask_dataset:
-        source = source_setting(setting)
-        sources = [(source, experiment_data(source, data_dir))]
-    model, callbacks, first = METHODS[setting.method](setting, data, *sources)
+    data, (model, callbacks, first) = begin(setting, data_dir)
     norm = kxk_norm(model)
-    epochs = _Epochs(setting, progress, started)
+    epochs = Epochs(setting, progress, started)
     if folder is None:
         with tempfile.TemporaryDirectory() as scratch:
-            watched, best = _measured(setting, data, data_dir, scratch)
+            watched, best = measured_on(setting, data, data_dir, scratch)
             fit(model, setting, data, [*callbacks, *best, epochs], first, validation=watched)
-            return _record(setting, data, model, callbacks, epochs, norm, best)
+            return record_of(setting, data, model, callbacks, epochs, norm, best)
     else:
-        watched, best = _measured(setting, data, data_dir, folder)
+        watched, best = measured_on(setting, data, data_dir, folder)
         changes = [*callbacks, *best, epochs]
         with Termination() as termination:
 
@@ -97,10 +85,27 @@ def run(setting, data_dir=None, progress=print, folder=None):
                 )
 
             fit(model, setting, data, changes, first, keep=keep, validation=watched)
-    return _record(setting, data, model, callbacks, epochs, norm, best)
+    return record_of(setting, data, model, callbacks, epochs, norm, best)
 
 
-def _measured(setting, data, data_dir, folder):
+def begin(setting, data_dir):
+    """Return (data, `Start`) of a setting, drawn from its seed; refuse one that can't be."""
+    known("method", setting.method, METHODS)
+    if setting.mask_dataset and setting.method not in SCORED:
+        raise ValueError(
+            f"`mask_dataset` is for the methods {SCORED}. Received: method={setting.method!r}, "
+            f"mask_dataset={setting.mask_dataset!r}"
+        )
+    keras.utils.set_random_seed(setting.seed)
+    data = experiment_data(setting, data_dir)
+    sources = []
+    if setting.mask_dataset:
+        source = source_setting(setting)
+        sources = [(source, experiment_data(source, data_dir))]
+    return data, METHODS[setting.method](setting, data, *sources)
+
+
+def measured_on(setting, data, data_dir, folder):
     """(batches on which each epoch is measured or None, [`BestEpoch`] or [])."""
     if setting.held_out:
         return test_batches(setting, data), []
@@ -110,7 +115,7 @@ def _measured(setting, data, data_dir, folder):
     return validation_batches(data, images), [BestEpoch(folder)]
 
 
-def _record(setting, data, model, callbacks, epochs, norm, best):
+def record_of(setting, data, model, callbacks, epochs, norm, best):
     """The record of a trained model, which then has the weights of the best epoch."""
     sizes = summary(model)
     record = {
@@ -175,7 +180,7 @@ def _kxk_rows(sizes):
     return [row for row in rows[1:] if max(row["kernel_shape"][:2]) > 1]
 
 
-class _Epochs(keras.callbacks.Callback):
+class Epochs(keras.callbacks.Callback):
     """Keeps the figures of each epoch and prints them; sums the time of all parts of a run."""
 
     def __init__(self, setting, progress, began):

@@ -42,7 +42,7 @@ def dry(cells):
     return chosen
 
 
-def reproduce(cells, records, data_dir=None, limit=None, progress=print):
+def reproduce(cells, records, data_dir=None, limit=None, progress=print, train=None):
     """Run what is open of an experiment, and record each run when it is done.
 
     Before the first run it prints how long all are likely to take. An interrupted run resumes
@@ -55,6 +55,8 @@ def reproduce(cells, records, data_dir=None, limit=None, progress=print):
         data_dir: as for `keras_ssc.datasets.load`.
         limit: int, at most so many runs; None: all.
         progress: function that takes lines.
+        train: function with the arguments and the result of `run`; None: that. How long another
+            one takes is not foretold.
 
     Returns:
         int, how many runs have no record yet.
@@ -63,14 +65,14 @@ def reproduce(cells, records, data_dir=None, limit=None, progress=print):
         what `run` raises; the runs before are recorded then.
     """
     todo = open_runs(cells, records)
-    if todo[:limit]:
+    if todo[:limit] and train is None:
         seconds, basis = estimate(todo[:limit], records)
         progress(f"{len(todo[:limit])} runs take about {in_words(seconds)}: {basis}")
     taken = []
     for number, setting in enumerate(todo, start=1):
         if limit is not None and len(taken) == limit:
             break
-        record = _claimed(setting, records, data_dir, progress)
+        record = _claimed(setting, records, data_dir, progress, train or run)
         if record is None:
             continue
         taken.append(record["seconds"])
@@ -82,14 +84,14 @@ def reproduce(cells, records, data_dir=None, limit=None, progress=print):
     return len(open_runs(cells, records))
 
 
-def _claimed(setting, records, data_dir, progress):
+def _claimed(setting, records, data_dir, progress, train):
     """Run and record a setting; None if another process does, or has done so meanwhile."""
     folder = records.unfinished(setting)
     try:
         with locked(folder):
             record = None
             if setting not in records:
-                record = run(setting, data_dir, progress, folder)
+                record = train(setting, data_dir, progress, folder)
                 records.add(record)
             shutil.rmtree(folder)
     except FolderInUseError as error:

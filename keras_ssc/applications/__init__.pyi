@@ -34,6 +34,7 @@ def VGG11(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -65,6 +66,8 @@ def VGG11(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -107,6 +110,7 @@ def VGG13(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -138,6 +142,8 @@ def VGG13(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -180,6 +186,7 @@ def VGG16(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -211,6 +218,8 @@ def VGG16(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -253,6 +262,7 @@ def VGG19(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -298,6 +308,8 @@ def VGG19(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -341,6 +353,7 @@ def MobileNetV2(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "block",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -397,6 +410,8 @@ def MobileNetV2(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -442,6 +457,7 @@ def ResNet18(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -482,6 +498,8 @@ def ResNet18(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -524,6 +542,7 @@ def ResNet20(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -556,6 +575,8 @@ def ResNet20(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -599,6 +620,7 @@ def ResNet32(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -643,6 +665,8 @@ def ResNet32(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -687,6 +711,7 @@ def ResNet44(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -719,6 +744,8 @@ def ResNet44(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -762,6 +789,7 @@ def ResNet50(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -806,6 +834,8 @@ def ResNet50(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -848,6 +878,7 @@ def ResNet56(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -880,6 +911,8 @@ def ResNet56(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -923,6 +956,7 @@ def ResNet110(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -955,6 +989,8 @@ def ResNet110(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -998,6 +1034,7 @@ def ShuffleNetV2(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "block",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -1047,6 +1084,8 @@ def ShuffleNetV2(
         distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+        mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,

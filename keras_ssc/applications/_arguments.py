@@ -23,6 +23,8 @@ ARGUMENTS = """
     distribution: how `sparsity` is shared: `"uniform"`, one target for all sparse layers, as in
         the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
         `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
+    mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
+        join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
     shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
         offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
     initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,

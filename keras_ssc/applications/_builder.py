@@ -87,6 +87,7 @@ def make_model(
     g: int | None = None,
     p: int | None = None,
     distribution: str = "auto",
+    mixing: bool = False,
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -109,6 +110,7 @@ def make_model(
         raise TypeError(f"`input_tensor` must be a Keras tensor. Received: {input_tensor!r}")
     boolean("include_top", include_top)
     boolean("sparse_classifier", sparse_classifier)
+    boolean("mixing", mixing)
     if set_offset != "butterfly" or not isinstance(set_offset, str):
         integer("set_offset", set_offset, 0)
     initial_scale = one_of("initial_scale", initial_scale, ("dense", "live"))
@@ -127,7 +129,7 @@ def make_model(
     if include_top or weights in CLASSES:
         recorder.classifier(last, classes if include_top else CLASSES[weights])
     settings = choose_settings(
-        recorder.shapes(), sparsity, g, p, distribution, parity, default_setting
+        recorder.shapes(), sparsity, g, p, distribution, parity, default_setting, mixing
     )
     rules = {"shift": shift, "parity": parity, "set_offset": set_offset, "execution": execution}
     build = LayerBuilder(image_size, settings, data_format, dtype, initial_scale, **rules)

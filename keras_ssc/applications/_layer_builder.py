@@ -1,11 +1,11 @@
 """The Keras layers of which all networks are made."""
 
 import keras
-import numpy as np
 
 from keras_ssc.initializers import DenseScale
 from keras_ssc.layers import FusedBatchNormalization, SSCConv2D
 from keras_ssc.layers.shuffle_split import ShuffleSplit
+from keras_ssc.sparsity import butterfly_offset
 
 # GraSP's: Kaiming normal by fan-out, not truncated; BatchNormalization as in PyTorch.
 KERNEL_INITIALIZER = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
@@ -97,7 +97,7 @@ class LayerBuilder:
 
     def _butterfly(self, q, shift):
         """1, 2, 4, ..., the largest power of 2 below q, and again 1, from layer to layer."""
-        offset = 2 ** (self._sparse_layers % max(1, int(np.log2(q))))
+        offset = butterfly_offset(self._sparse_layers, q)
         self._sparse_layers += 1
         return offset if shift == "cyclic" else 0
 

@@ -3,7 +3,7 @@
 from keras_ssc.sparsity import choose_network
 
 
-def choose_settings(shapes, sparsity, g, p, distribution, parity, default=None):
+def choose_settings(shapes, sparsity, g, p, distribution, parity, default=None, mixing=False):
     """Return (g, p), or None for dense, for every layer: dict by layer name.
 
     Args:
@@ -13,6 +13,7 @@ def choose_settings(shapes, sparsity, g, p, distribution, parity, default=None):
         distribution, parity: as for `choose_network`.
         default: function sparse `LayerShape` -> (g, p), for where neither a sparsity nor g and p
             are given; None for sparsity 0.9.
+        mixing: bool, as for `choose_network`; a `g` and `p` that are given stay as they are.
     """
     if sparsity is not None and (g is not None or p is not None):
         raise ValueError(
@@ -32,7 +33,8 @@ def choose_settings(shapes, sparsity, g, p, distribution, parity, default=None):
     sparsity = 0.9 if sparsity is None else sparsity
     if not isinstance(sparsity, bool) and sparsity == 0:
         return {shape.name: None for shape in shapes}
-    choice = choose_network(shapes, sparsity=sparsity, parity=parity, distribution=distribution)
+    rules = {"parity": parity, "distribution": distribution, "mixing": mixing}
+    choice = choose_network(shapes, sparsity=sparsity, **rules)
     return choice.settings
 
 

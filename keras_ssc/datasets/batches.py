@@ -79,16 +79,29 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         """Return (float32 images, int32 labels) of batch `index` of the present epoch."""
         index += self.begin
-        order = np.arange(len(self.x))
-        if self.shuffle:
-            self._random(_ORDER).shuffle(order)
-        chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
+        chosen = self._order()[index * self.batch_size : (index + 1) * self.batch_size]
         x = self.x[chosen]
         if self.augment:
-            x = self._crop_and_flip(x, self._random(_CROPS, index))
+            x = self._crop_and_flip(x, *self._places(index, len(x)))
         x = x - self.mean
         x *= self.scale  # in place: a step on a GPU waits for this
         return x, self.y[chosen]
+
+    def draws(self):
+        """Return what the present epoch draws, for a loop that cuts the images out by itself.
+
+        Returns:
+            (order, top, left, mirrored): arrays with a line for each image, in the order of the
+            batches: its index; the first row and column of its crop, counted from the corner of
+            the padding; whether it is mirrored.
+        """
+        order = self._order()
+        starts = range(0, len(order), self.batch_size)
+        parts = [
+            self._places(index, len(order[start : start + self.batch_size]))
+            for index, start in enumerate(starts)
+        ]
+        return (order, *(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def on_epoch_end(self):
         """Move to the next epoch's order and crops; `fit` calls it."""
@@ -134,17 +147,30 @@ class Batches(keras.utils.PyDataset):
     def _random(self, *purpose):
         return np.random.default_rng((self.seed, self.epoch, *purpose))
 
-    def _crop_and_flip(self, x, random):
-        images, height, width, _ = x.shape
+    def _order(self):
+        order = np.arange(len(self.x))
+        if self.shuffle:
+            self._random(_ORDER).shuffle(order)
+        return order
+
+    def _places(self, index, images):
+        """(top, left, mirrored) of the images of a batch."""
+        if not self.augment:
+            centre = np.full(images, self.pad)
+            return centre, centre, np.zeros(images, bool)
+        random = self._random(_CROPS, index)
+        top, left = random.integers(0, 2 * self.pad + 1, (2, images))
+        mirrored = random.random(images) < 0.5 if self.flip else np.zeros(images, bool)
+        return top, left, mirrored
+
+    def _crop_and_flip(self, x, top, left, mirrored):
+        _, height, width, _ = x.shape
         pad = self.pad
         padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-        top, left = random.integers(0, 2 * pad + 1, (2, images))
         cut = np.empty_like(x)
         for one, image, row, column in zip(cut, padded, top, left, strict=True):
             one[:] = image[row : row + height, column : column + width]
-        if self.flip:
-            mirrored = random.random(images) < 0.5
-            cut[mirrored] = cut[mirrored][:, :, ::-1]
+        cut[mirrored] = cut[mirrored][:, :, ::-1]
         return cut
 
 

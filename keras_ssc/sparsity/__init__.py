@@ -15,6 +15,12 @@ from keras_ssc.arguments import fraction as fraction
 from keras_ssc.sparsity.distributions import DISTRIBUTIONS, distribution_at
 from keras_ssc.sparsity.layer import LAYER_TOLERANCE, MAX_STEPS, awkwardness, choose_pattern
 from keras_ssc.sparsity.mixed_layers import choose_together
+from keras_ssc.sparsity.mixing import (
+    butterfly_offset,
+    connected_share,
+    stage_mixing,
+    well_mixing,
+)
 from keras_ssc.sparsity.network import NETWORK_TOLERANCE, choose_network
 from keras_ssc.sparsity.shapes import (
     LayerShape,
@@ -33,10 +39,14 @@ __all__ = [
     "NetworkChoice",
     "UnreachableSparsity",
     "awkwardness",
+    "butterfly_offset",
     "choose_network",
     "choose_pattern",
     "choose_together",
+    "connected_share",
     "count_network",
     "distribution_at",
     "pattern_weight_count",
+    "stage_mixing",
+    "well_mixing",
 ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ssc.arguments import fraction, one_of
+from keras_ssc.arguments import boolean, fraction, one_of
 from keras_ssc.patterns import PARITIES
 from keras_ssc.sparsity.distributions import (
     DISTRIBUTIONS,
@@ -11,6 +11,7 @@ from keras_ssc.sparsity.distributions import (
     uniform_candidates,
 )
 from keras_ssc.sparsity.layer import awkwardness
+from keras_ssc.sparsity.mixing import well_mixing
 from keras_ssc.sparsity.shapes import (
     LayerShape,
     NetworkChoice,
@@ -37,6 +38,7 @@ def choose_network(
     mac_share: float | None = None,
     parity: str = "halves",
     distribution: str = "auto",
+    mixing: bool = False,
 ) -> NetworkChoice:
     """Return settings (g, p) for the sparse layers of a network that reach a target.
 
@@ -54,6 +56,9 @@ def choose_network(
             filters have about equally many weights, whatever their layer's width (near to ERK);
             `"auto"`: per filter for a `sparsity` of 0.98 or more, if it can be reached so;
             otherwise uniform.
+        mixing: bool. True: of the p that leave as many weights and the same max(g, p), each layer
+            takes the one with which the layers of a stage join the most channels
+            (`stage_mixing`, for the cyclic shift without an offset).
 
     Returns:
         `NetworkChoice`, with the settings and the figures reached.
@@ -86,6 +91,7 @@ def choose_network(
         raise ValueError(f"`layers` must hold a sparse layer. Received: {len(layers)} dense ones")
     parity = one_of("parity", parity, PARITIES)
     distribution = one_of("distribution", distribution, DISTRIBUTIONS)
+    boolean("mixing", mixing)
     pixels = np.array([layer.pixels if name == "mac_share" else 1 for layer in layers], float)
     nearest = []
     sparse = [layer for layer in layers if layer.sparse]
@@ -97,6 +103,8 @@ def choose_network(
             setting = candidate(layer) if layer.sparse else None
             settings[layer.name] = None if setting == (0, 1) else setting
         if abs(share - kept) <= NETWORK_TOLERANCE:
+            if mixing:
+                settings = well_mixing(layers, settings, parity)
             return count_network(layers, settings, parity)
         nearest.append(float(1 - share if name == "sparsity" else share))
     received = sparsity if name == "sparsity" else mac_share

@@ -1,56 +1,45 @@
 """The script for a GPU machine: ended by its time limit, carried on, the same as in one go."""
 
-import importlib.util
 import os
 import shutil
 import tarfile
 import time
+from contextlib import nullcontext
 
+import h5py
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT
+from tiny_networks import Two
 
 import keras_ssc
 from keras_ssc import datasets
 from keras_ssc.datasets.packed import pack
-from keras_ssc.training.loop import Checkpoints
+from keras_ssc.training.run_folder import RunFolderError
 from keras_ssc.training.sigterm import Terminated, Termination
-from paper import Cell, Records, Setting, runner
+from paper import Cell, Records, Setting, on_gpu
+from paper.gpu_checkpoint import CHECKPOINT, load
 
-pytestmark = pytest.mark.jax
-TINY = {"epochs": 2, "batch_size": 8, "image_size": 8, "train_images": 32, "held_out": 16}
-SETTING = Setting("ResNet20", "cifar10", "ssc", sparsity=0.5, **TINY)
+if keras.backend.backend() != "jax":
+    pytest.skip("the loop is JAX's", allow_module_level=True)
 
+from paper.gpu_loop import Training
 
-def two_layers(input_shape, classes, **options):
-    """A network in place of a builder's, quick to compile, whatever the options are."""
-    return keras.Sequential(
-        [
-            keras.Input(input_shape),
-            keras.layers.Conv2D(8, 3, activation="relu", name="one"),
-            keras_ssc.SSCConv2D(16, 3, sparsity=0.5, name="two"),
-            keras.layers.BatchNormalization(),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(classes, activation="softmax"),
-        ]
-    )
+pytestmark = pytest.mark.jax_long
+TINY = {"epochs": 3, "batch_size": 8, "image_size": 8, "train_images": 32, "held_out": 16}
+SETTING = Setting("Two", "cifar10", "ssc", g=4, p=3, **TINY)
 
 
 @pytest.fixture
 def script(monkeypatch):
     """The script as a module, whose dry run is one run of a network of two layers."""
-    spec = importlib.util.spec_from_file_location("gpu", ROOT / "paper" / "on_gpu.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(keras_ssc.applications, "ResNet20", two_layers)
-    monkeypatch.setattr(runner, "estimate", lambda *_: (0, "a guess"))
-    monkeypatch.setattr(module, "dry", lambda cells: [Cell("", "", "", "", (SETTING,))])
-    return module
+    monkeypatch.setattr(keras_ssc.applications, "Two", Two, raising=False)
+    monkeypatch.setattr(on_gpu, "dry", lambda cells: [Cell("", "", "", "", (SETTING,))])
+    return on_gpu
 
 
 class Clock:
-    """A timer whose time is over after `left` steps of training; 0: never."""
+    """A timer whose time is over after `left` epochs of training; 0: never."""
 
     left = 0
 
@@ -66,16 +55,16 @@ class Clock:
         self.left = 0
 
     def watch(self, monkeypatch):
-        """Count the steps of all trainings."""
-        after = Checkpoints.on_train_batch_end
+        """Count the epochs of all trainings."""
+        epoch = Training.epoch
 
-        def counted(callback, batch, logs=None):
+        def counted(training, number):
             self.left -= 1
             if self.left == 0:
                 self.fire()
-            after(callback, batch, logs)
+            return epoch(training, number)
 
-        monkeypatch.setattr(Checkpoints, "on_train_batch_end", counted)
+        monkeypatch.setattr(Training, "epoch", counted)
 
 
 def call(script, monkeypatch, *arguments):
@@ -107,28 +96,72 @@ def test_the_time_limit_and_the_next_call(script, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "Timer", clock)
     call(script, monkeypatch, *run, "--records", tmp_path / "whole", "--out", whole)
 
-    clock.left = 6  # of four steps an epoch
+    clock.left = 2
     with pytest.raises(Terminated) as end:
         call(script, monkeypatch, *run, "--records", tmp_path / "part", "--out", first)
-    assert (end.value.code, end.value.where) == (143, "after step 2 of epoch 2")
+    assert (end.value.code, end.value.where) == (143, "after epoch 2")
     assert clock.seconds == 420
     with tarfile.open(first) as tar:
-        assert tar.getnames() == [f".unfinished/{SETTING.key}/last.keras"]
+        assert tar.getnames() == [f".unfinished/{SETTING.key}/gpu.npz"]
 
     # Another machine: nothing is there but what was carried.
     shutil.rmtree(tmp_path / "part-dry")
     on = ["--records", tmp_path / "part", "--carried", first, "--out", second]
     call(script, monkeypatch, *run, *on)
+    names = [f"{SETTING.key}.json", f"weights/{SETTING.key}.weights.h5"]
     with tarfile.open(second) as tar:
-        assert tar.getnames() == [f"{SETTING.key}.json"]
-    records = [Records(tmp_path / f"{name}-dry")[SETTING] for name in ("whole", "part")]
+        assert tar.getnames() == names
+    folders = [tmp_path / f"{name}-dry" for name in ("whole", "part")]
+    records = [Records(folder)[SETTING] for folder in folders]
     assert outcome(records[0]) == outcome(records[1])
-    assert [epoch["epoch"] for epoch in records[1]["metrics"]] == [1, 2]
+    assert [epoch["epoch"] for epoch in records[1]["metrics"]] == [1, 2, 3]
+    assert records[0]["loop"] == "paper/gpu_loop.py, bfloat16"
+    arrays = [weights(folder / names[1]) for folder in folders]
+    assert arrays[0].keys() == arrays[1].keys()
+    for name, array in arrays[0].items():
+        np.testing.assert_array_equal(array, arrays[1][name])
 
     # What was carried twice, or late, puts nothing back.
     call(script, monkeypatch, *run, *on)
     with tarfile.open(second) as tar:
-        assert tar.getnames() == [f"{SETTING.key}.json"]
+        assert tar.getnames() == names
+
+
+def weights(path):
+    """The arrays of a weights file by name."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, one: (
+                found.update({name: one[()]}) if isinstance(one, h5py.Dataset) else None
+            )
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("codes", "error"),
+    [([0, 0], None), ([0, 143], Terminated), ([1, 0], ValueError)],
+    ids=["done", "time is over", "failed"],
+)
+def test_several_processes(script, monkeypatch, tmp_path, codes, error):
+    left, started = list(codes), []
+
+    class Process:
+        def __init__(self, command):
+            started.append(command)
+
+        def wait(self):
+            return left.pop(0)
+
+    monkeypatch.setattr(script.subprocess, "Popen", Process)
+    run = ["run", "--data-dir", tmp_path, "--processes", "2", "--records", tmp_path / "here"]
+    expected = pytest.raises((error, SystemExit)) if error else nullcontext()
+    with expected:
+        call(script, monkeypatch, *run, "--out", tmp_path / "out.gz")
+    assert [command[-1] for command in started] == ["--worker", "--worker"]
+    with tarfile.open(tmp_path / "out.gz") as tar:
+        assert tar.getnames() == []
 
 
 def test_the_timer_is_a_signal(script):
@@ -151,15 +184,28 @@ def test_a_damaged_archive_is_named(script, tmp_path, monkeypatch, damage):
         call(script, monkeypatch, *run, "--records", tmp_path / "here")
 
 
-def test_ssc_comes_first_and_one_seed_after_the_other(script):
-    cells = script.wanted(script.ROWS, script.COLUMNS, [3, 4])
+def test_a_checkpoint_that_can_not_be_read_is_named(tmp_path):
+    (tmp_path / CHECKPOINT).write_bytes(b"PK\x03\x04 no archive")
+    with pytest.raises(RunFolderError, match=r"gpu.npz' can't be read .*Remove it"):
+        load(None, tmp_path, SETTING, [])
+
+
+def test_slices_are_cells_of_table_1(script):
+    cells = script.wanted(1, [3]) + script.wanted(2, [3])
     settings = [setting for cell in cells for setting in cell.settings]
-    assert [(s.method, s.sparsity) for s in settings[:3]] == [
-        ("ssc", 0.98),
-        ("ssc", 0.9),
-        ("GraSP, its code", 0.98),
+    assert [(s.method, s.variant, s.sparsity) for s in settings] == [
+        ("dense", "", 0.0),
+        ("ssc", "dense_scale", 0.9),
+        ("ssc", "per_filter+dense_scale", 0.98),
+        ("ssc", "butterfly+per_filter+dense_scale", 0.98),
+        ("ssc", "", 0.98),
+        ("GraSP, its code", "", 0.98),
+        ("SNIP", "", 0.98),
+        ("SynFlow", "", 0.98),
+        ("smart ratio", "", 0.98),
+        ("random ERK", "", 0.98),
     ]
-    assert {(s.network, s.dataset, s.epochs, s.image_size) for s in settings} == {
-        ("ResNet32", "cifar10", 160, 32)
+    assert {(s.network, s.dataset, s.epochs, s.image_size, s.held_out) for s in settings} == {
+        ("ResNet32", "cifar10", 160, 32, 0)
     }
-    assert [s.seed for s in settings] == [3] * 10 + [4] * 10
+    assert [s.seed for cell in script.wanted(1, [3, 4]) for s in cell.settings] == [3] * 5 + [4] * 5

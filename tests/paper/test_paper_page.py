@@ -90,9 +90,12 @@ def test_what_the_runs_ran_on_is_counted(tmp_path):
     cpu |= {"versions": {"jax": "0.1"}}
     for setting, more in zip(settings, ({}, {"accelerators": ["a GPU"]}, {}), strict=False):
         records.add(record_of(setting) | {"environment": cpu | more})
+    by_loop = {"environment": cpu, "loop": "paper/gpu_loop.py, bfloat16"}
+    records.add(record_of(settings[3]) | by_loop)
     assert machines([*settings, settings[0]], records).split("\n") == [
         "- a CPU (2 cores), jax 0.1: 2 runs",
         "- a GPU, a CPU (2 cores), jax 0.1: 1 runs",
+        "- a CPU (2 cores), jax 0.1, paper/gpu_loop.py, bfloat16: 1 runs",
     ]
 
 
