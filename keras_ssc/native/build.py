@@ -32,7 +32,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
         "avx512": ("-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw"),
     }
 _RELEASE = "-DNDEBUG"  # no `assert`: tests/native/every_size.cc runs with them
-COMPILE_TIMEOUT_MINUTES = 10
+COMPILE_MINUTES = 10
 
 
 class CannotBuild(Exception):
@@ -252,13 +252,11 @@ def _run(commands, folder):
                     )
                 )
             process = running.pop(0)
-            output, _ = process.communicate(timeout=COMPILE_TIMEOUT_MINUTES * 60)
+            output, _ = process.communicate(timeout=COMPILE_MINUTES * 60)
             if process.returncode:
                 raise CannotBuild(f"{process.args[0]} failed: {output.strip()[-500:]}")
     except subprocess.TimeoutExpired as error:
-        raise CannotBuild(
-            f"the compiler took more than {COMPILE_TIMEOUT_MINUTES} minutes"
-        ) from error
+        raise CannotBuild(f"the compiler took more than {COMPILE_MINUTES} minutes") from error
     finally:
         for process in running:
             process.kill()

@@ -3,9 +3,9 @@
 python tests/faults/faults_in_forks.py --kills 50 --writes 10 --terms 10
 
 Each process is a fork of one that has imported everything and computed nothing, so that a start
-takes no time. It runs applications/train.py with a tiny network in the other's place, and the first
-batch leaves a mark between the start and the epochs. A "write" is a kill while a checkpoint is being
-written.
+takes no time. What runs in it is applications/train.py with its own command line; only the network
+is replaced by a tiny one, and the first batch leaves a mark, which separates start from epochs. A
+"write" is a kill while a checkpoint is being written: its incomplete file must be found.
 """
 
 import argparse
@@ -75,8 +75,7 @@ def start(folder, *flags):
         runpy.run_path(str(PROGRAM), run_name="__main__")
         code = 0
     except SystemExit as end:
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
+        print(end.code, file=sys.stderr)
         code = end.code if isinstance(end.code, int) else 1 if end.code else 0
     except BaseException:
         traceback.print_exc()

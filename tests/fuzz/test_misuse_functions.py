@@ -103,12 +103,7 @@ RULES = {
     "dense_taps": truth, "set_offset": ints(0),
 }  # fmt: skip
 SPARSITY = between(0, 1, ends=False)
-NETWORK = {
-    "model": never,
-    "sparsity": either(between(0, 0.9999)),
-    "dense": names,
-    "seed": ints(0),
-}
+NETWORK = {"model": never, "sparsity": either(between(0, 0.9999)), "dense": names, "seed": ints(0)}
 KEEP = NETWORK | {"keep": either(nothing, ints(1))}
 REWIRING = {
     "update_every": either(nothing, ints(1)), "stop": lambda v: between(0, 1)(v) and v > 0,

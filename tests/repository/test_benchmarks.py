@@ -7,6 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from clock import Clock
 from conftest import ROOT
 from tiny_networks import Tiny
 
@@ -142,18 +143,6 @@ def test_picture_has_at_most_eight_bars():
     from common import picture
 
     assert len(picture.SIX) <= 8
-
-
-class Clock:
-    """In the place of `time`: it moves by what is slept, however busy the machine is."""
-
-    now = 0.0
-
-    def perf_counter(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
 
 
 def test_everyone_has_a_turn_in_every_round(monkeypatch):
