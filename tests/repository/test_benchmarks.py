@@ -7,25 +7,9 @@ import sys
 import keras
 import numpy as np
 import pytest
+from benchmark_programs import programs_found, tiny  # noqa: F401
 from clock import Clock
 from conftest import ROOT
-from tiny_networks import Tiny
-
-import keras_ssc
-
-BENCHMARKS = ROOT / "benchmarks"
-
-
-@pytest.fixture(autouse=True)
-def programs_found(monkeypatch):
-    """The programs import each other by name; no name of theirs outlives a test."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    before = set(sys.modules)
-    yield
-    own = {"common", *(path.stem for path in BENCHMARKS.glob("*.py"))}
-    for name in set(sys.modules) - before:
-        if name.split(".")[0] in own:
-            del sys.modules[name]
 
 
 def row(competitor, kind, median_ms, **others):
@@ -177,19 +161,6 @@ def test_width_of_avx512(rates, width):
     assert vectors.avx512("avx avx2 fma") == "none"
 
 
-@pytest.fixture
-def tiny(monkeypatch):
-    """A subject of four convolutions, in the list under the name of "Tiny"."""
-    from common import subjects
-
-    monkeypatch.setattr(keras_ssc.applications, "Tiny", Tiny, raising=False)
-    images = {"input_shape": (16, 16, 3), "classes": 4}
-    sparse = {"(8, 4)": {"g": 8, "p": 4}}
-    subject = subjects.Subject("Tiny", images, sparse, (2,))
-    monkeypatch.setitem(subjects.SUBJECTS, "Tiny", subject)
-    return subject
-
-
 def run(program, monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", [program.__name__, *map(str, arguments)])
     program.main()
@@ -278,39 +249,3 @@ def test_dense_counterpart_has_no_sparse_layer_and_equal_size(tiny):
     assert plain.count_params() == dense.count_params()
     thinner = alternatives.thinner(dense, dense.count_params() // 2)
     assert dense.count_params() / 2 <= thinner.count_params() < dense.count_params()
-
-
-@pytest.mark.parametrize("network", ["ResNet20", "ShuffleNetV2"])
-def test_networks_described_for_torch_have_all_weights(network, tmp_path):
-    from common import alternatives, torch_networks
-
-    model = getattr(keras_ssc.applications, network)(
-        sparsity=0, input_shape=(32, 32, 3), classes=10
-    )
-    model = alternatives.in_keras(model, alternatives.dense)
-    torch_networks.describe(model, tmp_path / "network.npz")
-    with np.load(tmp_path / "network.npz") as file:
-        found = sum(file[name].size for name in file.files if name != "steps")
-    assert found == model.count_params()
-
-
-def test_torch_computes_the_same(tiny, tmp_path):
-    torch = pytest.importorskip("torch")
-    from common import alternatives, torch_networks
-
-    model = alternatives.in_keras(tiny.build(sparsity=0), alternatives.dense)
-    torch_networks.describe(model, tmp_path / "network.npz")
-    x = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
-    scores = torch_networks.network(tmp_path / "network.npz").eval()(
-        torch.from_numpy(x.transpose(0, 3, 1, 2))
-    )
-    probabilities = torch.softmax(scores, 1).detach().numpy()
-    np.testing.assert_allclose(probabilities, model.predict_on_batch(x), atol=1e-5)
-
-
-def test_an_interpreter_without_the_package_is_not_run(tmp_path):
-    from common import piped
-
-    arguments = (tmp_path / "none.onnx", tmp_path / "none.npy", 1)
-    with pytest.raises(piped.NotInstalled):
-        piped.Piped(sys.executable, "common.deepsparse_engine", *arguments)
