@@ -22,6 +22,12 @@ def on_page_markdown(markdown, page, config, **_):
     return re.sub(r"\]\(((?!https?:)[^)#]+)\)", outside, markdown)
 
 
+def _name_there(value, member):
+    """Return the name of a class or function in its own module."""
+    there = importlib.import_module(value.__module__)
+    return member if hasattr(there, member) else value.__name__
+
+
 def _members(match):
     """Return one line for mkdocstrings for each class and function of a module's `__all__`."""
     name = match[1]
@@ -35,7 +41,7 @@ def _members(match):
     return "\n\n".join(
         # By its own file: some modules have the name of their function.
         f'<a id="{name}.{member}"></a>\n\n'
-        f"::: {value.__module__}.{value.__name__}\n"
+        f"::: {value.__module__}.{_name_there(value, member)}\n"
         f"    options:\n      heading: {name}.{member}\n      toc_label: {member}"
         for member, value in values.items()
         if not isinstance(value, types.ModuleType)
