@@ -56,7 +56,7 @@ distributed: $(VENV)/all.stamp
 docs: $(VENV)/all.stamp
 	$(VENV)/bin/python -m mkdocs build --strict
 
-CPP := $(shell find keras_ssc/native/source tests -name '*.cc' -o -name '*.h')
+CPP := $(shell find keras_ssc/native tests -name '*.cc' -o -name '*.h' -o -name '*.cu')
 
 lint: $(VENV)/all.stamp
 	$(VENV)/bin/ruff check

@@ -22,10 +22,18 @@
 #define __launch_bounds__(threads)
 #define __align__(bytes) __attribute__((aligned(bytes)))
 
-struct uint2 { unsigned x, y; };
-struct alignas(16) uint4 { unsigned x, y, z, w; };
-struct float2 { float x, y; };
-struct alignas(16) float4 { float x, y, z, w; };
+struct uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+struct float2 {
+  float x, y;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
 inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 inline float2 make_float2(float x, float y) { return {x, y}; }
@@ -41,7 +49,9 @@ To bits(From from) {
 }
 inline float __uint_as_float(unsigned word) { return bits<float>(word); }
 
-struct Index { unsigned x, y, z; } threadIdx, blockIdx, gridDim;
+struct Index {
+  unsigned x, y, z;
+} threadIdx, blockIdx, gridDim;
 constexpr size_t kMaxShared = 232448;
 alignas(128) unsigned char shared[kMaxShared];
 size_t shared_bytes;
@@ -60,8 +70,10 @@ struct Copy {
   bool there;
 
   void land() const {
-    if (there) memcpy(shared + to, from, 16);
-    else memset(shared + to, 0, 16);
+    if (there)
+      memcpy(shared + to, from, 16);
+    else
+      memset(shared + to, 0, 16);
   }
 };
 
@@ -75,10 +87,15 @@ struct Thread {
 };
 
 // Threads that wait for each other.
-struct Barrier { int waiting = 0, generation = 0; };
+struct Barrier {
+  int waiting = 0, generation = 0;
+};
 
 // What lanes show each other, in two places by turns.
-struct Shown { Address address; Word a[4], b[2]; };
+struct Shown {
+  Address address;
+  Word a[4], b[2];
+};
 struct Warp {
   Barrier barrier;
   Shown lanes[2][32];
@@ -146,8 +163,10 @@ inline void copy_16(Address to, const void* from, bool there) {
   for (auto [begin, end] : arrays) known |= begin <= first && first + 16 <= end;
   require(known && (uintptr_t)first % 16 == 0, "a copy reads outside of the arrays");
   const Copy copy = {to, from, there};
-  if (threadIdx.x % 2) copy.land();
-  else self().groups.back().push_back(copy);
+  if (threadIdx.x % 2)
+    copy.land();
+  else
+    self().groups.back().push_back(copy);
 }
 inline void commit_copies() { self().groups.emplace_back(); }
 template <int N>
@@ -200,8 +219,8 @@ inline void multiply_add(float (&c)[4], const Word (&a)[4], Word b0, Word b1) {
       const int word = k / kValuesOfWord, half = k % kValuesOfWord;
       const Shown& of_a = lanes[row % 8 * 4 + word % 4];
       const Shown& of_b = lanes[column * 4 + word % 4];
-      sum += (double)value_of(of_a.a[row / 8 + word / 4 * 2], half) *
-             value_of(of_b.b[word / 4], half);
+      sum +=
+          (double)value_of(of_a.a[row / 8 + word / 4 * 2], half) * value_of(of_b.b[word / 4], half);
     }
     c[i] = (float)(c[i] + sum);
   }

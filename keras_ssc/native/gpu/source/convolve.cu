@@ -86,11 +86,11 @@ __device__ __forceinline__ uint2 of_pair(const Results (&results)[2], int lane) 
 //   pieces     for each part the 16-byte pieces of a pixel that it reads
 //   phases     for each phase the row and column of its first result
 extern "C" __global__ void __launch_bounds__(kThreads)
-convolve(const uint4* __restrict__ x, const uint4* __restrict__ packed_weights,
-         const int* __restrict__ steps, const int* __restrict__ starts,
-         const int* __restrict__ pieces, const int* __restrict__ phases,
-         const float* __restrict__ bias, const Value* __restrict__ residual,
-         Value* __restrict__ y, const Problem p) {
+    convolve(const uint4* __restrict__ x, const uint4* __restrict__ packed_weights,
+             const int* __restrict__ steps, const int* __restrict__ starts,
+             const int* __restrict__ pieces, const int* __restrict__ phases,
+             const float* __restrict__ bias, const Value* __restrict__ residual,
+             Value* __restrict__ y, const Problem p) {
   extern __shared__ __align__(128) unsigned char shared[];
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
   const int along_pixels = warp % WM, along_jobs = warp / WM;
@@ -191,8 +191,8 @@ convolve(const uint4* __restrict__ x, const uint4* __restrict__ packed_weights,
           const int y_row = (corner.row + row_of(place)) * p.step_out_rows + phases[2 * blockIdx.z];
           const int y_column =
               (corner.column + column_of(place)) * p.step_out_columns + phases[2 * blockIdx.z + 1];
-          const bool there = place != kNone && image < p.batch && y_row < p.out_rows &&
-                             y_column < p.out_columns;
+          const bool there =
+              place != kNone && image < p.batch && y_row < p.out_rows && y_column < p.out_columns;
           const size_t pixel =
               (((size_t)image * p.out_rows + y_row) * p.out_columns + y_column) * p.outputs;
           Results results[JG];

@@ -3,8 +3,8 @@
 //   BF16 1: values of bfloat16; 0: float32, multiplied as tf32. Sums are float32 in both.
 #pragma once
 
-typedef unsigned int Word;         // four bytes: two values of bfloat16 or one of float32
-typedef unsigned int Address;      // in shared memory
+typedef unsigned int Word;     // four bytes: two values of bfloat16 or one of float32
+typedef unsigned int Address;  // in shared memory
 constexpr int kValuesOfWord = BF16 ? 2 : 1;
 #if BF16
 typedef unsigned short Value;
@@ -56,13 +56,15 @@ __device__ __forceinline__ Word load_word(Address from) {
 // c += a b: a has 16 rows, b has 8 columns; 16 values of bfloat16 or 8 of float32 between them.
 __device__ __forceinline__ void multiply_add(float (&c)[4], const Word (&a)[4], Word b0, Word b1) {
 #if BF16
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
 #else
-  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
 #endif
-               "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+      "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
 // A word as the tensor cores take it: they cut float32 to tf32, so it is rounded before.

@@ -58,10 +58,10 @@ __device__ __forceinline__ void load_dy(Word (&b)[NT][2], Address dy, int pitch,
 //   pieces, dy_pieces   for each part the 16-byte pieces of a pixel that it reads
 //   sums       (steps, 16, 8 NT), zeros before
 extern "C" __global__ void __launch_bounds__(kThreads)
-weight_gradient(const uint4* __restrict__ x, const uint4* __restrict__ dy,
-                const int* __restrict__ steps, const int* __restrict__ units,
-                const int* __restrict__ pieces, const int* __restrict__ dy_pieces,
-                float* __restrict__ sums, const Problem p) {
+    weight_gradient(const uint4* __restrict__ x, const uint4* __restrict__ dy,
+                    const int* __restrict__ steps, const int* __restrict__ units,
+                    const int* __restrict__ pieces, const int* __restrict__ dy_pieces,
+                    float* __restrict__ sums, const Problem p) {
   extern __shared__ __align__(128) unsigned char shared[];
   const int thread = threadIdx.x, lane = thread % 32, part = blockIdx.y;
   const Address zeros = address_of(shared);
@@ -98,8 +98,8 @@ weight_gradient(const uint4* __restrict__ x, const uint4* __restrict__ dy,
   auto load = [&](int tile, int stage) {
     load_window(windows + stage * window_bytes, x, pixels, own_pieces, tile, p, kThreads);
     load_pixels(dy_tiles + stage * dy_bytes, p.dy_pitch, dy, p.batch, p.out_rows, p.out_columns,
-                p.outputs * (int)sizeof(Value) / 16, places, rows_of_b,
-                own_pieces + p.pieces, p.dy_pieces, corner_of(tile, p), kThreads);
+                p.outputs * (int)sizeof(Value) / 16, places, rows_of_b, own_pieces + p.pieces,
+                p.dy_pieces, corner_of(tile, p), kThreads);
   };
   int tile = blockIdx.x, stage = 0;
   if (tile < p.tiles) load(tile, 0);
