@@ -69,13 +69,15 @@ def test_whether_keras_is_wrong_is_found_by_trying():
     assert misplaces_bias(layer, IMAGES.shape) != is_right
 
 
-@pytest.mark.parametrize("norm", [keras.layers, keras_ssc.layers])
+@pytest.mark.parametrize(
+    "norm", [keras.layers.BatchNormalization, keras_ssc.layers.FusedBatchNormalization]
+)
 @pytest.mark.parametrize("depthwise", [False, True])
 def test_fold_makes_no_bias_that_keras_would_misplace(norm, depthwise):
     options = FIRST | {"use_bias": False}
     layers = keras.layers
     layer = layers.DepthwiseConv2D(3, **options) if depthwise else layers.Conv2D(8, 3, **options)
-    norm = norm.BatchNormalization(axis=1)
+    norm = norm(axis=1)
     model = keras.Sequential([keras.Input(IMAGES.shape[1:]), layer, norm])
     for weight in norm.weights:
         weight.assign(0.5 + RANDOM.random(weight.shape))
