@@ -7,7 +7,7 @@ import pytest
 import keras_ssc
 
 L = keras.layers
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 
 def moving(layer):

@@ -59,6 +59,7 @@ def program(*arguments):
     )
 
 
+@pytest.mark.campaign
 def test_the_program_makes_what_tfds_load_reads(tmp_path, root, monkeypatch):
     monkeypatch.chdir(root)
     written = write_folders(tmp_path / "images", CIFAR10)

@@ -86,6 +86,7 @@ def check(loaded, written):
         assert len(found) == len(x)
 
 
+@pytest.mark.campaign
 def test_the_program_makes_what_load_reads(tmp_path, root, monkeypatch):
     monkeypatch.chdir(root)
     written = write_official(tmp_path / "images")

@@ -100,7 +100,7 @@ def check(arguments, dtype="float32"):
         np.testing.assert_array_equal(gradient, expected)
 
 
-@hypothesis_settings(max_examples=20 if ON_JAX else 300)
+@hypothesis_settings(max_examples=8 if ON_JAX else 300)
 @given(patterns())
 def test_any_pattern_equals_the_reference(arguments):
     check(arguments)
@@ -133,7 +133,7 @@ def test_a_weight_that_is_no_number_stays_in_its_place(value):
     assert not np.isfinite(kernel[pattern.mask()]).any()
 
 
-@hypothesis_settings(max_examples=20 if ON_JAX else 200)
+@hypothesis_settings(max_examples=8 if ON_JAX else 200)
 @given(patterns())
 def test_the_parts_of_the_grouped_form_equal_the_reference(arguments):
     M, g = arguments["in_channels"], arguments["g"]

@@ -178,6 +178,7 @@ np.savez(sys.argv[1], *jax.tree.leaves(first))
 """
 
 
+@pytest.mark.jax_long
 def test_one_two_and_four_threads_agree(tmp_path):
     results = []
     for threads in ("1", "2", "4"):

@@ -9,7 +9,7 @@ from keras_ssc import pruning
 from keras_ssc.pruning.budget import keep_largest, share_counts, weights_to_keep
 from keras_ssc.pruning.masks import kernels
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),

@@ -8,7 +8,7 @@ from keras_ssc import LayerShape, SSCPattern, choose_network
 from keras_ssc.sparsity import connected_share, count_network, stage_mixing, well_mixing
 from paper.pattern_settings import network_layers
 
-pytestmark = pytest.mark.jax
+pytestmark = pytest.mark.jax_long
 
 
 def counted(patterns):
