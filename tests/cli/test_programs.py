@@ -47,6 +47,7 @@ def lines_of_ours(errors):
     ]
 
 
+@pytest.mark.campaign
 def test_a_list_of_runs_into_a_closed_pipe():
     pytest.importorskip("matplotlib")
     code, errors = into_closed_pipe("reproduce.py", "table1", "--list")

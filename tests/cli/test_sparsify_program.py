@@ -120,6 +120,7 @@ def test_wrong_flags_exit_2(call, program):
     assert call(program) == 2
 
 
+@pytest.mark.campaign
 def test_a_full_disk_leaves_no_damaged_file(root, folder):
     def small_files_only():
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))

@@ -106,6 +106,7 @@ def test_what_cannot_be_read_is_refused(data_dir, tmp_path):
         read(tmp_path, batch_size=8)
 
 
+@pytest.mark.campaign
 def test_a_run_on_it_and_a_dry_run(data_dir, tmp_path):
     job = TrainingConfig(
         dataset="imagenet2012", data_dir=str(data_dir), image_size=16, epochs=2,
