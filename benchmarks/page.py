@@ -6,18 +6,17 @@ The file named is the README's; the page has all files of the folder.
 """
 
 import argparse
-import re
 from pathlib import Path
 
 from common import results
 from common.cells import INFER, TRAIN, Cells, batches, settings
 from common.page_text import BEFORE, FORMS, HOW, INTRODUCTION
 from common.picture import SIX, draw
+from common.sections import with_section
 
 ROOT = Path(__file__).parents[1]
 PAGE, README, PICTURE = ROOT / "docs/performance.md", ROOT / "README.md", ROOT / "docs/speed.png"
-BEGIN = "<!-- made by benchmarks/page.py from {} -->"
-END = "<!-- end of what is made -->"
+MAKER = "benchmarks/page.py"
 DENSE = "dense, Keras's layers"
 PASS_NAMES = {INFER: "inference", TRAIN: "training step"}
 
@@ -194,16 +193,6 @@ def _share_of_parameters(cells, network, batch, competitor):
     return f"{live / 1e6:.2f} M, {live / int(dense['parameters']):.0%}"
 
 
-def with_section(text, name, section):
-    """The README with a new section between the marks."""
-    pattern = re.escape(BEGIN).replace(r"\{\}", ".*?") + ".*?" + re.escape(END)
-    new = f"{BEGIN.format(name)}\n\n{section}\n\n{END}"
-    text, found = re.subn(pattern, lambda _: new, text, flags=re.DOTALL)
-    if found != 1:
-        raise ValueError("The README must have the marks of one section that is made.")
-    return text
-
-
 def main():
     """Write all three."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -212,7 +201,9 @@ def main():
     path = arguments.readme.resolve()
     name = path.relative_to(ROOT).as_posix()
     text = README.read_text(encoding="utf-8")
-    README.write_text(with_section(text, name, readme_table(path)), encoding="utf-8")
+    README.write_text(
+        with_section(text, MAKER, readme_table(path), f" from {name}"), encoding="utf-8"
+    )
     PAGE.write_text(page(results.FOLDER), encoding="utf-8")
     draw(Cells.of(path), PICTURE)
 

@@ -3,17 +3,17 @@
 python benchmarks/phone_page.py
 """
 
-import re
 import textwrap
 
 from export_quantized import MODES, NETWORKS
 from page import ROOT, table
 
 from common import results
+from common.sections import with_section
 
 PAGE = ROOT / "docs/export.md"
 RESULTS = results.FOLDER / "export-quantized.csv"
-BEGIN, END = "<!-- made by benchmarks/phone_page.py -->", "<!-- end of what is made -->"
+MAKER = "benchmarks/phone_page.py"
 FORMATS = {"litert": "LiteRT", "onnx": "ONNX", "openvino": "OpenVINO"}
 
 
@@ -67,15 +67,6 @@ def _cells(row, dense):
     return words, accuracy
 
 
-def with_section(text, new):
-    """The page with a new section between the marks."""
-    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
-    text, count = re.subn(pattern, lambda _: f"{BEGIN}\n\n{new}\n\n{END}", text, flags=re.DOTALL)
-    if count != 1:
-        raise ValueError("The page must have the marks of one section that is made.")
-    return text
-
-
 if __name__ == "__main__":
-    made = with_section(PAGE.read_text(encoding="utf-8"), section(results.read(RESULTS)))
+    made = with_section(PAGE.read_text(encoding="utf-8"), MAKER, section(results.read(RESULTS)))
     PAGE.write_text(made, encoding="utf-8")

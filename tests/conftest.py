@@ -41,6 +41,17 @@ def swept():
     gc.freeze()
 
 
+@pytest.fixture
+def compiler():
+    """Skip where there is no C++ compiler for the native kernels; one that fails is a failure."""
+    from keras_ssc.native.build import load
+
+    _, why_not = load()
+    if why_not and "no C++ compiler" in why_not:
+        pytest.skip(why_not)
+    assert why_not is None
+
+
 @pytest.fixture(scope="session")
 def root():
     """The folder of the repository."""

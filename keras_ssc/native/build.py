@@ -105,11 +105,29 @@ def build(framework):
         framework.version,
         target.parent,
     )
+    for step in (core, binding):
+        kept(step.target, step.run)
+    return target
+
+
+def kept(target, make):
+    """Return the path of a file of the cache; make it unless it is there.
+
+    Args:
+        target: `Path` in the cache, named by all that goes into it.
+        make: function (path) that writes the file, in a folder of its own.
+
+    Raises:
+        CannotBuild: the cache can't be written, or `make` raises it.
+    """
+    if target.exists():
+        return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        for step in (core, binding):
-            if not step.target.exists():
-                step.run()
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            made = Path(folder) / target.name
+            make(made)
+            os.replace(made, target)  # another process may be faster: either's file is complete
     except OSError as error:
         raise CannotBuild(f"{target.parent} can't be written: {error}") from error
     return target
@@ -129,12 +147,10 @@ class Step:
     linking: list
     target: Path
 
-    def run(self):
-        """Make the file; another process may be faster, and either's file is complete."""
-        with tempfile.TemporaryDirectory(dir=self.target.parent) as folder:
-            _run(self.compiling, folder)
-            _run([self.linking], folder)
-            os.replace(Path(folder) / self.target.name, self.target)
+    def run(self, path):
+        """Make the file, and the objects beside it."""
+        run(self.compiling, path.parent)
+        run([self.linking], path.parent)
 
 
 @dataclass(frozen=True)
@@ -235,7 +251,7 @@ def _key(compiler, commands, folder):
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _run(commands, folder):
+def run(commands, folder):
     """Run commands side by side, as many at a time as there are processors."""
     waiting, running = list(commands), []
     try:

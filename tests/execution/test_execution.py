@@ -221,14 +221,10 @@ def test_auto_says_what_kept_the_native_form_away(pattern, dtype, words):
 
 
 @pytest.mark.skipif(ON_JAX, reason="TensorFlow's contexts")
+@pytest.mark.usefixtures("compiler")
 def test_auto_says_where_it_was_traced():
     import tensorflow as tf
 
-    from keras_ssc.native.build import load
-
-    _, why_not = load()
-    if why_not and "no C++ compiler" in why_not:
-        pytest.skip(why_not)
     layer, found = SSCConv2D(16, 3, g=8, p=3), {}
     layer.build((None, 8, 8, 16))
 

@@ -7,7 +7,6 @@ from graphs import called_operations
 
 import keras_ssc
 from keras_ssc.layers import FusedBatchNormalization
-from keras_ssc.native.build import load
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 pytestmark = pytest.mark.backends
@@ -111,12 +110,10 @@ def test_output_that_is_used_twice_gets_the_sum_of_both_gradients(with_residual,
         ({"scale": False}, (2, 4, 4, 8), False),
     ],
 )
+@pytest.mark.usefixtures("compiler")
 def test_native_where_it_serves(settings, shape, native):
     import tensorflow as tf
 
-    _, why_not = load()
-    if native and why_not and "no C++ compiler" in why_not:
-        pytest.skip(why_not)
     layer = FusedBatchNormalization(activation="relu", **settings)
     layer.build(shape)
     operations = called_operations(tf.function(layer), tf.zeros(shape), training=True)
@@ -127,12 +124,10 @@ def test_native_where_it_serves(settings, shape, native):
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("trainable", [True, False])
 @pytest.mark.parametrize("with_residual", [True, False])
+@pytest.mark.usefixtures("compiler")
 def test_inference_is_part_of_the_convolution_before_it(use_bias, trainable, with_residual):
     import tensorflow as tf
 
-    _, why_not = load()
-    if why_not and "no C++ compiler" in why_not:
-        pytest.skip(why_not)
     shape = (3, 9, 9, 32)
     x, residual, dy = (tf.constant(array) for array in arrays(shape))
     convolution = keras_ssc.SSCConv2D(32, 3, padding="same", g=8, p=3, use_bias=use_bias)

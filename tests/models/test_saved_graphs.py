@@ -10,21 +10,16 @@ import pytest
 from graphs import called_operations
 
 import keras_ssc
-from keras_ssc.native.build import load
 
 tf = pytest.importorskip("tensorflow")
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="graphs of the TensorFlow backend"
-)
+pytestmark = [
+    pytest.mark.usefixtures("compiler"),
+    pytest.mark.skipif(
+        keras.backend.backend() != "tensorflow", reason="graphs of the TensorFlow backend"
+    ),
+]
 
 SHAPE = (16, 16, 16)
-
-
-@pytest.fixture(autouse=True)
-def _compiler():
-    _, why_not = load()
-    if why_not and "no C++ compiler" in why_not:
-        pytest.skip(why_not)
 
 
 @pytest.fixture

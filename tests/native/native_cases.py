@@ -14,15 +14,6 @@ TURN = itertools.count()
 WIDTHS, SLICES = (0, 4, 8, 16), (1, 2, 4)
 
 
-def skip_without_compiler():
-    """Skip where there is no compiler; a compiler that fails is a failure."""
-    from keras_ssc.native.build import load
-
-    _, why_not = load()
-    if why_not and "no C++ compiler" in why_not:
-        pytest.skip(why_not)
-
-
 def three_passes(pattern, x, weights, dy, **settings):
     """Return y and the gradients by x and by the weights, as arrays."""
     from keras_ssc.native import native

@@ -8,21 +8,14 @@ import pytest
 
 import keras_ssc
 from keras_ssc.layers import FusedBatchNormalization
-from keras_ssc.native import build
 
 pytestmark = [
     pytest.mark.backends,
+    pytest.mark.usefixtures("compiler"),
     pytest.mark.skipif(
         keras.backend.backend() != "tensorflow", reason="only TensorFlow's graphs are fused"
     ),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _native():
-    _, why_not = build.load()
-    if why_not and "no C++ compiler" in why_not:
-        pytest.skip(why_not)
 
 
 class Block:

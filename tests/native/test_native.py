@@ -7,18 +7,13 @@ import keras
 import numpy as np
 import pytest
 from graphs import called_operations
-from native_cases import ON_JAX, case, skip_without_compiler, three_passes, ways
+from native_cases import ON_JAX, case, three_passes, ways
 
 import keras_ssc
 from keras_ssc import SSCConv2D, SSCPattern
 
-pytestmark = pytest.mark.jax
+pytestmark = [pytest.mark.jax, pytest.mark.usefixtures("compiler")]
 on_tensorflow = pytest.mark.skipif(ON_JAX, reason="about graphs and tapes of TensorFlow")
-
-
-@pytest.fixture(autouse=True)
-def _compiler():
-    skip_without_compiler()
 
 
 BLOCK, SET = {"shift": "block"}, {"set_offset": 5}

@@ -4,8 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ssc.native.build import load
-
 if keras.backend.backend() != "jax":
     pytest.skip("about JAX", allow_module_level=True)
 
@@ -21,16 +19,7 @@ from jax_cases import (
     portable_model,
 )
 
-pytestmark = pytest.mark.jax
-
-
-@pytest.fixture(autouse=True)
-def _compiler():
-    """Skip where there is no compiler; a compiler that fails is a failure."""
-    _, why_not = load()
-    if why_not and "no C++ compiler" in why_not:
-        pytest.skip(why_not)
-    assert why_not is None
+pytestmark = [pytest.mark.jax, pytest.mark.usefixtures("compiler")]
 
 
 def slope(function):

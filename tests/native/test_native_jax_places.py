@@ -9,7 +9,6 @@ import pytest
 
 from keras_ssc import SSCConv2D
 from keras_ssc.execution import convolve
-from keras_ssc.native.build import load
 
 if keras.backend.backend() != "jax":
     pytest.skip("about JAX", allow_module_level=True)
@@ -20,16 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax_cases import PATTERN, assert_close, convolution, native_model
 
-pytestmark = pytest.mark.jax
-
-
-@pytest.fixture(autouse=True)
-def _compiler():
-    """Skip where there is no compiler; a compiler that fails is a failure."""
-    _, why_not = load()
-    if why_not and "no C++ compiler" in why_not:
-        pytest.skip(why_not)
-    assert why_not is None
+pytestmark = [pytest.mark.jax, pytest.mark.usefixtures("compiler")]
 
 
 def text_of(function, *arguments):

@@ -2,14 +2,9 @@
 
 import numpy as np
 import pytest
-from native_cases import case, skip_without_compiler, three_passes, ways
+from native_cases import case, three_passes, ways
 
-pytestmark = pytest.mark.jax
-
-
-@pytest.fixture(autouse=True)
-def _compiler():
-    skip_without_compiler()
+pytestmark = [pytest.mark.jax, pytest.mark.usefixtures("compiler")]
 
 
 # (M, N, g, p): sets of 4, 8 and more filters; one or two vectors of a shift; with and without 1x1.

@@ -101,8 +101,11 @@ def test_readme_and_page_are_what_the_programs_make():
     from common import results
 
     text = page.README.read_text(encoding="utf-8")
-    (name,) = re.findall(re.escape(page.BEGIN).replace(r"\{\}", "(.*?)"), text)
-    assert page.with_section(text, name, page.readme_table(ROOT / name)) == text
+    (name,) = re.findall(f"made by {page.MAKER} from (.*?) -->", text)
+    table = page.readme_table(ROOT / name)
+    assert page.with_section(text, page.MAKER, table, f" from {name}") == text
+    with pytest.raises(ValueError, match="one section of another.py"):
+        page.with_section(text, "another.py", table)
     assert page.page(results.FOLDER) == page.PAGE.read_text(encoding="utf-8")
 
 
@@ -113,7 +116,7 @@ def test_table_of_sizes_is_what_the_program_makes():
 
     text = phone_page.PAGE.read_text(encoding="utf-8")
     rows = results.read(phone_page.RESULTS)
-    assert phone_page.with_section(text, phone_page.section(rows)) == text
+    assert phone_page.with_section(text, phone_page.MAKER, phone_page.section(rows)) == text
     row = {"network": "ResNet32:0.98", "format": "litert", "quantize": "int8", "sparsity": "0.98"}
     row |= {"bytes": "1234567", "accuracy": "0.8123", "ms": "1.23", "test_images": "2000"}
     others = [one for one in rows if one["network"] != "ResNet32:0.98"]

@@ -3,10 +3,6 @@
 import ctypes
 import functools
 import hashlib
-import os
-import subprocess
-import tempfile
-from pathlib import Path
 
 from keras_ssc.native import build
 from keras_ssc.native.build import CannotBuild
@@ -68,7 +64,7 @@ def register_launch():
     command = [compiler, *options, str(source), "-ldl", "-o"]
     path = _kept(
         "launch", [jaxlib.__version__, compiler, source.read_text(encoding="utf-8")], ".so",
-        lambda path: _run([*command, str(path)]),
+        lambda path: build.run([[*command, str(path)]], path.parent),
     )  # fmt: skip
     library = ctypes.CDLL(str(path))
     library.keras_ssc_missing_driver.restype = ctypes.c_char_p
@@ -80,23 +76,4 @@ def register_launch():
 def _kept(name, parts, suffix, make):
     """Return the path of a file of the cache, named by all that goes into it."""
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    target = build.cache_folder() / f"gpu-{name}-{digest}{suffix}"
-    if target.exists():
-        return target
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            made = Path(folder) / target.name
-            make(made)
-            os.replace(
-                made, target
-            )  # another process may have been faster; either file is complete
-    except OSError as error:
-        raise CannotBuild(f"{target.parent} can't be written: {error}") from error
-    return target
-
-
-def _run(command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CannotBuild(f"{command[0]} failed: {done.stderr.strip()[-500:]}")
+    return build.kept(build.cache_folder() / f"gpu-{name}-{digest}{suffix}", make)

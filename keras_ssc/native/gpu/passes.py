@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from keras_ssc.channel_classes import residues_first
 from keras_ssc.native.build import CannotBuild
 from keras_ssc.native.gpu import convolution_plan, gradient_plan, order, reads
 
@@ -88,14 +89,10 @@ def reordered(x, order_):
     step = int(order_[1]) if count > 1 else 1
     if np.array_equal(order_, np.arange(count)):
         return x
-    if step < 1 or count % step or not np.array_equal(order_, _transposed(count, step)):
+    if step < 1 or count % step or not np.array_equal(order_, residues_first(count, step)):
         return jnp.take(x, order_, axis=-1)
     apart = x.reshape(*x.shape[:-1], count // step, step)
     return jnp.swapaxes(apart, -1, -2).reshape(x.shape)
-
-
-def _transposed(count, step):
-    return np.arange(count).reshape(-1, step).T.ravel()
 
 
 def _convolved(device, plan, x, channels, weights, behind, shape, fields):

@@ -4,7 +4,6 @@ import ctypes
 import functools
 import hashlib
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import keras_ssc.native.gpu.launch as launches
+from keras_ssc.native import build
 
 SOURCE = Path(launches.__file__).parent / "source"
 EMULATOR = Path(__file__).with_name("emulator.cc")
@@ -28,15 +28,11 @@ def library(kernel, defines):
     options += [f'-DSOURCE="{kernel}.cu"', f"-DKERNEL={kernel}", f"-I{SOURCE}"]
     texts = [path.read_text(encoding="utf-8") for path in (EMULATOR, *sorted(SOURCE.glob("*")))]
     key = hashlib.sha256("\0".join([*options, *texts]).encode()).hexdigest()[:16]
-    target = FOLDER / f"{key}.so"
-    if not target.exists():
-        FOLDER.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-            made = Path(folder) / "made.so"
-            command = [compiler, "-std=c++17", "-O1", "-w", "-shared", "-fPIC", *options]
-            subprocess.run([*command, str(EMULATOR), "-o", str(made)], check=True)
-            made.replace(target)
-    found = ctypes.CDLL(str(target))
+    command = [compiler, "-std=c++17", "-O1", "-w", "-shared", "-fPIC", *options, str(EMULATOR)]
+    made = build.kept(
+        FOLDER / f"{key}.so", lambda path: build.run([[*command, "-o", str(path)]], path.parent)
+    )
+    found = ctypes.CDLL(str(made))
     found.launch.restype = ctypes.c_char_p
     return found
 
