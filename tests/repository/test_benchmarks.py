@@ -104,7 +104,7 @@ def test_readme_and_page_are_what_the_programs_make():
     (name,) = re.findall(f"made by {page.MAKER} from (.*?) -->", text)
     table = page.readme_table(ROOT / name)
     assert page.with_section(text, page.MAKER, table, f" from {name}") == text
-    with pytest.raises(ValueError, match="one section of another.py"):
+    with pytest.raises(ValueError, match=r"one section of another\.py"):
         page.with_section(text, "another.py", table)
     assert page.page(results.FOLDER) == page.PAGE.read_text(encoding="utf-8")
 
