@@ -44,7 +44,8 @@ def primitive(
         shapes: function (*arrays, **parameters) -> list of the shapes of the results.
         portable: function (*arrays, **parameters) -> list of arrays, of JAX's operations.
         target: str, the custom call on CPU; None: the portable form everywhere.
-        attributes: function (**parameters) -> dict of the call's attributes.
+        attributes: function (**parameters) -> dict of the call's attributes; None where the call
+            can't serve.
         jvp: function (arrays, tangents, **parameters) -> (results, tangents), where a tangent that
             is zero is None.
         transpose: function (gradients, *arrays, **parameters) -> gradients by all arrays, None for
@@ -75,8 +76,10 @@ def primitive(
         def on_cpu(context, *arrays, **parameters):
             if not calls_are_possible(context.module_context) or load()[1]:
                 return everywhere(context, *arrays, **parameters)
-            call = jax.ffi.ffi_lowering(target)
-            return call(context, *arrays, **attributes(**parameters))
+            own = attributes(**parameters)
+            if own is None or any(one.dtype != jnp.float32 for one in context.avals_in):
+                return everywhere(context, *arrays, **parameters)
+            return jax.ffi.ffi_lowering(target)(context, *arrays, **own)
 
         mlir.register_lowering(new, on_cpu, platform="cpu")
 
