@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 _kept = contextvars.ContextVar("keras_ssc_kept_orders", default=True)
-_made_of = {}  # id of a tensor -> (weak reference to it, {Order: its channels in that order})
+_made_of = {}  # id of a tensor -> (weak reference to it, its channels in order, the Order)
 
 
 @dataclass(frozen=True)
@@ -77,53 +77,41 @@ def are_kept():
 
 def order_of(x):
     """Return the Order in which the channels of `x` were made, or None: their own."""
-    return next(iter(_orders(x)), None)
+    return _remembered(x)[1]
 
 
 def in_order(x, order):
-    """Return tensor `x` (..., channels) with its channels in `order`: the remembered one, or anew.
+    """Return tensor `x` (..., channels) with its channels in `order`: as they were made, or anew.
+
+    What is made anew is not remembered: XLA makes equal permutations of one tensor once.
 
     Args:
         x: JAX array, with the channels in their own order.
         order: Order, or None: their own.
     """
-    if order is None:
-        return x
-    known = _orders(x)
-    if order in known:
-        return known[order]
     from keras_ssc.native.jax_permutation import permuted
 
-    first = order_of(x)
+    ordered, first = _remembered(x)
+    if order is None or order == first:
+        return x if order is None else ordered
     if first is None:
-        found = permuted(x, order)
-    else:
-        found = permuted(known[first], Order.of(first.inverse.channels[order.channels]))
-    _remember(x, found, order)
-    return found
+        return permuted(x, order)
+    return permuted(ordered, Order.of(first.inverse.channels[order.channels]))
 
 
 def restored(ordered, order):
     """Return the tensor whose channels in `order` are `ordered`, and remember that it was so."""
+    import jax
+
     from keras_ssc.native.jax_permutation import permuted
 
     x = permuted(ordered, order.inverse)
-    _remember(x, ordered, order)
+    if isinstance(x, jax.core.Tracer) and x is not ordered:
+        key, table = id(x), _made_of  # the name is gone when Python ends
+        table[key] = (weakref.ref(x, lambda _: table.pop(key, None)), ordered, order)
     return x
 
 
-def _orders(x):
-    reference, orders = _made_of.get(id(x), (None, {}))
-    return orders if reference is not None and reference() is x else {}
-
-
-def _remember(x, ordered, order):
-    """Only where both belong to one trace: so no tensor outlives the trace that it belongs to."""
-    trace = getattr(x, "_trace", None)
-    if trace is None or trace is not getattr(ordered, "_trace", None):
-        return
-    if _orders(x):
-        _made_of[id(x)][1][order] = ordered
-        return
-    key, table = id(x), _made_of  # the name is gone when Python ends
-    _made_of[key] = (weakref.ref(x, lambda _: table.pop(key, None)), {order: ordered})
+def _remembered(x):
+    reference, ordered, order = _made_of.get(id(x), (None, None, None))
+    return (ordered, order) if reference is not None and reference() is x else (None, None)

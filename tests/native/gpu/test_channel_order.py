@@ -10,6 +10,7 @@ if keras.backend.backend() != "jax":
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Literal
 
 import keras_ssc
 from keras_ssc import SSCConv2D
@@ -105,11 +106,11 @@ def values(model):
 
 def count(function, *arguments):
     """The permutations of channels in the program of a function, after what nobody reads is gone."""
-    closed = jax.make_jaxpr(function)(*arguments)
+    closed = jax.make_jaxpr(lambda *a: function(*a))(*arguments)
     found = []
 
     def walk(jaxpr, used):
-        used = set(used)
+        used = {one for one in used if not isinstance(one, Literal)}
         for equation in reversed(jaxpr.eqns):
             if not any(one in used for one in equation.outvars):
                 continue
@@ -121,7 +122,7 @@ def count(function, *arguments):
                 if hasattr(inner, "jaxpr"):
                     inside = inner.jaxpr
                     walk(inside, [o for o, own in zip(inside.outvars, equation.outvars) if own in used])
-            used |= {one for one in equation.invars if hasattr(one, "count")}
+            used |= {one for one in equation.invars if not isinstance(one, Literal)}
 
     walk(closed.jaxpr, closed.jaxpr.outvars)
     return len(found)
