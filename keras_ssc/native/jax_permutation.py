@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters import batching
 
-from keras_ssc.channel_classes import residues_first
 from keras_ssc.native.jax_primitive import call, primitive
 
 
@@ -17,19 +16,9 @@ def permuted(x, order):
 
 
 def reordered(x, channels):
-    """`permuted` by JAX's operations: a transposition where that does it.
-
-    Args:
-        x: array (..., channels).
-        channels: int array, the channel at each place.
-    """
+    """`permuted` by JAX's operations, for places in an int array."""
     if np.array_equal(channels, np.arange(len(channels))):
         return x
-    step = int(channels[1])
-    if step > 1 and len(channels) % step == 0:
-        if np.array_equal(channels, residues_first(len(channels), step)):
-            apart = x.reshape(*x.shape[:-1], len(channels) // step, step)
-            return jnp.swapaxes(apart, -1, -2).reshape(x.shape)
     return x.at[..., channels].get(mode="promise_in_bounds", unique_indices=True)
 
 
