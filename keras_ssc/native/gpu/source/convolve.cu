@@ -7,6 +7,7 @@
 // For each it brings the window of pixels that the tile reads into shared memory, with zeros around
 // the image, so that a pair is one constant offset there.
 //   NT 8-wide columns a job; MT 16-pixel rows a warp; WM x WJ warps, along pixels and along jobs
+//   BLOCKS of threads that shall fit on a multiprocessor
 //   JG jobs whose results are written together: 2 for one column of bfloat16, else 1
 #include "window.h"
 
@@ -81,11 +82,11 @@ __device__ __forceinline__ uint2 of_pair(const Results (&results)[2], int lane) 
 #endif
 
 // Grid: blocks along the tiles; parts of the jobs; phases (by input, of strides: see reads.py).
-//   steps      for each step the byte offsets of its two pairs in a window; -1: no pair, zeros
+//   steps      for each step the byte offsets of its two pairs in a window
 //   starts     the first step of each job of each phase, and the end
 //   pieces     for each part the 16-byte pieces of a pixel that it reads
 //   phases     for each phase the row and column of its first result
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
     convolve(const uint4* __restrict__ x, const uint4* __restrict__ packed_weights,
              const int* __restrict__ steps, const int* __restrict__ starts,
              const int* __restrict__ pieces, const int* __restrict__ phases,
@@ -99,7 +100,6 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   const int* own_starts = starts + blockIdx.z * p.jobs + first_job;
   const int first_step = own_starts[0], step_count = own_starts[jobs] - first_step;
 
-  const Address zeros = address_of(shared);
   int* offsets = (int*)(shared + p.at_steps);
   int* ends = (int*)(shared + p.at_starts);
   int* own_pieces = (int*)(shared + p.at_pieces);
@@ -109,10 +109,9 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   const Address windows = address_of(shared + p.at_windows);
   const int window_bytes = pixels_of_window(p) * p.pitch;
 
-  if (thread < 4) ((int*)shared)[thread] = 0;
   // One dead step more: the loop below reads one too far.
   for (int i = thread; i < 2 * step_count + 2; i += kThreads)
-    offsets[i] = i < 2 * step_count ? steps[2 * first_step + i] : -1;
+    offsets[i] = i < 2 * step_count ? steps[2 * first_step + i] : 0;
   for (int i = thread; i <= jobs; i += kThreads) ends[i] = own_starts[i] - first_step;
   for (int i = thread; i < p.pieces; i += kThreads) own_pieces[i] = pieces[part * p.pieces + i];
   for (int i = thread; i < step_count * NT * 16; i += kThreads)
@@ -148,10 +147,10 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     const Address window = windows + stage * window_bytes;
     const Corner corner = corner_of(tile, p);
     auto load = [&](Fragments& to, int step) {
-      const int offset = offsets[2 * step + lane / 16];
+      const Address from = window + offsets[2 * step + lane / 16];
 #pragma unroll
       for (int m = 0; m < MT; ++m) {
-        load_matrices(to.a[m], offset < 0 ? zeros : window + row[m] + offset);
+        load_matrices(to.a[m], from + row[m]);
 #pragma unroll
         for (int i = 0; i < 4; ++i) to.a[m][i] = rounded(to.a[m][i]);
       }
