@@ -138,6 +138,8 @@ def _sections(steps, own, results, window_pixels, stages):
         pieces=4 * own.read.shape[1],
         pixels=4 * window_pixels,
         places=4 * results,
+        located=4 * window_pixels,
+        targets=2 * 4 * results,
         weights=256 * steps.columns * (own.most_steps + 1),
         windows=stages * window_pixels * pitch,
     )
@@ -147,7 +149,7 @@ def _fitted(steps, own, warps, stages, together, reads, batch, max_shared):
     """The Choice with the best tile, or None where none fits."""
     pieces = own.read.shape[1]
     room = max_shared - _sections(steps, own, warps.results, 0, stages)[1] - 256
-    most_pixels = room // (4 + stages * launch.pitch_of(pieces, 16))
+    most_pixels = room // (8 + stages * launch.pitch_of(pieces, 16))
     work = warps.results * blocks.work_of(steps)  # unused rows are computed too
     load = launch.LOAD * pieces * len(own.read)
     found = tiles.best_tile(reads, batch, warps.results, lambda _: work, load, most_pixels)

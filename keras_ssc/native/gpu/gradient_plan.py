@@ -109,6 +109,8 @@ def _sections(read, dy_blocks, itemsize, results, window_pixels, stages):
         pieces=4 * (read + dy_blocks) * block_bytes // 16,
         pixels=4 * window_pixels,
         places=4 * results,
+        located=4 * window_pixels,
+        targets=4 * results,
         dy=stages * results * launch.pitch_of(dy_blocks, block_bytes),
         windows=stages * window_pixels * launch.pitch_of(read, block_bytes),
     )
@@ -119,7 +121,7 @@ def _fitted(work, read, reads, batch, itemsize, results, stages, max_shared):
     dy_blocks = _dy_blocks(work)[0]
     sizes = (read.shape[1], dy_blocks.shape[1], itemsize, results)
     room = max_shared - _sections(*sizes, 0, stages)[1] - 256
-    most_pixels = room // (4 + stages * launch.pitch_of(read.shape[1], BLOCK * itemsize))
+    most_pixels = room // (8 + stages * launch.pitch_of(read.shape[1], BLOCK * itemsize))
     of_result = len(work.units) * work.most * (blocks.READ + work.steps.columns)
     of_result += launch.LOAD * dy_blocks.size * BLOCK * itemsize // 16
     load = launch.LOAD * read.size * BLOCK * itemsize // 16

@@ -17,8 +17,8 @@ FIELDS = (
     *("tiles", "tiles_down", "tiles_across", "window_rows", "window_columns"),
     *("first_row", "first_column", "step_in_rows", "step_in_columns", "pieces", "pitch"),
     *("dy_pieces", "dy_pitch", "jobs", "jobs_of_part", "stages"),
-    *("at_steps", "at_starts", "at_pieces", "at_pixels", "at_places", "at_weights"),
-    *("at_dy", "at_windows", "has_bias", "has_residual", "relu"),
+    *("at_steps", "at_starts", "at_pieces", "at_pixels", "at_places", "at_located", "at_targets"),
+    *("at_weights", "at_dy", "at_windows", "has_bias", "has_residual", "relu"),
 )
 
 

@@ -68,6 +68,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
   int* own_pieces = (int*)(shared + p.at_pieces);
   Word* pixels = (Word*)(shared + p.at_pixels);
   Word* places = (Word*)(shared + p.at_places);
+  int* located = (int*)(shared + p.at_located);
+  int* located_dy = (int*)(shared + p.at_targets);
   const Address dy_tiles = address_of(shared + p.at_dy);
   const Address windows = address_of(shared + p.at_windows);
   const int window_bytes = pixels_of_window(p) * p.pitch, dy_bytes = TILE * p.dy_pitch;
@@ -93,25 +95,38 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
     for (int i = 0; i < 2; ++i) offsets[s][i] = s < count ? steps[2 * (first_step + s) + i] : 0;
   float sum[MS][NT][4] = {};
 
-  auto load = [&](int tile, int stage) {
-    load_window(windows + stage * window_bytes, x, pixels, own_pieces, tile, p, kThreads);
-    load_pixels(dy_tiles + stage * dy_bytes, p.dy_pitch, dy, p.batch, p.out_rows, p.out_columns,
-                p.outputs * (int)sizeof(Value) / 16, places, rows_of_b, own_pieces + p.pieces,
-                p.dy_pieces, corner_of(tile, p), kThreads);
+  auto find = [&](int tile) {
+    locate_window(located, pixels, tile, p, kThreads);
+    locate(located_dy, places, rows_of_b, p.batch, p.out_rows, p.out_columns, corner_of(tile, p),
+           kThreads);
+  };
+  auto load = [&](int stage) {
+    load_window(windows + stage * window_bytes, x, located, own_pieces, p, kThreads);
+    load_pixels(dy_tiles + stage * dy_bytes, p.dy_pitch, dy, p.outputs * (int)sizeof(Value) / 16,
+                located_dy, rows_of_b, own_pieces + p.pieces, p.dy_pieces, kThreads);
   };
   int tile = blockIdx.x, stage = 0;
-  if (tile < p.tiles) load(tile, 0);
+  const int ahead = p.stages == 2 ? 2 * gridDim.x : gridDim.x;
+  find(min(tile, p.tiles - 1));
+  __syncthreads();
+  if (tile < p.tiles) load(0);
   commit_copies();
+  __syncthreads();
+  if (p.stages == 2) {
+    find(min(tile + (int)gridDim.x, p.tiles - 1));
+    __syncthreads();
+  }
   for (; tile < p.tiles; tile += gridDim.x) {
     const int next = tile + gridDim.x;
     if (p.stages == 2) {
-      if (next < p.tiles) load(next, 1 - stage);
+      if (next < p.tiles) load(1 - stage);
       commit_copies();
       wait_for_copies<1>();
     } else {
       wait_for_copies<0>();
     }
     __syncthreads();
+    if (tile + ahead < p.tiles) find(tile + ahead);
     const Address window = windows + stage * window_bytes;
     const Address tile_of_dy = dy_tiles + stage * dy_bytes + unit[0];
 #pragma unroll 2
@@ -130,7 +145,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
     if (p.stages == 2) {
       stage = 1 - stage;
     } else {
-      if (next < p.tiles) load(next, 0);
+      if (next < p.tiles) load(0);
       commit_copies();
     }
   }
