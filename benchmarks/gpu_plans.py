@@ -12,6 +12,7 @@ writes is NaN at first, and is compared with a dense convolution in float32.
 
 import argparse
 import concurrent.futures
+import dataclasses
 import multiprocessing
 import os
 import time
@@ -40,9 +41,11 @@ def geometry_of(layer):
 
 
 def plans_of(job):
-    """All plans of a pass, compiled: list of (about, plan, path). `job`: (layer, dtype, which,
-    batch, architecture, shared memory, within)."""
-    layer, dtype, which, batch, architecture, shared, within = job
+    """All plans of a pass: list of (about, plan).
+
+    `job`: (layer, dtype, which, batch, shared memory, within).
+    """
+    layer, dtype, which, batch, shared, within = job
     places, geometry = order.weight_places(pattern_of(layer)), geometry_of(layer)
     kind = gradient_plan if which == "by_weights" else convolution_plan
     reads = geometry.by_input() if which == "by_input" else geometry.forward()
@@ -50,18 +53,30 @@ def plans_of(job):
     settings = (places, reads, batch, ITEMSIZE[dtype])
     choices = list(kind.all_choices(*settings, shared))
     least = min((choice.cost for choice in choices), default=0)
-    found = []
+    found, first = [], {}  # the first plan for each of a few lists of steps, which takes longest
     for choice in choices:
         if choice.cost > within * least:
             continue
-        plan = kind.made(choice, *settings)
-        about = {"cost": choice.cost / least, "parts": plan.launch.parts, "stages": choice.stages,
+        steps = choice.work.steps if which == "by_weights" else choice.steps
+        if id(steps) not in first:
+            first[id(steps)] = kind.made(choice, *settings)
+        own = kind.launch_of(choice, *settings)
+        plan = dataclasses.replace(first[id(steps)], launch=own)
+        about = {"cost": choice.cost / least, "parts": own.parts, "stages": choice.stages,
                  "images": choice.tile.images, "rows": choice.tile.rows,
-                 "columns": choice.tile.columns, "shared": plan.launch.shared,
-                 **plan.launch.defines}  # fmt: skip
-        path = build.cubin(plan.launch.kernel, tuple(plan.launch.defines.items()), architecture)
-        found.append((about, plan, str(path)))
+                 "columns": choice.tile.columns, "shared": own.shared, **own.defines}  # fmt: skip
+        found.append((about, plan))
     return found
+
+
+def compiled(variant):
+    """The path of a compiled kernel: `variant` as `build.cubin` takes it."""
+    return str(build.cubin(*variant))
+
+
+def variant_of(plan, architecture):
+    """What `build.cubin` takes for a plan."""
+    return plan.launch.kernel, tuple(plan.launch.defines.items()), architecture
 
 
 class Layer:
@@ -176,18 +191,23 @@ def main():
 
         capability = "{}.{}".format(*torch.cuda.get_device_capability())
     try:
-        target = build.architecture_of(arguments.compile or capability)
+        architecture, shared = build.architecture_of(arguments.compile or capability)
     except CannotBuild as error:
         raise SystemExit(f"not run: {error}") from error
-    jobs = [(layer, dtype, which, arguments.batch, *target, arguments.within)
+    jobs = [(layer, dtype, which, arguments.batch, shared, arguments.within)
             for dtype in arguments.dtypes for layer in layers for which in PASSES]  # fmt: skip
     own_processes = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(mp_context=own_processes) as pool:
-        plans = pool.map(plans_of, jobs)
-        if arguments.compile:
-            print(sum(len(list_) for list_ in plans), "plans")
-            return
-        rows = measured(torch, jobs, plans, until, arguments)
+        plans = list(pool.map(plans_of, jobs))
+        variants = {variant_of(plan, architecture): None for list_ in plans for _, plan in list_}
+        print(sum(map(len, plans)), "plans,", len(variants), "kernels", flush=True)
+        paths = dict(zip(variants, pool.map(compiled, variants), strict=True))
+    print(f"compiled, {until - time.monotonic():.0f} s are left", flush=True)
+    if arguments.compile:
+        return
+    plans = [[(about, plan, paths[variant_of(plan, architecture)]) for about, plan in list_]
+             for list_ in plans]  # fmt: skip
+    rows = measured(torch, jobs, plans, until, arguments)
     results.save(rows, arguments.csv, "gpu-plans")
 
 

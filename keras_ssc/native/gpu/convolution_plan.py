@@ -171,6 +171,12 @@ def registers_of(rows, columns, together):
 
 def made(choice, places, reads, batch, itemsize):
     """Return the ConvolutionPlan of a Choice. Other arguments as for `plan`."""
+    own = launch_of(choice, places, reads, batch, itemsize)
+    return ConvolutionPlan(own, packing_of(choice.steps, places, reads.phases))
+
+
+def launch_of(choice, places, reads, batch, itemsize):
+    """Return the Launch of a Choice. Other arguments as for `plan`."""
     steps, own, warps, tile = choice.steps, choice.own, choice.warps, choice.tile
     _, inputs, outputs = places.shape
     pieces = own.read.shape[1]
@@ -191,7 +197,7 @@ def made(choice, places, reads, batch, itemsize):
         "jobs_of_part": own.jobs,
         "stages": choice.stages,
     }
-    own_launch = launch.Launch(
+    return launch.Launch(
         kernel="convolve",
         defines={
             "BF16": int(itemsize == 2),
@@ -215,7 +221,6 @@ def made(choice, places, reads, batch, itemsize):
         ),
         problem=problem,
     )
-    return ConvolutionPlan(own_launch, packing_of(steps, places, reads.phases))
 
 
 def packing_of(steps, places, phases):

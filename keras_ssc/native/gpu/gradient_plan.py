@@ -143,6 +143,14 @@ def _fitted(work, read, reads, batch, itemsize, results, stages, max_shared):
 
 def made(choice, places, reads, batch, itemsize):
     """Return the GradientPlan of a Choice. Other arguments as for `plan`."""
+    steps = choice.work.steps
+    sums = len(steps.job) * 2 * BLOCK * 8 * steps.columns
+    own = launch_of(choice, places, reads, batch, itemsize)
+    return GradientPlan(own, sums, picking_of(steps, places, reads.phases))
+
+
+def launch_of(choice, places, reads, batch, itemsize):
+    """Return the Launch of a Choice. Other arguments as for `plan`."""
     work, tile, results = choice.work, choice.tile, choice.results
     steps, units = work.steps, work.units
     _, inputs, outputs = places.shape
@@ -170,7 +178,7 @@ def made(choice, places, reads, batch, itemsize):
         "jobs": steps.jobs,
         "stages": choice.stages,
     }
-    own_launch = launch.Launch(
+    return launch.Launch(
         kernel="weight_gradient",
         defines={
             "BF16": int(itemsize == 2),
@@ -193,8 +201,6 @@ def made(choice, places, reads, batch, itemsize):
         ),
         problem=problem,
     )
-    sums = len(steps.job) * 2 * BLOCK * 8 * steps.columns
-    return GradientPlan(own_launch, sums, picking_of(steps, places, reads.phases))
 
 
 def _dy_blocks(work):
