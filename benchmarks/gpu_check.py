@@ -29,7 +29,7 @@ import keras
 import numpy as np
 
 from common import results
-from common.gpu_layers import EXACT, TIMED, described, pattern_of
+from common.gpu_layers import EXACT, TIMED, compile_layers, described, pattern_of
 from keras_ssc import SSCConv2D
 from keras_ssc.execution import convolve
 from keras_ssc.native import why_not_native
@@ -223,6 +223,11 @@ def main():
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}: {why_not or 'kernels ready'}")
     if why_not and not arguments.dry_run:
         raise SystemExit(f"not run: {why_not}")
+    if not arguments.dry_run:
+        capability = jax.devices()[0].compute_capability
+        compile_layers(layers, DTYPES, 5, capability)
+        compile_layers(TIMED, arguments.dtypes, arguments.batch, capability)
+        print(f"compiled, {until - time.monotonic():.0f} s are left", flush=True)
     rows = check_exactness(form, until, layers, 2 if arguments.dry_run else 5)
     rows += check_training(form, 1 if arguments.dry_run else 5)
     save(rows, arguments.csv)

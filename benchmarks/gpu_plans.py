@@ -11,9 +11,7 @@ writes is NaN at first, and is compared with a dense convolution in float32.
 """
 
 import argparse
-import concurrent.futures
 import dataclasses
-import multiprocessing
 import os
 import time
 
@@ -23,21 +21,23 @@ import numpy as np
 
 from common import results
 from common.cuda_driver import REGISTERS, SPILLED, Driver, Pass, graph_time
-from common.gpu_layers import TIMED, described, pattern_of
+from common.gpu_layers import (
+    ITEMSIZE,
+    PASSES,
+    TIMED,
+    compiled,
+    described,
+    geometry_of,
+    pattern_of,
+    planner_of,
+    pool,
+    variant_of,
+)
 from keras_ssc.native.build import CannotBuild
-from keras_ssc.native.gpu import build, convolution_plan, gradient_plan, order
-from keras_ssc.native.gpu.reads import Geometry
+from keras_ssc.native.gpu import build, order
 
-PASSES = ("forward", "by_input", "by_weights")
-ITEMSIZE = {"bfloat16": 2, "float32": 4}
 # Norm of the difference / norm of the result: one rounding of bfloat16, of tf32.
 ALLOWED = {"bfloat16": 4e-3, "float32": 1.5e-3}
-
-
-def geometry_of(layer):
-    """The Geometry of a layer."""
-    (_, _, kernel, _, side, stride) = layer
-    return Geometry((kernel,) * 2, (stride,) * 2, "same", (1, 1), (side,) * 2)
 
 
 def plans_of(job):
@@ -46,11 +46,7 @@ def plans_of(job):
     `job`: (layer, dtype, which, batch, shared memory, within).
     """
     layer, dtype, which, batch, shared, within = job
-    places, geometry = order.weight_places(pattern_of(layer)), geometry_of(layer)
-    kind = gradient_plan if which == "by_weights" else convolution_plan
-    reads = geometry.by_input() if which == "by_input" else geometry.forward()
-    places = places.transpose(0, 2, 1) if which == "by_input" else places
-    settings = (places, reads, batch, ITEMSIZE[dtype])
+    kind, settings = planner_of(layer, dtype, which, batch)
     choices = list(kind.all_choices(*settings, shared))
     least = min((choice.cost for choice in choices), default=0)
     found, first = [], {}  # the first plan for each of a few lists of steps, which takes longest
@@ -67,16 +63,6 @@ def plans_of(job):
                  "columns": choice.tile.columns, "shared": own.shared, **own.defines}  # fmt: skip
         found.append((about, plan))
     return found
-
-
-def compiled(variant):
-    """The path of a compiled kernel: `variant` as `build.cubin` takes it."""
-    return str(build.cubin(*variant))
-
-
-def variant_of(plan, architecture):
-    """What `build.cubin` takes for a plan."""
-    return plan.launch.kernel, tuple(plan.launch.defines.items()), architecture
 
 
 class Layer:
@@ -196,12 +182,11 @@ def main():
         raise SystemExit(f"not run: {error}") from error
     jobs = [(layer, dtype, which, arguments.batch, shared, arguments.within)
             for dtype in arguments.dtypes for layer in layers for which in PASSES]  # fmt: skip
-    own_processes = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(mp_context=own_processes) as pool:
-        plans = list(pool.map(plans_of, jobs))
+    with pool() as processes:
+        plans = list(processes.map(plans_of, jobs))
         variants = {variant_of(plan, architecture): None for list_ in plans for _, plan in list_}
         print(sum(map(len, plans)), "plans,", len(variants), "kernels", flush=True)
-        paths = dict(zip(variants, pool.map(compiled, variants), strict=True))
+        paths = dict(zip(variants, processes.map(compiled, variants), strict=True))
     print(f"compiled, {until - time.monotonic():.0f} s are left", flush=True)
     if arguments.compile:
         return

@@ -1,6 +1,14 @@
 """The layers on which the GPU's kernels are checked and timed."""
 
+import concurrent.futures
+import multiprocessing
+
 from keras_ssc import SSCPattern
+from keras_ssc.native.gpu import build, convolution_plan, gradient_plan, order
+from keras_ssc.native.gpu.reads import Geometry
+
+PASSES = ("forward", "by_input", "by_weights")
+ITEMSIZE = {"bfloat16": 2, "float32": 4}
 
 # channels, filters, kernel, (g, p), side, stride
 EXACT = [
@@ -31,3 +39,50 @@ def described(layer):
     channels, filters, kernel, (g, p), side, stride = layer
     return {"channels": channels, "filters": filters, "kernel": kernel, "g": g, "p": p,
             "side": side, "stride": stride}  # fmt: skip
+
+
+def geometry_of(layer):
+    """The Geometry of a layer."""
+    (_, _, kernel, _, side, stride) = layer
+    return Geometry((kernel,) * 2, (stride,) * 2, "same", (1, 1), (side,) * 2)
+
+
+def planner_of(layer, dtype, which, batch):
+    """(module that plans a pass, the arguments of its `plan` but for the shared memory)."""
+    places, geometry = order.weight_places(pattern_of(layer)), geometry_of(layer)
+    kind = gradient_plan if which == "by_weights" else convolution_plan
+    reads = geometry.by_input() if which == "by_input" else geometry.forward()
+    places = places.transpose(0, 2, 1) if which == "by_input" else places
+    return kind, (places, reads, batch, ITEMSIZE[dtype])
+
+
+def variant_of(plan, architecture):
+    """What `build.cubin` takes for a plan."""
+    return plan.launch.kernel, tuple(plan.launch.defines.items()), architecture
+
+
+def compiled(variant):
+    """The path of a compiled kernel: `variant` as `build.cubin` takes it."""
+    return str(build.cubin(*variant))
+
+
+def _planned(job):
+    *own, shared, architecture = job
+    kind, settings = planner_of(*own)
+    plan = kind.plan(*settings, shared)
+    return plan and variant_of(plan, architecture)
+
+
+def pool():
+    """Processes on all cores."""
+    return concurrent.futures.ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))
+
+
+def compile_layers(layers, dtypes, batch, capability):
+    """Compile what the layers need, on all cores; the cache keeps it."""
+    architecture, shared = build.architecture_of(capability)
+    jobs = [(layer, dtype, which, batch, shared, architecture)
+            for layer in layers for dtype in dtypes for which in PASSES]  # fmt: skip
+    with pool() as processes:
+        variants = dict.fromkeys(processes.map(_planned, jobs))
+        list(processes.map(compiled, [variant for variant in variants if variant]))
