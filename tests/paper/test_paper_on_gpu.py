@@ -18,7 +18,7 @@ from keras_ssc.datasets.packed import pack
 from keras_ssc.training.run_folder import RunFolderError
 from keras_ssc.training.sigterm import Terminated, Termination
 from paper import Cell, Records, Setting, on_gpu
-from paper.gpu_checkpoint import CHECKPOINT, load
+from paper.gpu_checkpoint import CHECKPOINT, epochs_done, load
 
 if keras.backend.backend() != "jax":
     pytest.skip("the loop is JAX's", allow_module_level=True)
@@ -90,7 +90,8 @@ def outcome(record):
 
 def test_the_time_limit_and_the_next_call(script, tmp_path, monkeypatch):
     run = ["run", "--dry-run", "--data-dir", packed_images(tmp_path / "images"), "--minutes", "7"]
-    whole, first, second = (tmp_path / name / "records.tar.gz" for name in ("a", "b", "c"))
+    archives = (tmp_path / name / "records.tar.gz" for name in "abcd")
+    whole, first, trained, second = archives
     clock = Clock()
     clock.watch(monkeypatch)
     monkeypatch.setattr(script, "Timer", clock)
@@ -104,10 +105,19 @@ def test_the_time_limit_and_the_next_call(script, tmp_path, monkeypatch):
     with tarfile.open(first) as tar:
         assert tar.getnames() == [f".unfinished/{SETTING.key}/gpu.npz"]
 
-    # Another machine: nothing is there but what was carried.
+    # Another machine: nothing is there but what was carried. It only trains, twice to no end.
+    on = ["--records", tmp_path / "part", "--carried"]
     shutil.rmtree(tmp_path / "part-dry")
-    on = ["--records", tmp_path / "part", "--carried", first, "--out", second]
-    call(script, monkeypatch, *run, *on)
+    for _ in range(2):
+        call(script, monkeypatch, *run, *on, first, "--out", trained, "--train-only")
+    with tarfile.open(trained) as tar:
+        assert tar.getnames() == [f".unfinished/{SETTING.key}/gpu.npz"]
+    assert epochs_done(tmp_path / "part-dry" / ".unfinished" / SETTING.key, SETTING) == 3
+
+    # A third one tests and records.
+    shutil.rmtree(tmp_path / "part-dry")
+    monkeypatch.setattr(Training, "epoch", None)
+    call(script, monkeypatch, *run, *on, trained, "--out", second)
     names = [f"{SETTING.key}.json", f"weights/{SETTING.key}.weights.h5"]
     with tarfile.open(second) as tar:
         assert tar.getnames() == names
@@ -116,13 +126,14 @@ def test_the_time_limit_and_the_next_call(script, tmp_path, monkeypatch):
     assert outcome(records[0]) == outcome(records[1])
     assert [epoch["epoch"] for epoch in records[1]["metrics"]] == [1, 2, 3]
     assert records[0]["loop"] == "paper/gpu_loop.py, bfloat16"
+    assert records[1]["environment"] == records[1]["tested_in"] == records[0]["environment"]
     arrays = [weights(folder / names[1]) for folder in folders]
     assert arrays[0].keys() == arrays[1].keys()
     for name, array in arrays[0].items():
         np.testing.assert_array_equal(array, arrays[1][name])
 
     # What was carried twice, or late, puts nothing back.
-    call(script, monkeypatch, *run, *on)
+    call(script, monkeypatch, *run, *on, trained, "--out", second)
     with tarfile.open(second) as tar:
         assert tar.getnames() == names
 
