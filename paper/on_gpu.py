@@ -91,7 +91,8 @@ def parse(arguments=None):
     add("--processes", type=int, default=1, help="so many runs at once")
     add("--records", default="runs/paper_on_gpu", help="folder to work in")
     add("--cache", help="folder of compiled programs, kept for the next call")
-    add("--train-only", action="store_true", help="leave tests and records to a later call")
+    only = "train: leave tests and records to a later call; test: test and record what is trained"
+    add("--only", choices=["train", "test"], help=only)
     add("--float32", action="store_true", help="convolutions in float32, not in bfloat16")
     add("--dry-run", action="store_true")
     add("--worker", action="store_true", help=argparse.SUPPRESS)
@@ -156,23 +157,28 @@ def work(arguments, folder):
         weights = folder / WEIGHTS / f"{setting.key}.weights.h5"
         return run_on_gpu(setting, data_dir, progress, own, precision, weights)
 
+    def is_trained(setting):
+        return epochs_done(records.unfinished(setting), setting) == setting.epochs
+
     def train_only(settings, progress):
         for setting in settings:
             own = records.unfinished(setting)
             with suppress(FolderInUseError), locked(own):
-                if epochs_done(own, setting) < setting.epochs:
+                if not is_trained(setting):
                     train_on_gpu(setting, arguments.data_dir, progress, own, precision)
 
     records, cells = Records(folder), wanted(arguments.slice, arguments.seeds)
     if arguments.dry_run:
         cells = dry(cells)
+    if arguments.only == "test":
+        cells = [cell for cell in cells if all(map(is_trained, cell.settings))]
     limit = Timer(60 * arguments.minutes, os.kill, (os.getpid(), signal.SIGTERM))
     limit.daemon = True
     try:
         with Termination():
             limit.start()
             progress = functools.partial(print, flush=True)
-            if arguments.train_only:
+            if arguments.only == "train":
                 train_only(open_runs(cells, records), progress)
             else:
                 reproduce(cells, records, arguments.data_dir, progress=progress, train=train)
@@ -220,7 +226,7 @@ def run(arguments):
             work(arguments, folder)
     finally:
         keep(folder, arguments.out)
-    done = "trained" if arguments.train_only else "done"
+    done = {None: "done", "train": "trained", "test": "tested that were trained"}[arguments.only]
     print(f"All runs are {done}. The records are in {arguments.out}")
 
 

@@ -102,22 +102,27 @@ def test_the_time_limit_and_the_next_call(script, tmp_path, monkeypatch):
         call(script, monkeypatch, *run, "--records", tmp_path / "part", "--out", first)
     assert (end.value.code, end.value.where) == (143, "after epoch 2")
     assert clock.seconds == 420
+    open_run = [f".unfinished/{SETTING.key}/gpu.npz"]
+    call(
+        script, monkeypatch, *run, "--records", tmp_path / "part", "--out", first, "--only", "test"
+    )
     with tarfile.open(first) as tar:
-        assert tar.getnames() == [f".unfinished/{SETTING.key}/gpu.npz"]
+        assert tar.getnames() == open_run
 
     # Another machine: nothing is there but what was carried. It only trains, twice to no end.
-    on = ["--records", tmp_path / "part", "--carried"]
+    on = [*part, "--carried"]
     shutil.rmtree(tmp_path / "part-dry")
     for _ in range(2):
-        call(script, monkeypatch, *run, *on, first, "--out", trained, "--train-only")
+        call(script, monkeypatch, *run, *on, first, "--out", trained, "--only", "train")
     with tarfile.open(trained) as tar:
-        assert tar.getnames() == [f".unfinished/{SETTING.key}/gpu.npz"]
+        assert tar.getnames() == open_run
     assert epochs_done(tmp_path / "part-dry" / ".unfinished" / SETTING.key, SETTING) == 3
 
     # A third one tests and records.
     shutil.rmtree(tmp_path / "part-dry")
     monkeypatch.setattr(Training, "epoch", None)
-    call(script, monkeypatch, *run, *on, trained, "--out", second)
+    test = [*on, trained, "--out", second, "--only", "test"]
+    call(script, monkeypatch, *run, *test)
     names = [f"{SETTING.key}.json", f"weights/{SETTING.key}.weights.h5"]
     with tarfile.open(second) as tar:
         assert tar.getnames() == names
@@ -133,7 +138,7 @@ def test_the_time_limit_and_the_next_call(script, tmp_path, monkeypatch):
         np.testing.assert_array_equal(array, arrays[1][name])
 
     # What was carried twice, or late, puts nothing back.
-    call(script, monkeypatch, *run, *on, trained, "--out", second)
+    call(script, monkeypatch, *run, *test)
     with tarfile.open(second) as tar:
         assert tar.getnames() == names
 
