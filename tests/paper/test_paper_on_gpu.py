@@ -103,9 +103,8 @@ def test_the_time_limit_and_the_next_call(script, tmp_path, monkeypatch):
     assert (end.value.code, end.value.where) == (143, "after epoch 2")
     assert clock.seconds == 420
     open_run = [f".unfinished/{SETTING.key}/gpu.npz"]
-    call(
-        script, monkeypatch, *run, "--records", tmp_path / "part", "--out", first, "--only", "test"
-    )
+    part = ["--records", tmp_path / "part"]
+    call(script, monkeypatch, *run, *part, "--out", first, "--only", "test")
     with tarfile.open(first) as tar:
         assert tar.getnames() == open_run
 
