@@ -130,34 +130,42 @@ def _parts(steps, parts):
     return Parts(jobs, part, read, int(each.max()))
 
 
-def _sections(steps, own, results, window_pixels, stages):
-    pitch = launch.pitch_of(own.read.shape[1], 16)
+def _sections(steps, own, results, window_pixels, window_bytes, stages):
     return launch.laid_out(
         steps=8 * (own.most_steps + 1),
         starts=4 * (own.jobs + 1),
         pieces=4 * own.read.shape[1],
         pixels=4 * window_pixels,
         places=4 * results,
-        located=4 * window_pixels,
-        targets=2 * 4 * results,
+        fetches=8 * window_pixels,
+        targets=3 * 4 * results,
         weights=256 * steps.columns * (own.most_steps + 1),
-        windows=stages * window_pixels * pitch,
+        windows=stages * window_bytes,
     )
 
 
 def _fitted(steps, own, warps, stages, together, reads, batch, max_shared):
     """The Choice with the best tile, or None where none fits."""
     pieces = own.read.shape[1]
-    room = max_shared - _sections(steps, own, warps.results, 0, stages)[1] - 256
-    most_pixels = room // (8 + stages * launch.pitch_of(pieces, 16))
+    room = max_shared - _sections(steps, own, warps.results, 0, 0, stages)[1]
+    most_pixels = room // (12 + stages * 16 * pieces)
+
+    def shared_of(tile):
+        own_bytes = tiles.window_of(tile, reads, pieces, 16).bytes
+        sizes = (warps.results, tile.window_pixels, own_bytes, stages)
+        return _sections(steps, own, *sizes)[1]
+
     work = warps.results * blocks.work_of(steps)  # unused rows are computed too
     load = launch.LOAD * pieces * len(own.read)
-    found = tiles.best_tile(reads, batch, warps.results, lambda _: work, load, most_pixels)
+    found = tiles.best_tile(
+        *(reads, batch, warps.results, lambda _: work, load, most_pixels),
+        lambda tile: shared_of(tile) <= max_shared,
+    )
     if found is None:
         return None
     cost, tile = found
     cost *= launch.WAITS if stages == 1 else 1
-    shared = _sections(steps, own, warps.results, tile.window_pixels, stages)[1]
+    shared = shared_of(tile)
     registers = registers_of(warps.rows, steps.columns, together)
     at_a_time = launch.blocks_at_a_time(warps.threads, shared, max_shared, registers)
     cost *= launch.ALONE if at_a_time == 1 else 1
@@ -180,19 +188,19 @@ def launch_of(choice, places, reads, batch, itemsize):
     steps, own, warps, tile = choice.steps, choice.own, choice.warps, choice.tile
     _, inputs, outputs = places.shape
     pieces = own.read.shape[1]
-    pitch = launch.pitch_of(pieces, 16)
-    at, shared = _sections(steps, own, warps.results, tile.window_pixels, choice.stages)
+    window = tiles.window_of(tile, reads, pieces, 16)
+    sizes = (tile.window_pixels, window.bytes, choice.stages)
+    at, shared = _sections(steps, own, warps.results, *sizes)
     counts = tiles.counts(tile, reads, batch)
     offsets = blocks.offsets_in_window(
-        steps, reads.phases, own.part, own.read, reads.first, tile.window[1] * pitch, pitch, 16
+        steps, reads.phases, own.part, own.read, reads.first, window, 16
     )
     problem = {
-        **launch.window_fields(reads, tile, counts, batch),
+        **launch.window_fields(reads, tile, window, counts, batch),
         **at,
         "in_pieces": inputs * itemsize // 16,
         "outputs": outputs,
         "pieces": pieces,
-        "pitch": pitch,
         "jobs": steps.jobs,
         "jobs_of_part": own.jobs,
         "stages": choice.stages,
@@ -207,6 +215,7 @@ def launch_of(choice, places, reads, batch, itemsize):
             "WJ": warps.along_jobs,
             "JG": together_of(steps.columns, itemsize),
             "BLOCKS": choice.at_a_time,
+            "EPILOGUE": 0,
         },
         parts=len(own.read),
         phases=len(reads.phases),

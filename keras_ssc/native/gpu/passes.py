@@ -105,7 +105,8 @@ def _convolved(device, plan, x, channels, weights, behind, shape, fields):
     problem = plan.launch.numbers(**{name: int(value) for name, value in fields.items()})
     result = jax.ShapeDtypeStruct(shape, x.dtype)
     arrays = [reordered(x, channels), packed]
-    return device.call(plan.launch, problem, arrays, behind, result, clear=False)
+    launch = plan.launch.with_epilogue() if any(fields.values()) else plan.launch
+    return device.call(launch, problem, arrays, behind, result, clear=False)
 
 
 def _taken(values, places):
