@@ -42,7 +42,7 @@ class ConvolutionPlan:
     packing: np.ndarray
 
 
-def plan(places, reads, batch, itemsize, max_shared):
+def plan(places, reads, batch, itemsize, max_shared, numbers=None):
     """Return the ConvolutionPlan that should take least time, or None where none fits.
 
     Args:
@@ -51,7 +51,11 @@ def plan(places, reads, batch, itemsize, max_shared):
         batch: int, images.
         itemsize: int, bytes of a value: 2 (bfloat16) or 4 (float32).
         max_shared: int, bytes of shared memory that a block may have.
+        numbers: dict, `numbers_of` the Choice that was measured as the fastest, or None.
     """
+    best = numbers and measured_choice(numbers, places, reads, itemsize, max_shared)
+    if best:
+        return made(best, places, reads, batch, itemsize)
     choices = all_choices(places, reads, batch, itemsize, max_shared)
     best = min(choices, key=lambda choice: choice.cost, default=None)
     return best and made(best, places, reads, batch, itemsize)
@@ -78,6 +82,38 @@ class Choice:
     warps: Warps
     tile: tiles.Tile
     at_a_time: int
+
+
+def numbers_of(choice):
+    """Return what tells a Choice from the others of its pass: dict of ints."""
+    tile, warps = choice.tile, choice.warps
+    return {"columns": choice.steps.columns, "parts": len(choice.own.read),
+            "stages": choice.stages, "along_pixels": warps.along_pixels,
+            "along_jobs": warps.along_jobs, "rows": warps.rows, "tile_images": tile.images,
+            "tile_rows": tile.rows, "tile_columns": tile.columns,
+            "at_a_time": choice.at_a_time}  # fmt: skip
+
+
+def measured_choice(numbers, places, reads, itemsize, max_shared):
+    """Return the Choice with these numbers, or None where it does not fit here."""
+    columns = numbers["columns"]
+    if places.shape[2] % (8 * columns):
+        return None
+    steps = blocks.steps_of(places, reads.phases, 16 // itemsize, columns)
+    own = _parts(steps, min(numbers["parts"], steps.jobs))
+    warps = Warps(numbers["along_pixels"], numbers["along_jobs"], numbers["rows"])
+    sizes = (numbers["tile_images"], numbers["tile_rows"], numbers["tile_columns"])
+    tile = tiles.tile_of(*sizes, reads)
+    choice = Choice(0, steps, own, numbers["stages"], warps, tile, numbers["at_a_time"])
+    fits = tile.results <= warps.results and _shared_of(choice, reads) <= max_shared
+    return choice if fits and max(tile.window) <= tiles.MAX_SIDE else None
+
+
+def _shared_of(choice, reads):
+    """Bytes of shared memory that a block needs."""
+    window = tiles.window_of(choice.tile, reads, choice.own.read.shape[1], 16)
+    sizes = (choice.warps.results, choice.tile.window_pixels, window.bytes, choice.stages)
+    return _sections(choice.steps, choice.own, *sizes)[1]
 
 
 def all_choices(places, reads, batch, itemsize, max_shared):
@@ -151,9 +187,7 @@ def _fitted(steps, own, warps, stages, together, reads, batch, max_shared):
     most_pixels = room // (12 + stages * 16 * pieces)
 
     def shared_of(tile):
-        own_bytes = tiles.window_of(tile, reads, pieces, 16).bytes
-        sizes = (warps.results, tile.window_pixels, own_bytes, stages)
-        return _sections(steps, own, *sizes)[1]
+        return _shared_of(Choice(0, steps, own, stages, warps, tile, 1), reads)
 
     work = warps.results * blocks.work_of(steps)  # unused rows are computed too
     load = launch.LOAD * pieces * len(own.read)

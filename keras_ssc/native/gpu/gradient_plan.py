@@ -8,7 +8,7 @@ import numpy as np
 from keras_ssc.native.gpu import blocks, launch, tiles
 
 BLOCK = 8  # channels: half of the rows of a product
-STEPS = (4, 6)  # of a unit: what the registers of a warp hold
+STEPS = (4, 5, 6)  # of a unit: what the registers of a warp hold
 WARPS = (4, 8)  # of a block
 TILES = (64, 128, 256)  # most results of a tile
 WAIT = 32  # what the barriers of a tile cost, in results: a guess as those in launch.py
@@ -24,9 +24,12 @@ class GradientPlan:
     picking: np.ndarray
 
 
-def plan(places, reads, batch, itemsize, max_shared):
+def plan(places, reads, batch, itemsize, max_shared, numbers=None):
     """Return the GradientPlan, or None where none fits. Arguments as for `convolution_plan.plan`,
     of the forward pass."""
+    best = numbers and measured_choice(numbers, places, reads, itemsize, max_shared)
+    if best:
+        return made(best, places, reads, batch, itemsize)
     choices = all_choices(places, reads, batch, itemsize, max_shared)
     best = min(choices, key=lambda choice: choice.cost, default=None)
     return best and made(best, places, reads, batch, itemsize)
@@ -74,6 +77,39 @@ class Choice:
     stages: int
     tile: tiles.Tile
     at_a_time: int
+
+
+def numbers_of(choice):
+    """Return what tells a Choice from the others of its pass: dict of ints."""
+    work, tile = choice.work, choice.tile
+    return {"columns": work.steps.columns, "steps": work.most, "warps": work.warps,
+            "results": choice.results, "stages": choice.stages, "tile_images": tile.images,
+            "tile_rows": tile.rows, "tile_columns": tile.columns,
+            "at_a_time": choice.at_a_time}  # fmt: skip
+
+
+def measured_choice(numbers, places, reads, itemsize, max_shared):
+    """Return the Choice with these numbers, or None where it does not fit here."""
+    columns = numbers["columns"]
+    if places.shape[2] % (8 * columns):
+        return None
+    steps = blocks.steps_of(places, reads.phases, BLOCK, columns)
+    work = _units(steps, numbers["steps"], numbers["warps"])
+    read = blocks.blocks_of_parts(steps, work.part)
+    sizes = (numbers["tile_images"], numbers["tile_rows"], numbers["tile_columns"])
+    tile = tiles.tile_of(*sizes, reads)
+    results = numbers["results"]
+    choice = Choice(0, work, read, results, numbers["stages"], tile, numbers["at_a_time"])
+    fits = tile.results <= results and _shared_of(choice, reads, itemsize) <= max_shared
+    return choice if fits and max(tile.window) <= tiles.MAX_SIDE else None
+
+
+def _shared_of(choice, reads, itemsize):
+    """Bytes of shared memory that a block needs."""
+    read, dy_blocks = choice.read.shape[1], _dy_blocks(choice.work)[0].shape[1]
+    window = tiles.window_of(choice.tile, reads, read, BLOCK * itemsize)
+    sizes = (choice.results, choice.tile.window_pixels, window.bytes, choice.stages)
+    return _sections(read, dy_blocks, itemsize, *sizes)[1]
 
 
 def all_choices(places, reads, batch, itemsize, max_shared):

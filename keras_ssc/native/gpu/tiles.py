@@ -26,6 +26,12 @@ class Tile:
         return self.images * self.window[0] * self.window[1]
 
 
+def tile_of(images, rows, columns, reads):
+    """Return the Tile of so many images, rows and columns."""
+    sides = zip((rows, columns), reads.step_in, reads.reach, strict=True)
+    return Tile(images, rows, columns, tuple((n - 1) * step + reach for n, step, reach in sides))
+
+
 @dataclass(frozen=True)
 class Window:
     """How the window of a tile lies in shared memory, in bytes.
@@ -113,14 +119,8 @@ def _tiles(reads, batch, results):
             together = 1
             if (down, across) == (rows, columns):
                 together = min(batch, results // (down * across), MAX_IMAGES)
-            window = tuple(
-                (size - 1) * step + reach
-                for size, step, reach in zip(
-                    (down, across), reads.step_in, reads.reach, strict=True
-                )
-            )
             for images in sorted({together, max(together // 2, 1), 1}):
-                yield Tile(images, down, across, window)
+                yield tile_of(images, down, across, reads)
 
 
 def counts(tile, reads, batch):

@@ -106,7 +106,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
       const bool there =
           place != kNone && image < p.batch && row < p.out_rows && column < p.out_columns;
       const int pixel = (image * p.out_rows + row) * p.out_columns + column;
-      fetches_of_dy[i] = {there ? pixel * pieces_of_dy : -1, i * p.dy_pitch};
+      fetches_of_dy[i] = {there ? (Word)pixel * pieces_of_dy : kNone, i * p.dy_pitch};
     }
   };
   const Share share = share_of(p.pieces, kThreads), share_of_dy = share_of(p.dy_pieces, kThreads);

@@ -54,10 +54,11 @@ __device__ __forceinline__ void advance(Position& at, const Position& by, const 
   if (at.down >= p.tiles_down) at.down -= p.tiles_down, ++at.image;
 }
 
-// Where a pixel comes from, in pieces of 16 bytes (-1: from outside, it is zeros), and the byte of
-// shared memory that it goes to. Made once for a tile: its many copies look here.
-struct Fetch {
-  int from, to;
+// Where a pixel comes from, in pieces of 16 bytes (`kNone`: from outside, it is zeros), and the byte
+// of shared memory that it goes to. Made once for a tile: its many copies look here.
+struct alignas(8) Fetch {
+  Word from;
+  int to;
 };
 
 __device__ __forceinline__ void locate_window(Fetch* fetches, const Word* pixels, Position at,
@@ -71,7 +72,8 @@ __device__ __forceinline__ void locate_window(Fetch* fetches, const Word* pixels
               column = first_column + column_of(spot);
     const bool there = image < p.batch && (unsigned)row < (unsigned)p.in_rows &&
                        (unsigned)column < (unsigned)p.in_columns;
-    fetches[i] = {there ? ((image * p.in_rows + row) * p.in_columns + column) * p.in_pieces : -1,
+    const int pixel = (image * p.in_rows + row) * p.in_columns + column;
+    fetches[i] = {there ? (Word)pixel * p.in_pieces : kNone,
                  image_of(spot) * p.image_pitch +
                      kept(row_of(spot), p.step_in_rows, p.row_group) * p.row_pitch +
                      kept(column_of(spot), p.step_in_columns, p.column_group) * p.pitch};
@@ -98,7 +100,8 @@ __device__ __forceinline__ void load_pixels(Address to, const uint4* from, const
 #pragma unroll 4
     for (int pixel = share.first; pixel < length; pixel += share.down) {
       const Fetch fetch = fetches[pixel];
-      copy_16(target + fetch.to, source + (fetch.from < 0 ? 0 : fetch.from), fetch.from >= 0);
+      const bool there = fetch.from != kNone;
+      copy_16(target + fetch.to, source + (there ? fetch.from : 0), there);
     }
   }
 }
