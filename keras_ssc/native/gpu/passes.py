@@ -52,7 +52,7 @@ def convolution(device, x, weights, geometry, bias=None, residual=None, relu=Fal
     inputs, outputs = _missing(geometry)
     none = jnp.zeros(4, jnp.float32)  # the kernel wants an address
     behind = [
-        none if bias is None else bias.astype(jnp.float32)[outputs],
+        none if bias is None else reordered(bias.astype(jnp.float32), outputs),
         none if residual is None else reordered(residual.astype(x.dtype), outputs),
     ]
     fields = {"has_bias": bias is not None, "has_residual": residual is not None, "relu": relu}

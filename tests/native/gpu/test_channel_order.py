@@ -13,6 +13,7 @@ if keras.backend.backend() != "jax":
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Literal
+from jax.test_util import check_grads
 
 import keras_ssc
 from keras_ssc import SSCConv2D, SSCPattern
@@ -231,7 +232,7 @@ def test_permutation_is_linear_in_both_modes_and_mapped(gpu):
         np.testing.assert_array_equal(function(x), x)
     moved = jax.vmap(lambda x: channel_order.in_order(x, own), in_axes=1, out_axes=1)(x)
     np.testing.assert_array_equal(moved, x[..., own.channels])
-    jax.test_util.check_grads(lambda x: channel_order.in_order(x, own), (x,), order=2)
+    check_grads(lambda x: channel_order.in_order(x, own), (x,), order=2)
     other = Order.of(np.roll(np.arange(32), 3))
 
     def from_order_to_order(x):
