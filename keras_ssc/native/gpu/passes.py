@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from keras_ssc.native.build import CannotBuild
-from keras_ssc.native.gpu import convolution_plan, gradient_plan, order, reads
+from keras_ssc.native.gpu import convolution_plan, gradient_plan, order, reads, tuned
 from keras_ssc.native.jax_permutation import reordered
 
 DTYPES = ("bfloat16", "float32")
@@ -93,7 +93,8 @@ def _convolved(device, plan, x, channels, weights, behind, shape, fields):
     problem = plan.launch.numbers(**{name: int(value) for name, value in fields.items()})
     result = jax.ShapeDtypeStruct(shape, x.dtype)
     arrays = [reordered(x, channels), packed]
-    return device.call(plan.launch, problem, arrays, behind, result, clear=False)
+    launch = plan.launch.with_epilogue() if any(fields.values()) else plan.launch
+    return device.call(launch, problem, arrays, behind, result, clear=False)
 
 
 def _taken(values, places):
@@ -133,13 +134,15 @@ def _plan(geometry, size, which, batch, itemsize, shared):
     if 0 in (batch, *size, *own.out_size):
         raise CannotBuild("there is nothing to compute")
     places = order.weight_places(pattern, *_orders(geometry))
+    dtype = "bfloat16" if itemsize == 2 else "float32"
+    numbers = tuned.numbers_of(pattern, geometry.strides, size, dtype, which)
     if which == "by_weights":
-        plan = gradient_plan.plan(places, own.forward(), batch, itemsize, shared)
+        plan = gradient_plan.plan(places, own.forward(), batch, itemsize, shared, numbers)
     elif which == "by_input":
         turned = places.transpose(0, 2, 1)
-        plan = convolution_plan.plan(turned, own.by_input(), batch, itemsize, shared)
+        plan = convolution_plan.plan(turned, own.by_input(), batch, itemsize, shared, numbers)
     else:
-        plan = convolution_plan.plan(places, own.forward(), batch, itemsize, shared)
+        plan = convolution_plan.plan(places, own.forward(), batch, itemsize, shared, numbers)
     if plan is None:
         raise CannotBuild("a tile of the layer does not fit in the GPU's shared memory")
     return plan
