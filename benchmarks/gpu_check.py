@@ -32,7 +32,7 @@ from common import results
 from common.gpu_layers import EXACT, TIMED, compile_layers, described, pattern_of
 from keras_ssc import SSCConv2D
 from keras_ssc.execution import convolve
-from keras_ssc.native import why_not_native
+from keras_ssc.native import channel_order, why_not_native
 from keras_ssc.native.gpu import availability, passes
 
 DTYPES = ("bfloat16", "float32")
@@ -152,7 +152,7 @@ def time_layer(layer, dtype, batch, megabytes, rounds, calls=10):
             here = mock.patch.object(passes, "reordered", lambda x, _: x)
         for task, function in functions(layer, "Conv2D" if form == "dense" else "native").items():
             many = jax.jit(lambda xs, w, dys, f=function: [f(x, w, d) for x, d in zip(xs, dys)])  # noqa: B905
-            with here:
+            with here, channel_order.each_layer_alone():
                 programs[task, form] = many.lower(xs, own, dys).compile(), jax.device_put(own)
     taken = {name: [] for name in programs}
     for turn in range(rounds + 1):
