@@ -83,7 +83,8 @@ def order_of(x):
 def in_order(x, order):
     """Return tensor `x` (..., channels) with its channels in `order`: as they were made, or anew.
 
-    What is made anew is not remembered: XLA makes equal permutations of one tensor once.
+    What is made anew is not remembered, as it would keep `x` itself alive: XLA merges equal
+    permutations of one tensor, or fuses them with what reads them.
 
     Args:
         x: JAX array, with the channels in their own order.
