@@ -93,8 +93,10 @@ def in_order(x, order):
     from keras_ssc.native.jax_permutation import permuted
 
     ordered, first = _remembered(x)
-    if order is None or order == first:
-        return x if order is None else ordered
+    if order is None:
+        return x
+    if order == first:
+        return ordered
     if first is None:
         return permuted(x, order)
     return permuted(ordered, Order.of(first.inverse.channels[order.channels]))
