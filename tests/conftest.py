@@ -15,8 +15,8 @@ from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 
-# A collection looks through all that lives: a quarter of a second each, hundreds of times, mostly at
-# what imports have made. What is there now stays out of them, and they come less often.
+# A collection of garbage looks through all that lives, a quarter of a second each, mostly at what
+# imports have made. What is there now is left out, and collections come less often.
 gc.freeze()
 gc.set_threshold(10_000, 10, 10)
 

@@ -118,6 +118,7 @@ def test_last_file_predicts_as_the_recorded_accuracy(finished):
     assert accuracy == pytest.approx(results["last_accuracy"], abs=1e-6)
 
 
+@pytest.mark.campaign  # tests/export writes and serves such files with every change
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="a SavedModel is TensorFlow's")
 def test_saved_model_in_a_process_with_only_tensorflow(finished, tmp_path):
     folder, _ = finished
