@@ -107,20 +107,20 @@ def set_kernel(layer, kernel):
         variable.assign(kernel.reshape(-1)[layer.pattern.flat_indices(positions, filters)])
 
 
-@examples(100)
+@examples(64)
 @given(layers())
 def test_equals_the_reference_in_float32(case):
     check_layer(*case, EXECUTIONS, "float32", "channels_last", seed=0)
 
 
 @pytest.mark.skipif(not FLOAT64, reason="JAX without JAX_ENABLE_X64 has no float64")
-@examples(40)
+@examples(24)
 @given(layers())
 def test_equals_the_reference_in_float64(case):
     check_layer(*case, EXECUTIONS, "float64", "channels_last", seed=1)
 
 
-@examples(30)
+@examples(24)
 @given(layers())
 def test_equals_the_reference_channels_first(case):
     check_layer(*case, EXECUTIONS, "float32", "channels_first", seed=2)
