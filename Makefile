@@ -19,8 +19,8 @@ train: $(VENV)/train.stamp
 # Two processes side by side: most tests keep one core busy.
 PYTEST := $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
 
-# The kernels are compiled, for both backends, before tests wait for them. LLVM takes half of the time
-# of the tests on JAX if it may optimise what each compiles and runs once; so it does for test-jax-only.
+# The kernels are compiled, for both backends, before tests wait for them. On JAX, half of the time went
+# into LLVM's optimisation of what a test compiles and runs once: it is off here, on in test-jax-only.
 test: lint
 	$(VENV)/bin/python -m keras_ssc kernels --compile
 	KERAS_BACKEND=jax $(VENV)/bin/python -m keras_ssc kernels --compile
