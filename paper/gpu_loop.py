@@ -132,21 +132,20 @@ class Training:
     def __init__(self, network, setting, data, model):
         self.network, self.setting = network, setting
         self.batches = training_batches(setting, data)
-        self.steps = len(self.batches)
+        self.steps, self._drawn = len(self.batches), (None, None)
         pad = self.batches.pad
         padded = np.pad(self.batches.x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-        self.images, self.labels = jax.device_put((padded, self.batches.y))
-        self.mean, self.scale = (jnp.asarray(v) for v in (self.batches.mean, self.batches.scale))
-        self.l2 = jnp.float32(setting.l2)
+        constants = (padded, self.batches.y, self.batches.mean, self.batches.scale)
+        self._constants = placed((*constants, np.float32(setting.l2)))
         rate = schedule(setting, self.steps)
         places = np.searchsorted(rate.boundaries, np.arange(setting.epochs * self.steps))
         self.rates = np.asarray(rate.values, "float32")[places]
-        self.state = state_of(model)
+        self.place(state_of(model))
 
     def epoch(self, epoch):
         """Train for an epoch; return its mean loss and its accuracy."""
         sums = self.run(epoch, 0, self.steps)
-        return tuple(float(np.sum(one)) / len(self.labels) for one in sums)
+        return tuple(float(np.sum(one)) / len(self.batches.x) for one in sums)
 
     def run(self, epoch, first, last):
         """Train on the batches from `first` to before `last`; return (losses, hits) of each.
@@ -154,10 +153,9 @@ class Training:
         Losses are sums over the images of a batch. Batches of full size go in one call, a smaller
         last one in another.
         """
-        self.batches.epoch = epoch
-        draws = self.batches.draws()
+        draws = self._draws(epoch)
         rates = self.rates[epoch * self.steps :][first:last]
-        size, images = self.batches.batch_size, len(self.labels)
+        size, images = self.batches.batch_size, len(self.batches.x)
         full = min(last, images // size)
         parts = [(first, full, size), (max(first, full), last, images % size)]
         found = []
@@ -167,12 +165,18 @@ class Training:
                 now = [d.reshape(end - begin, width) for d in now]
                 arguments = (now, rates[begin - first : end - first])
                 self.state, sums = self.network.train(self.state, *self._constants, *arguments)
-                found.append(jax.device_get(sums))
+                found.append(sums)
+        if last == self.steps:
+            self._draws(epoch + 1)  # while the device works
+        found = jax.device_get(found)
         return [np.concatenate(column) for column in zip(*found, strict=True)]
 
-    @property
-    def _constants(self):
-        return self.images, self.labels, self.mean, self.scale, self.l2
+    def _draws(self, epoch):
+        """What an epoch draws; of the epoch that was asked for last it is kept."""
+        if self._drawn[0] != epoch:
+            self.batches.epoch = epoch
+            self._drawn = epoch, self.batches.draws()
+        return self._drawn[1]
 
     def test(self, batches):
         """Return the mean loss and the accuracy on the images of `Batches`."""
@@ -181,6 +185,10 @@ class Training:
             found = self.network.test(self.state.trainable, self.state.fixed, x, y)
             sums += [float(one) for one in found]
         return tuple(float(one) / len(batches.x) for one in sums)
+
+    def place(self, state):
+        """Make this the `State` of now, on the device that trains, wherever its arrays were."""
+        self.state = placed(state)
 
     def put(self, model):
         """Give a model of the same variables the weights and statistics of now."""
@@ -195,7 +203,17 @@ class Training:
 def state_of(model):
     """Return the `State` of a model at the start, in arrays of its own."""
     trainable, fixed = (
-        [jnp.array(variable.value, copy=True) for variable in variables]
+        [np.array(variable.value) for variable in variables]
         for variables in (model.trainable_variables, model.non_trainable_variables)
     )
-    return State(trainable, fixed, [jnp.zeros_like(one) for one in trainable])
+    return State(trainable, fixed, [np.zeros_like(one) for one in trainable])
+
+
+def placed(arrays):
+    """Return arrays on the device that trains."""
+    return jax.device_put(arrays, jax.local_devices()[0])
+
+
+def on_host():
+    """In this block the CPU computes: many small programs, which a GPU would compile one by one."""
+    return jax.default_device(jax.local_devices(backend="cpu")[0])

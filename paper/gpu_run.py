@@ -3,12 +3,13 @@
 import functools
 import time
 
+from keras_ssc.training.environment import environment
 from keras_ssc.training.run_folder import beside
 from keras_ssc.training.sigterm import Termination
 from paper.counterpart import as_masks, check_equal, unmask
 from paper.fit import LOSS
 from paper.gpu_checkpoint import load, save
-from paper.gpu_loop import MaskedNetwork, Training
+from paper.gpu_loop import MaskedNetwork, Training, on_host
 from paper.inputs import test_batches
 from paper.run import Epochs, begin, kxk_norm, measured_on, record_of
 
@@ -27,7 +28,8 @@ def run_on_gpu(
     SSC is trained as the dense network under its pattern's mask, which is the same function; then
     its matrices get the weights, and the outputs of both are compared. Which epoch is best is asked
     of every tenth one, and of each of the last ten. The test images are read once, at the end, by
-    the network itself in float32.
+    the network itself in float32, on the CPU. After `train_on_gpu` on another machine only that is
+    left to do.
 
     Args:
         setting, data_dir, progress, folder: as for `run`; `folder` is needed.
@@ -43,45 +45,91 @@ def run_on_gpu(
 
         record = run_on_gpu(setting, "images", folder=Path("runs/.unfinished/0123"))
     """
-    began = time.monotonic()
-    data, start = begin(setting, data_dir)
-    check_fixed(setting, start, data)
-    model = start.model
-    epochs = Epochs(setting, progress, began)
-    model.compile(loss=LOSS, metrics=["accuracy"])
-    norm = kxk_norm(model)
-    masked = as_masks(model, setting, data.classes)
-    watched, best = measured_on(setting, data, data_dir, folder)
-    network = masked_network(setting.network, setting.image_size, data.classes, precision)
-    training = Training(network, setting, data, masked)
-    done = load(training, folder, setting, [epochs, *best])
-    with Termination() as termination, termination.waits():
-        for epoch in range(done, setting.epochs):
-            epochs.on_epoch_begin(epoch)
-            loss, accuracy = training.epoch(epoch)
-            logs = {"loss": loss, "accuracy": accuracy}
-            if watched and looked_at(epoch, setting.epochs):
-                loss, accuracy = training.test(watched)
-                logs |= {"val_loss": loss, "val_accuracy": accuracy}
-                for one in best:
-                    training.put(masked)
-                    unmask(masked, model)
-                    one.set_model(model)
+    one = Run(setting, data_dir, progress, folder, precision)
+    trained_in = one.train()
+    with on_host():
+        return one.tested(weights) | {
+            "environment": trained_in,
+            "tested_in": environment(),
+            "loop": f"paper/gpu_loop.py, {precision}",
+        }
+
+
+def train_on_gpu(setting, data_dir=None, progress=print, folder=None, precision="bfloat16"):
+    """Train as `run_on_gpu`, up to the checkpoint of the last epoch; that tests and records it.
+
+    Where minutes on a GPU count: what is left is work for a CPU.
+    """
+    Run(setting, data_dir, progress, folder, precision).train()
+
+
+class Run:
+    """One run, begun or resumed: its model, the same network under masks, and the training.
+
+    Args: as for `run_on_gpu`.
+    """
+
+    def __init__(self, setting, data_dir, progress, folder, precision):
+        began = time.monotonic()
+        self.setting, self.folder = setting, folder
+        with on_host():
+            self.data, start = begin(setting, data_dir)
+            check_fixed(setting, start, self.data)
+            self.model = start.model
+            self.epochs = Epochs(setting, progress, began)
+            self.model.compile(loss=LOSS, metrics=["accuracy"])
+            self.norm = kxk_norm(self.model)
+            self.masked = as_masks(self.model, setting, self.data.classes)
+            self.watched, self.best = measured_on(setting, self.data, data_dir, folder)
+            network = masked_network(
+                setting.network, setting.image_size, self.data.classes, precision
+            )
+        self.training = Training(network, setting, self.data, self.masked)
+
+    def train(self):
+        """Train up to the last epoch; return the `environment` that did so."""
+        setting, stateful = self.setting, [self.epochs, *self.best]
+        done, trained_in = load(self.training, self.folder, setting, stateful)
+        if done == setting.epochs:
+            return trained_in
+        with Termination() as termination, termination.waits():
+            for epoch in range(done, setting.epochs):
+                self._epoch(epoch)
+                last = epoch + 1 == setting.epochs
+                if termination.asked or last or (epoch + 1) % SAVE_EVERY == 0:
+                    save(self.training, self.folder, setting, epoch + 1, stateful)
+                if termination.asked:
+                    raise termination.end(f"after epoch {epoch + 1}")
+        return environment()
+
+    def _epoch(self, epoch):
+        self.epochs.on_epoch_begin(epoch)
+        loss, accuracy = self.training.epoch(epoch)
+        logs = {"loss": loss, "accuracy": accuracy}
+        if self.watched and looked_at(epoch, self.setting.epochs):
+            loss, accuracy = self.training.test(self.watched)
+            logs |= {"val_loss": loss, "val_accuracy": accuracy}
+            for one in self.best:
+                with on_host():
+                    self._put()
+                    one.set_model(self.model)
                     one.on_epoch_end(epoch, logs)
-            epochs.on_epoch_end(epoch, logs)
-            last = epoch + 1 == setting.epochs
-            if termination.asked or last or (epoch + 1) % SAVE_EVERY == 0:
-                save(training, folder, setting, epoch + 1, [epochs, *best])
-            if termination.asked:
-                raise termination.end(f"after epoch {epoch + 1}")
-    training.put(masked)
-    unmask(masked, model)
-    check_equal(masked, model, test_batches(setting, data)[0][0][:COMPARED])
-    if weights is not None:
-        with beside(weights) as temporary:
-            model.save_weights(temporary)
-    record = record_of(setting, data, model, (), epochs, norm, best)
-    return record | {"loop": f"paper/gpu_loop.py, {precision}"}
+        self.epochs.on_epoch_end(epoch, logs)
+
+    def _put(self):
+        """Give the model the weights of now."""
+        self.training.put(self.masked)
+        unmask(self.masked, self.model)
+
+    def tested(self, weights):
+        """The record of the trained network, whose weights are written to a file."""
+        self._put()
+        images = test_batches(self.setting, self.data)[0][0]
+        check_equal(self.masked, self.model, images[:COMPARED])
+        if weights is not None:
+            with beside(weights) as temporary:
+                self.model.save_weights(temporary)
+        return record_of(self.setting, self.data, self.model, (), self.epochs, self.norm, self.best)
 
 
 @functools.cache

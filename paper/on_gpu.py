@@ -46,15 +46,17 @@ import subprocess
 import sys
 import tarfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 
 from keras_ssc import datasets
 from keras_ssc.atomic_write import check_new_file, new_file
 from keras_ssc.datasets.packed import pack
+from keras_ssc.training.lock import FolderInUseError, locked
 from keras_ssc.training.run_folder import RunFolderError
 from keras_ssc.training.sigterm import Terminated, Termination
-from paper import EXPERIMENTS, Records, dry, reproduce
+from paper import EXPERIMENTS, Records, dry, open_runs, reproduce
 from paper.gpu_checkpoint import CHECKPOINT
 from paper.tables import BUTTERFLY
 
@@ -89,6 +91,8 @@ def parse(arguments=None):
     add("--processes", type=int, default=1, help="so many runs at once")
     add("--records", default="runs/paper_on_gpu", help="folder to work in")
     add("--cache", help="folder of compiled programs, kept for the next call")
+    only = "train: leave tests and records to a later call; test: test and record what is trained"
+    add("--only", choices=["train", "test"], help=only)
     add("--float32", action="store_true", help="convolutions in float32, not in bfloat16")
     add("--dry-run", action="store_true")
     add("--worker", action="store_true", help=argparse.SUPPRESS)
@@ -139,30 +143,45 @@ def work(arguments, folder):
     """Run what no other process does, until all is done or the time is over."""
     import jax
 
-    from paper.gpu_run import run_on_gpu
+    from paper.gpu_checkpoint import epochs_done
+    from paper.gpu_run import run_on_gpu, train_on_gpu
 
     (folder / WEIGHTS).mkdir(exist_ok=True)
     if arguments.cache:
         jax.config.update("jax_compilation_cache_dir", str(Path(arguments.cache).absolute()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 1)
 
+    precision = "float32" if arguments.float32 else "bfloat16"
+
     def train(setting, data_dir, progress, own):
-        precision = "float32" if arguments.float32 else "bfloat16"
         weights = folder / WEIGHTS / f"{setting.key}.weights.h5"
         return run_on_gpu(setting, data_dir, progress, own, precision, weights)
 
-    cells = wanted(arguments.slice, arguments.seeds)
+    def is_trained(setting):
+        return epochs_done(records.unfinished(setting), setting) == setting.epochs
+
+    def train_only(settings, progress):
+        for setting in settings:
+            own = records.unfinished(setting)
+            with suppress(FolderInUseError), locked(own):
+                if not is_trained(setting):
+                    train_on_gpu(setting, arguments.data_dir, progress, own, precision)
+
+    records, cells = Records(folder), wanted(arguments.slice, arguments.seeds)
     if arguments.dry_run:
         cells = dry(cells)
+    if arguments.only == "test":
+        cells = [cell for cell in cells if all(map(is_trained, cell.settings))]
     limit = Timer(60 * arguments.minutes, os.kill, (os.getpid(), signal.SIGTERM))
     limit.daemon = True
     try:
         with Termination():
             limit.start()
             progress = functools.partial(print, flush=True)
-            return reproduce(
-                cells, Records(folder), arguments.data_dir, progress=progress, train=train
-            )
+            if arguments.only == "train":
+                train_only(open_runs(cells, records), progress)
+            else:
+                reproduce(cells, records, arguments.data_dir, progress=progress, train=train)
     except Terminated as end:
         print(f"Ended {end.where}. The next call resumes there.", flush=True)
         raise
@@ -207,7 +226,8 @@ def run(arguments):
             work(arguments, folder)
     finally:
         keep(folder, arguments.out)
-    print(f"All runs are done. The records are in {arguments.out}")
+    done = {None: "done", "train": "trained", "test": "tested that were trained"}[arguments.only]
+    print(f"All runs are {done}. The records are in {arguments.out}")
 
 
 def main():

@@ -18,7 +18,7 @@ from keras_ssc.datasets.packed import pack
 from keras_ssc.training.run_folder import RunFolderError
 from keras_ssc.training.sigterm import Terminated, Termination
 from paper import Cell, Records, Setting, on_gpu
-from paper.gpu_checkpoint import CHECKPOINT, load
+from paper.gpu_checkpoint import CHECKPOINT, epochs_done, load
 
 if keras.backend.backend() != "jax":
     pytest.skip("the loop is JAX's", allow_module_level=True)
@@ -90,7 +90,8 @@ def outcome(record):
 
 def test_the_time_limit_and_the_next_call(script, tmp_path, monkeypatch):
     run = ["run", "--dry-run", "--data-dir", packed_images(tmp_path / "images"), "--minutes", "7"]
-    whole, first, second = (tmp_path / name / "records.tar.gz" for name in ("a", "b", "c"))
+    archives = (tmp_path / name / "records.tar.gz" for name in "abcd")
+    whole, first, trained, second = archives
     clock = Clock()
     clock.watch(monkeypatch)
     monkeypatch.setattr(script, "Timer", clock)
@@ -101,13 +102,26 @@ def test_the_time_limit_and_the_next_call(script, tmp_path, monkeypatch):
         call(script, monkeypatch, *run, "--records", tmp_path / "part", "--out", first)
     assert (end.value.code, end.value.where) == (143, "after epoch 2")
     assert clock.seconds == 420
+    open_run = [f".unfinished/{SETTING.key}/gpu.npz"]
+    part = ["--records", tmp_path / "part"]
+    call(script, monkeypatch, *run, *part, "--out", first, "--only", "test")
     with tarfile.open(first) as tar:
-        assert tar.getnames() == [f".unfinished/{SETTING.key}/gpu.npz"]
+        assert tar.getnames() == open_run
 
-    # Another machine: nothing is there but what was carried.
+    # Another machine: nothing is there but what was carried. It only trains, twice to no end.
+    on = [*part, "--carried"]
     shutil.rmtree(tmp_path / "part-dry")
-    on = ["--records", tmp_path / "part", "--carried", first, "--out", second]
-    call(script, monkeypatch, *run, *on)
+    for _ in range(2):
+        call(script, monkeypatch, *run, *on, first, "--out", trained, "--only", "train")
+    with tarfile.open(trained) as tar:
+        assert tar.getnames() == open_run
+    assert epochs_done(tmp_path / "part-dry" / ".unfinished" / SETTING.key, SETTING) == 3
+
+    # A third one tests and records.
+    shutil.rmtree(tmp_path / "part-dry")
+    monkeypatch.setattr(Training, "epoch", None)
+    test = [*on, trained, "--out", second, "--only", "test"]
+    call(script, monkeypatch, *run, *test)
     names = [f"{SETTING.key}.json", f"weights/{SETTING.key}.weights.h5"]
     with tarfile.open(second) as tar:
         assert tar.getnames() == names
@@ -116,13 +130,14 @@ def test_the_time_limit_and_the_next_call(script, tmp_path, monkeypatch):
     assert outcome(records[0]) == outcome(records[1])
     assert [epoch["epoch"] for epoch in records[1]["metrics"]] == [1, 2, 3]
     assert records[0]["loop"] == "paper/gpu_loop.py, bfloat16"
+    assert records[1]["environment"] == records[1]["tested_in"] == records[0]["environment"]
     arrays = [weights(folder / names[1]) for folder in folders]
     assert arrays[0].keys() == arrays[1].keys()
     for name, array in arrays[0].items():
         np.testing.assert_array_equal(array, arrays[1][name])
 
     # What was carried twice, or late, puts nothing back.
-    call(script, monkeypatch, *run, *on)
+    call(script, monkeypatch, *run, *test)
     with tarfile.open(second) as tar:
         assert tar.getnames() == names
 

@@ -13,38 +13,42 @@ import numpy as np
 from keras_ssc.native.channel_order import Order
 
 EIGHT = 8  # channels, or filters, that the kernels read or write together
-# How many times as many live blocks the order of a layer before may leave, before a permutation
-# of the channels is taken instead: a guess.
-MORE_BLOCKS = 1.15
+READ = 2  # what reading a block costs beside the products, as in blocks.py
+# What a pass over eight channels of a pixel costs, in products: a guess, as launch.LOAD is. A
+# permutation reads and writes them, and again for the gradient.
+PASS = 6
+PASSES = 4
 
 
 def input_order(pattern):
     """Return the input channel at each place: int array (M,), by (class m mod g, m)."""
     channels = np.arange(pattern.in_channels)
-    return _by_class(channels, pattern.g or pattern.p, np.zeros_like(channels))
+    return _by_class(channels, pattern, np.zeros_like(channels))
 
 
 def output_order(pattern):
     """Return the filter at each place: int array (N,), by (class s(n) mod g, parity, n)."""
-    number = pattern.g or pattern.p
+    count = pattern.g or pattern.p
     filters = np.arange(pattern.filters)
-    classed = pattern.shifts % number + filters // number * number
+    classed = pattern.shifts % count + filters // count * count
     two = len(pattern.matrices) > 1  # else filters of both parities have the same taps
-    return _by_class(classed, number, pattern.parities if two else np.zeros_like(filters))
+    return _by_class(classed, pattern, pattern.parities if two else np.zeros_like(filters))
 
 
-def _by_class(numbers, count, parities):
-    """Return the places of `numbers` by (number mod count, parity, number).
+def _by_class(numbers, pattern, parities):
+    """Return the places of `numbers` by (class, parity, number).
 
-    Of a power of two the classes are joined, or cut, in halves, down to single numbers: so the
-    order suits all powers of two, such as point-wise layers between others, and the numbers that
-    the 1x1 part of a filter reads are neighbours too.
+    Classes of a power of two are cut in halves, down to single numbers: so what the 1x1 part of a
+    filter reads lies side by side too, and the order suits other powers of two. Point-wise layers,
+    which stand between others, begin with two classes; those of more than eight with eight.
     """
+    count = pattern.g or pattern.p
     keys = [numbers % count, parities]
     if count & (count - 1) == 0:
-        halves = [EIGHT * 2**n for n in range(int(max(numbers)).bit_length())]
+        first = min(pattern.g, EIGHT) or min(count, 2)
+        halves = [first * 2**n for n in range(int(max(*numbers, count)).bit_length())]
         keys = [numbers % half for half in halves]
-        keys.insert(halves.index(max(count, EIGHT)) + 1, parities)
+        keys.insert(halves.index(count) + 1, parities)
     return np.lexsort((np.arange(len(numbers)), *reversed(keys)))
 
 
@@ -54,26 +58,38 @@ def orders(pattern, given=None):
 
     Args:
         pattern: SSCPattern.
-        given: Order of what the layer reads, or None: its own. It is kept where the kernels have
-            hardly more to do so.
+        given: Order of what the layer reads, or None: its own. It is kept where the kernels'
+            additional work costs less than a permutation.
     """
     own, outputs = Order.of(input_order(pattern)), Order.of(output_order(pattern))
-    if given is not None and given != own:
-        most = MORE_BLOCKS * live_blocks(weight_places(pattern, own, outputs))
-        if live_blocks(weight_places(pattern, given, outputs)) <= most:
-            own = given
-    return own, outputs
+    if given in (None, own):
+        return own, outputs
+    more = work(pattern, given) - work(pattern)
+    kept = more <= PASSES * PASS * pattern.in_channels // EIGHT
+    return given if kept else own, outputs
 
 
-def live_blocks(places):
-    """Count the pairs of eight inputs and eight outputs, at a tap, that share a weight.
+def work(pattern, inputs=None, outputs=None):
+    """Return the kernels' work for a pixel, forward and by the input, in products of 8 outputs.
 
-    Args:
-        places: int array (taps, M, N) of `weight_places`.
+    A job of 8, 16 or 32 outputs reads each block of eight inputs that it shares a weight with, at
+    a tap: for all its outputs at once, but then it multiplies zeros as well.
+
+    Args: as for `weight_places`.
     """
-    taps, inputs, outputs = places.shape
-    blocks = (taps, inputs // EIGHT, EIGHT, outputs // EIGHT, EIGHT)
-    return int((places >= 0).reshape(blocks).any(axis=(2, 4)).sum())
+    live = weight_places(pattern, inputs, outputs) >= 0
+    taps, before, after = live.shape
+    live = live.reshape(taps, before // EIGHT, EIGHT, after // EIGHT, EIGHT).any(axis=(2, 4))
+    return _least_work(live) + _least_work(live.transpose(0, 2, 1))
+
+
+def _least_work(live):
+    taps, before, after = live.shape
+    widths = [n for n in (1, 2, 4) if after % n == 0]
+    return min(
+        int(live.reshape(taps, before, after // n, n).any(axis=3).sum()) * (READ + n)
+        for n in widths
+    )
 
 
 def weight_places(pattern, inputs=None, outputs=None):

@@ -241,32 +241,29 @@ def test_permutation_is_linear_in_both_modes_and_mapped(gpu):
     np.testing.assert_array_equal(jax.jit(from_order_to_order)(x), x[..., other.channels])
 
 
-RESNET50 = [
-    SSCPattern(64, 64, 1, 0, 4),
-    SSCPattern(64, 64, 3, 8, 7),
-    SSCPattern(64, 256, 1, 0, 4),
-    SSCPattern(256, 64, 1, 0, 2),
-    SSCPattern(64, 64, 3, 8, 3),
-    SSCPattern(64, 256, 1, 0, 8),
-]
-
-
-def test_layers_between_others_take_their_order():
-    """Point-wise ones too, and no more blocks are live than in an order of their own."""
+@pytest.mark.parametrize(
+    ("g", "p", "pointwise"), [(8, 7, 2), (8, 7, 4), (8, 3, 8), (8, 4, 16), (4, 8, 8), (16, 5, 8)]
+)
+def test_bottleneck_blocks_permute_nothing(g, p, pointwise):
+    """As in ResNet-50: each layer takes the order that it finds, and sums are of one order."""
     given = None
-    for pattern in RESNET50:
-        inputs, outputs = order.orders(pattern, given)
-        assert given is None or inputs == given
-        own, _ = order.orders(pattern)
-        blocks = [
-            order.live_blocks(order.weight_places(pattern, before, outputs))
-            for before in (inputs, own)
-        ]
-        assert blocks[0] == blocks[1]
-        given = outputs
+    for width, channels in ((64, 64), (64, 256), (128, 256), (128, 512)):
+        layers = [(channels, width, 1, 0, pointwise), (width, width, 3, g, p)]
+        x = given
+        for layer in [*layers, (width, 4 * width, 1, 0, pointwise)]:
+            inputs, outputs = order.orders(SSCPattern(*layer), x)
+            assert x in (None, inputs)
+            x = outputs
+        if channels == 4 * width:
+            assert x == given
+        else:  # a shortcut
+            inputs, outputs = order.orders(SSCPattern(channels, 4 * width, 1, 0, pointwise), given)
+            assert given in (None, inputs)
+            assert outputs == x
+        given = x
 
 
-def test_an_order_that_leaves_more_blocks_is_not_taken():
+def test_an_order_that_leaves_more_work_is_not_taken():
     pattern = SSCPattern(64, 64, 3, 8, 7)
     mixed = Order.of(np.random.default_rng(0).permutation(64))
     assert order.orders(pattern, mixed) == order.orders(pattern)
