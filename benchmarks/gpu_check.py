@@ -211,6 +211,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--megabytes", type=int, default=240, help="of the rotating arrays")
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=DTYPES, help="to time")
+    parser.add_argument("--layers", type=int, nargs="+", help="to time: indices of TIMED")
     parser.add_argument("--table", action="store_true", help="write the table of `auto`")
     parser.add_argument("--dry-run", action="store_true", help="dense in place of the kernels")
     parser.add_argument("--csv", default="gpu-kernels.csv")
@@ -218,6 +219,7 @@ def main():
     if keras.backend.backend() != "jax":
         raise SystemExit("gpu_check.py needs KERAS_BACKEND=jax")
     until = time.monotonic() + 60 * arguments.minutes
+    timed = TIMED if arguments.layers is None else [TIMED[i] for i in arguments.layers]
     form, layers = ("dense", EXACT[:1]) if arguments.dry_run else ("native", EXACT)
     why_not = why_not_native(pattern_of(EXACT[0]), "bfloat16")
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}: {why_not or 'kernels ready'}")
@@ -226,7 +228,7 @@ def main():
     if not arguments.dry_run:
         capability = jax.devices()[0].compute_capability
         compile_layers(layers, DTYPES, 5, capability)
-        compile_layers(TIMED, arguments.dtypes, arguments.batch, capability)
+        compile_layers(timed, arguments.dtypes, arguments.batch, capability)
         print(f"compiled, {until - time.monotonic():.0f} s are left", flush=True)
     rows = check_exactness(form, until, layers, 2 if arguments.dry_run else 5)
     rows += check_training(form, 1 if arguments.dry_run else 5)
@@ -234,7 +236,7 @@ def main():
     if arguments.dry_run:
         return
     for dtype in arguments.dtypes:
-        for layer in TIMED:
+        for layer in timed:
             if time.monotonic() > until:
                 print(f"out of time: {layer} in {dtype} is not run")
                 continue

@@ -1,5 +1,7 @@
 """The GPU's kernels inside JAX: run by the emulation, lowered for a GPU that is not there."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from gpu_cases import pattern
 
 from keras_ssc import SSCConv2D, SSCPattern
 from keras_ssc.execution import convolve
-from keras_ssc.native.gpu import availability, build, lowering, passes
+from keras_ssc.native.gpu import availability, build, lowering, order, passes
 from keras_ssc.native.gpu.availability import why_not, why_not_by_itself
 from keras_ssc.native.jax_convolution import Geometry
 
@@ -52,9 +54,13 @@ def arrays(own, dtype, size=(6, 5), strides=(1, 1), batch=2):
 
 
 @pytest.mark.parametrize(("dtype", "strides"), [("bfloat16", (1, 1)), ("float32", (2, 2))])
-def test_passes_equal_the_dense_ones(dtype, strides):
+@pytest.mark.parametrize("ordered", [False, True])
+def test_passes_equal_the_dense_ones(dtype, strides, ordered):
     """With both gradients: the kernels' own source against JAX's convolution."""
     geometry, x, weights, bias, residual, dy = arrays(PATTERN, dtype, strides=strides)
+    if ordered:  # channels are given, and left, as the kernels have them
+        inputs, outputs = order.orders(PATTERN)
+        geometry = dataclasses.replace(geometry, inputs=inputs, outputs=outputs)
     found = (
         passes.convolution(EMULATED, x, weights, geometry, bias, residual, relu=True),
         passes.input_gradient(EMULATED, dy, weights, geometry, x.shape[1:3]),
