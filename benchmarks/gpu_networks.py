@@ -30,7 +30,7 @@ IMAGENET = {"input_shape": (224, 224, 3), "classes": 1000}
 NETWORKS = {
     "VGG19": (keras_ssc.applications.VGG19, {}, {"g": 8, "p": 7}),
     "ResNet32": (keras_ssc.applications.ResNet32, {}, {"g": 8, "p": 7}),
-    "ResNet50": (keras_ssc.applications.ResNet50, IMAGENET, {"sparsity": 0.8}),
+    "ResNet50": (keras_ssc.applications.ResNet50, IMAGENET, {"g": 8, "p": 7}),
 }
 MOMENTUM, RATE = 0.9, 0.01
 
@@ -41,7 +41,11 @@ def built(name, form):
     keras.utils.set_random_seed(0)
     own = {"sparsity": 0} if form == "dense" else sparse | {"execution": form}
     with jax.default_device(jax.devices("cpu")[0]):
-        return builder(**arguments, **own, dtype="mixed_bfloat16")
+        model = builder(**arguments, **own, dtype="mixed_bfloat16")
+    for layer in model.layers:  # 1x1 layers read every channel in any case
+        if form == "native" and isinstance(layer, keras_ssc.SSCConv2D) and not layer.pattern.g:
+            layer.execution = "dense"
+    return model
 
 
 def training(model, steps):
