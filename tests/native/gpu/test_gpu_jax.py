@@ -133,10 +133,16 @@ def test_native_is_taken_by_name_and_auto_waits_for_a_measurement(gpu, monkeypat
         assert "were not measured for this layer" in report["why"]
     card = jax.devices()[0].device_kind
     row = availability.layer_key(PATTERN, (1, 1), (8, 8)) | {"card": card, "dtype": "bfloat16"}
-    for training, used in (("1.5", "native"), ("0.9", "dense")):
-        rows = (row | {"inference": "1.2", "training": training},)
+    for training, in_order, used in (
+        ("1.5", "1.9", "native"),
+        ("0.9", "1.3", "native"),  # alone and in order: 1.06 times as fast
+        ("0.6", "1.3", "dense"),  # 0.82 times
+    ):
+        rows = row | {"inference": "1.2", "inference_in_order": "1.2"}
+        rows = (rows | {"training": training, "training_in_order": in_order},)
         monkeypatch.setattr(availability, "_measured", lambda rows=rows: rows)
         assert layer(dtype="mixed_bfloat16").execution_report((8, 8))["used"] == used
+        assert why_not_by_itself(PATTERN, "bfloat16", (1, 1), (8, 8), in_order=True) is None
     assert "as slower" in why_not_by_itself(PATTERN, "bfloat16", (1, 1), (8, 8))
     assert "not measured" in why_not_by_itself(PATTERN, "bfloat16", (1, 1), (9, 9))
 

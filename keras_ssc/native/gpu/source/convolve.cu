@@ -78,7 +78,8 @@ __device__ __forceinline__ void finish(Results& results, const float* bias, cons
   if (p.has_residual) add(results, residual);
   if (p.relu)  // as a comparison, so that what is not a number stays so
 #pragma unroll
-    for (int i = 0; i < 2 * NT; ++i) results.values[i] = results.values[i] < 0 ? 0 : results.values[i];
+    for (int i = 0; i < 2 * NT; ++i)
+      results.values[i] = results.values[i] < 0 ? 0 : results.values[i];
 }
 
 // Grid: blocks along the tiles; parts of the jobs; phases (by input, of strides: see reads.py).
@@ -223,8 +224,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
       // its neighbour's of the other, and so writes four of one job.
       const int odd = JG == 2 ? lane % 2 : 0;
       const bool own = first + odd < jobs;
-      const int output = (first_job + first + odd) * 8 * NT +
-                         (JG == 2 ? lane % 4 / 2 * 4 : lane % 4 * 2 * NT);
+      const int output =
+          (first_job + first + odd) * 8 * NT + (JG == 2 ? lane % 4 / 2 * 4 : lane % 4 * 2 * NT);
 #pragma unroll
       for (int m = 0; m < MT; ++m)
 #pragma unroll

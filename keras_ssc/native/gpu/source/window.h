@@ -34,8 +34,7 @@ __device__ __forceinline__ int kept(int number, int step, int group) {
 
 // Byte of the first value that a result reads, from the start of its window.
 __device__ __forceinline__ int offset_in_window(Word place, const Problem& p) {
-  return image_of(place) * p.image_pitch + row_of(place) * p.row_pitch +
-         column_of(place) * p.pitch;
+  return image_of(place) * p.image_pitch + row_of(place) * p.row_pitch + column_of(place) * p.pitch;
 }
 
 // A tile of the batch, by its place; the tiles of a block are `gridDim.x` apart.
@@ -74,9 +73,9 @@ __device__ __forceinline__ void locate_window(Fetch* fetches, const Word* pixels
                        (unsigned)column < (unsigned)p.in_columns;
     const int pixel = (image * p.in_rows + row) * p.in_columns + column;
     fetches[i] = {there ? (Word)pixel * p.in_pieces : kNone,
-                 image_of(spot) * p.image_pitch +
-                     kept(row_of(spot), p.step_in_rows, p.row_group) * p.row_pitch +
-                     kept(column_of(spot), p.step_in_columns, p.column_group) * p.pitch};
+                  image_of(spot) * p.image_pitch +
+                      kept(row_of(spot), p.step_in_rows, p.row_group) * p.row_pitch +
+                      kept(column_of(spot), p.step_in_columns, p.column_group) * p.pitch};
   }
 }
 
