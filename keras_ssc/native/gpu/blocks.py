@@ -8,10 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A step costs the read of its pixels beside its products: in units of products of 8 columns. From
-# a profile of such a kernel on an H200, where the reads of shared memory were nearest to the limit.
-READ = 2
-
 
 @dataclass(frozen=True)
 class Steps:
@@ -60,11 +56,6 @@ def steps_of(places, phases, block, columns):
             starts.append(len(job))
     integers = [np.array(list_, np.int32) for list_ in (job, phase, starts)]
     return Steps(np.concatenate(pairs).astype(np.int32), *integers, block, columns, jobs)
-
-
-def work_of(steps):
-    """The work of one result of each job, in products of 8 columns."""
-    return len(steps.job) * (READ + steps.columns)
 
 
 def blocks_of_parts(steps, part):

@@ -1,11 +1,13 @@
 """The plan of a convolution, or of its gradient by the input: tables, packing and launch."""
 
+import dataclasses
+import functools
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
-from keras_ssc.native.gpu import blocks, launch, tiles
+from keras_ssc.native.gpu import blocks, costs, launch, tiles
 
 # Warps along the pixels, and how many rows of 16 pixels each of them computes at a time.
 ROWS = (1, 2, 4, 7)
@@ -42,7 +44,9 @@ class ConvolutionPlan:
     packing: np.ndarray
 
 
-def plan(places, reads, batch, itemsize, max_shared, numbers=None):
+def plan(
+    places, reads, batch, itemsize, max_shared, numbers=None, multiprocessors=costs.MULTIPROCESSORS
+):
     """Return the ConvolutionPlan that should take least time, or None where none fits.
 
     Args:
@@ -52,11 +56,12 @@ def plan(places, reads, batch, itemsize, max_shared, numbers=None):
         itemsize: int, bytes of a value: 2 (bfloat16) or 4 (float32).
         max_shared: int, bytes of shared memory that a block may have.
         numbers: dict, `numbers_of` the Choice that was measured as the fastest, or None.
+        multiprocessors: int, of the GPU.
     """
     best = numbers and measured_choice(numbers, places, reads, itemsize, max_shared)
     if best:
         return made(best, places, reads, batch, itemsize)
-    choices = all_choices(places, reads, batch, itemsize, max_shared)
+    choices = all_choices(places, reads, batch, itemsize, max_shared, multiprocessors)
     best = min(choices, key=lambda choice: choice.cost, default=None)
     return best and made(best, places, reads, batch, itemsize)
 
@@ -66,7 +71,7 @@ class Choice:
     """One of the ways to compute a pass.
 
     Args:
-        cost: float, the time that it should take.
+        cost: float, the clocks that it should take.
         steps: `blocks.Steps`.
         own: Parts.
         stages: int, windows in shared memory.
@@ -116,8 +121,10 @@ def _shared_of(choice, reads):
     return _sections(choice.steps, choice.own, *sizes)[1]
 
 
-def all_choices(places, reads, batch, itemsize, max_shared):
-    """Yield every Choice that fits. Arguments as for `plan`."""
+def all_choices(places, reads, batch, itemsize, max_shared, multiprocessors=costs.MULTIPROCESSORS):
+    """Yield every Choice that fits, with its best tile. Arguments as for `plan`."""
+    settings = (reads, batch, itemsize, max_shared, multiprocessors)
+    tiles_of = functools.cache(functools.partial(tiles.all_tiles, reads, batch))
     for columns in [n for n in (1, 2, 4) if places.shape[2] % (8 * n) == 0]:
         steps = blocks.steps_of(places, reads.phases, 16 // itemsize, columns)
         together = together_of(columns, itemsize)
@@ -125,8 +132,9 @@ def all_choices(places, reads, batch, itemsize, max_shared):
             own = _parts(steps, parts)
             for warps in _all_warps(-(-own.jobs // together)):
                 for stages in (2, 1):
-                    settings = (together, reads, batch, max_shared)
-                    choice = _fitted(steps, own, warps, stages, *settings)
+                    every = tiles_of(warps.results)
+                    choice = Choice(0, steps, own, stages, warps, every, 0)
+                    choice = _fitted(choice, *settings)
                     if choice:
                         yield choice
 
@@ -180,30 +188,35 @@ def _sections(steps, own, results, window_pixels, window_bytes, stages):
     )
 
 
-def _fitted(steps, own, warps, stages, together, reads, batch, max_shared):
-    """The Choice with the best tile, or None where none fits."""
-    pieces = own.read.shape[1]
-    room = max_shared - _sections(steps, own, warps.results, 0, 0, stages)[1]
-    most_pixels = room // (12 + stages * 16 * pieces)
-
-    def shared_of(tile):
-        return _shared_of(Choice(0, steps, own, stages, warps, tile, 1), reads)
-
-    work = warps.results * blocks.work_of(steps)  # unused rows are computed too
-    load = launch.LOAD * pieces * len(own.read)
-    found = tiles.best_tile(
-        *(reads, batch, warps.results, lambda _: work, load, most_pixels),
-        lambda tile: shared_of(tile) <= max_shared,
-    )
-    if found is None:
-        return None
-    cost, tile = found
-    cost *= launch.WAITS if stages == 1 else 1
-    shared = shared_of(tile)
-    registers = registers_of(warps.rows, steps.columns, together)
+def _fitted(choice, reads, batch, itemsize, max_shared, multiprocessors):
+    """The Choice with the best of its tiles, or None where none fits."""
+    warps, columns = choice.warps, choice.steps.columns
+    shared = _shared_of(choice, reads)
+    registers = registers_of(warps.rows, columns, together_of(columns, itemsize))
     at_a_time = launch.blocks_at_a_time(warps.threads, shared, max_shared, registers)
-    cost *= launch.ALONE if at_a_time == 1 else 1
-    return Choice(cost, steps, own, stages, warps, tile, at_a_time)
+    choice = dataclasses.replace(choice, at_a_time=at_a_time)
+    clocks = clocks_of(choice, reads, batch, itemsize, multiprocessors)
+    return tiles.with_best(choice, clocks, shared <= max_shared)
+
+
+def clocks_of(choice, reads, batch, itemsize, multiprocessors):
+    """The clocks that a Choice should take: an array, where its tile is one of arrays."""
+    own, warps, columns = choice.own, choice.warps, choice.steps.columns
+    together = together_of(columns, itemsize)
+    products = warps.rows * columns
+    of_warp = -(-own.jobs // (together * warps.along_jobs)) * together  # jobs, one by one
+    busy = warps.along_pixels * (
+        costs.READ * own.most_steps * (warps.rows + columns / 2) + costs.WRITE * products * own.jobs
+    )
+    return costs.clocks(
+        busy=busy + costs.COPY * choice.tile.window_pixels * own.read.shape[1],
+        waits=costs.waits(own.most_steps / own.jobs * of_warp, products, choice.stages),
+        once=costs.COPY * 16 * own.most_steps * columns,  # the weights
+        tiles=tiles.counts(choice.tile, reads, batch)[0],
+        groups=len(own.read) * len(reads.phases),
+        at_a_time=choice.at_a_time,
+        multiprocessors=multiprocessors,
+    )
 
 
 def registers_of(rows, columns, together):

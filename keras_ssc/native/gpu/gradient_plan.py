@@ -1,17 +1,18 @@
 """The plan of a gradient by the weights: tables, launch, and where each weight's sum lies."""
 
+import dataclasses
+import functools
 from dataclasses import dataclass
 from itertools import pairwise, product
 
 import numpy as np
 
-from keras_ssc.native.gpu import blocks, launch, tiles
+from keras_ssc.native.gpu import blocks, costs, launch, tiles
 
 BLOCK = 8  # channels: half of the rows of a product
 STEPS = (4, 5, 6)  # of a unit: what the registers of a warp hold
 WARPS = (4, 8)  # of a block
 TILES = (64, 128, 256)  # most results of a tile
-WAIT = 32  # what the barriers of a tile cost, in results: a guess as those in launch.py
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +25,15 @@ class GradientPlan:
     picking: np.ndarray
 
 
-def plan(places, reads, batch, itemsize, max_shared, numbers=None):
+def plan(
+    places, reads, batch, itemsize, max_shared, numbers=None, multiprocessors=costs.MULTIPROCESSORS
+):
     """Return the GradientPlan, or None where none fits. Arguments as for `convolution_plan.plan`,
     of the forward pass."""
     best = numbers and measured_choice(numbers, places, reads, itemsize, max_shared)
     if best:
         return made(best, places, reads, batch, itemsize)
-    choices = all_choices(places, reads, batch, itemsize, max_shared)
+    choices = all_choices(places, reads, batch, itemsize, max_shared, multiprocessors)
     best = min(choices, key=lambda choice: choice.cost, default=None)
     return best and made(best, places, reads, batch, itemsize)
 
@@ -56,6 +59,19 @@ class Units:
     def part(self):
         """The part of each step: int array."""
         return np.repeat(np.arange(len(self.units)) // self.warps, self.units[:, 2])
+
+    @functools.cached_property
+    def dy(self):
+        """(blocks of 8 outputs that each part reads, place of each unit's first one among them)."""
+        jobs = self.units[:, 0].reshape(-1, self.warps)
+        lists = [np.unique(of_part) for of_part in jobs]
+        most = max(map(len, lists))
+        own = np.array([np.resize(list_, most) for list_ in lists])
+        pairs = zip(lists, jobs, strict=True)
+        place = [np.searchsorted(list_, of_part) for list_, of_part in pairs]
+        columns = self.steps.columns
+        dy = (own[..., None] * columns + np.arange(columns)).reshape(len(own), -1)
+        return dy, np.concatenate(place) * columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,21 +122,24 @@ def measured_choice(numbers, places, reads, itemsize, max_shared):
 
 def _shared_of(choice, reads, itemsize):
     """Bytes of shared memory that a block needs."""
-    read, dy_blocks = choice.read.shape[1], _dy_blocks(choice.work)[0].shape[1]
+    read, dy_blocks = choice.read.shape[1], choice.work.dy[0].shape[1]
     window = tiles.window_of(choice.tile, reads, read, BLOCK * itemsize)
     sizes = (choice.results, choice.tile.window_pixels, window.bytes, choice.stages)
     return _sections(read, dy_blocks, itemsize, *sizes)[1]
 
 
-def all_choices(places, reads, batch, itemsize, max_shared):
-    """Yield every Choice that fits. Arguments as for `plan`."""
+def all_choices(places, reads, batch, itemsize, max_shared, multiprocessors=costs.MULTIPROCESSORS):
+    """Yield every Choice that fits, with its best tile. Arguments as for `plan`."""
+    settings = (reads, batch, itemsize, max_shared, multiprocessors)
+    tiles_of = functools.cache(functools.partial(tiles.all_tiles, reads, batch))
     for columns in [n for n in (1, 2, 4) if places.shape[2] % (8 * n) == 0]:
         steps = blocks.steps_of(places, reads.phases, BLOCK, columns)
         for most, warps in product(STEPS, WARPS):
             work = _units(steps, most, warps)
             read = blocks.blocks_of_parts(steps, work.part)
             for results, stages in product(TILES, (2, 1)):
-                choice = _fitted(work, read, reads, batch, itemsize, results, stages, max_shared)
+                choice = Choice(0, work, read, results, stages, tiles_of(results), 0)
+                choice = _fitted(choice, *settings)
                 if choice:
                     yield choice
 
@@ -152,36 +171,33 @@ def _sections(read, dy_blocks, itemsize, results, window_pixels, window_bytes, s
     )
 
 
-def _fitted(work, read, reads, batch, itemsize, results, stages, max_shared):
-    """The Choice with the best tile, or None where no tile fits."""
-    dy_blocks = _dy_blocks(work)[0]
-    sizes = (read.shape[1], dy_blocks.shape[1], itemsize, results)
-    room = max_shared - _sections(*sizes, 0, 0, stages)[1]
-    most_pixels = room // (12 + stages * BLOCK * itemsize * read.shape[1])
-    of_result = len(work.units) * work.most * (blocks.READ + work.steps.columns)
-    of_result += launch.LOAD * dy_blocks.size * BLOCK * itemsize // 16
-    load = launch.LOAD * read.size * BLOCK * itemsize // 16
+def _fitted(choice, reads, batch, itemsize, max_shared, multiprocessors):
+    """The Choice with the best of its tiles, or None where none fits."""
+    most, warps, columns = choice.work.most, choice.work.warps, choice.work.steps.columns
+    shared = _shared_of(choice, reads, itemsize)
+    registers = 4 * most * columns + 4 * columns + 56
+    at_a_time = launch.blocks_at_a_time(32 * warps, shared, max_shared, registers)
+    choice = dataclasses.replace(choice, at_a_time=at_a_time)
+    clocks = clocks_of(choice, reads, batch, itemsize, multiprocessors)
+    return tiles.with_best(choice, clocks, shared <= max_shared)
 
-    def shared_of(tile):
-        window = tiles.window_of(tile, reads, read.shape[1], BLOCK * itemsize)
-        return _sections(*sizes, tile.window_pixels, window.bytes, stages)[1]
 
-    def cost_of(tile):
-        return of_result * (-(-tile.results // 16) * 16 + WAIT)
-
-    found = tiles.best_tile(
-        *(reads, batch, results, cost_of, load, most_pixels),
-        lambda tile: shared_of(tile) <= max_shared,
+def clocks_of(choice, reads, batch, itemsize, multiprocessors):
+    """As `convolution_plan.clocks_of`."""
+    work, tile, columns = choice.work, choice.tile, choice.work.steps.columns
+    products = work.most * columns
+    steps = -(-tile.results // (32 // itemsize))  # along the pixels
+    pieces = tile.window_pixels * choice.read.shape[1] + tile.results * work.dy[0].shape[1]
+    reads_of_step = work.warps * (work.most + max(1, columns / 2))
+    return costs.clocks(
+        busy=costs.READ * steps * reads_of_step + costs.COPY * pieces * itemsize / 2,
+        waits=costs.waits(steps, products, choice.stages),
+        once=costs.SUM * work.warps * products,
+        tiles=tiles.counts(tile, reads, batch)[0],
+        groups=len(choice.read),
+        at_a_time=choice.at_a_time,
+        multiprocessors=multiprocessors,
     )
-    if found is None:
-        return None
-    cost, tile = found
-    shared = shared_of(tile)
-    cost *= launch.WAITS if stages == 1 else 1
-    registers = 4 * work.most * work.steps.columns + 4 * work.steps.columns + 56
-    at_a_time = launch.blocks_at_a_time(32 * work.warps, shared, max_shared, registers)
-    cost *= launch.ALONE if at_a_time == 1 else 1
-    return Choice(cost, work, read, results, stages, tile, at_a_time)
 
 
 def made(choice, places, reads, batch, itemsize):
@@ -198,7 +214,7 @@ def launch_of(choice, places, reads, batch, itemsize):
     steps, units = work.steps, work.units
     _, inputs, outputs = places.shape
     block_bytes = BLOCK * itemsize
-    own_dy, place_of_dy = _dy_blocks(work)
+    own_dy, place_of_dy = work.dy
     both = (choice.read, own_dy)
     pieces, dy_pieces = (_pieces(own, block_bytes // 16) for own in both)
     window = tiles.window_of(tile, reads, choice.read.shape[1], block_bytes)
@@ -242,18 +258,6 @@ def launch_of(choice, places, reads, batch, itemsize):
         ),
         problem=problem,
     )
-
-
-def _dy_blocks(work):
-    """(blocks of 8 outputs that each part reads, place of each unit's first one among them)."""
-    jobs = work.units[:, 0].reshape(-1, work.warps)
-    lists = [np.unique(of_part) for of_part in jobs]
-    most = max(map(len, lists))
-    own = np.array([np.resize(list_, most) for list_ in lists])
-    place = [np.searchsorted(list_, of_part) for list_, of_part in zip(lists, jobs, strict=True)]
-    columns = work.steps.columns
-    dy = (own[..., None] * columns + np.arange(columns)).reshape(len(own), -1)
-    return dy, np.concatenate(place) * columns
 
 
 def _pieces(read, of_block):

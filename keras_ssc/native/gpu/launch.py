@@ -5,10 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# What loading a pixel costs, and a block that waits: guesses in the units of blocks.work_of, to
-# be replaced by measurement on a card.
-LOAD = 3 * 2
-WAITS, ALONE = 1.15, 1.1
 REGISTERS = 65536  # of a multiprocessor, in all architectures from 8.0 on
 
 # The fields of `struct Problem` in source/problem.h, in order.
@@ -79,14 +75,15 @@ def blocks_at_a_time(threads, shared, max_shared, registers):
     """How many blocks of threads a multiprocessor can hold, at most four.
 
     Args:
-        threads, shared: int, of a block; `shared` in bytes.
+        threads: int, of a block.
+        shared: int or array, bytes of shared memory of a block.
         max_shared: int, bytes of shared memory that one block may have.
         registers: int, that a thread needs.
     """
     # A kilobyte of each block is the system's; all blocks have as much as one may have, and that.
     of_memory = (max_shared + 1024) // (shared + 1024)
     of_registers = REGISTERS // (threads * registers)
-    return max(1, min(4, of_memory, of_registers))
+    return np.clip(np.minimum(of_memory, of_registers), 1, 4)
 
 
 def window_fields(reads, tile, window, counts, batch):

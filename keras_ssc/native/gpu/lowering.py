@@ -14,7 +14,7 @@ from jax.interpreters import mlir
 
 from keras_ssc.native import jax_convolution
 from keras_ssc.native.build import CannotBuild, once
-from keras_ssc.native.gpu import build, passes
+from keras_ssc.native.gpu import build, costs, passes
 from keras_ssc.native.jax_primitive import calls_are_possible
 
 
@@ -48,7 +48,8 @@ def _device():
     architecture, shared = build.architecture_of(getattr(gpu, "compute_capability", None))
     build.nvrtc.library()
     build.register_launch()
-    return passes.Device(shared, functools.partial(call, architecture))
+    multiprocessors = getattr(gpu, "core_count", costs.MULTIPROCESSORS)
+    return passes.Device(shared, functools.partial(call, architecture), multiprocessors)
 
 
 def convolution(device, *arrays, geometry, relu, **which):

@@ -13,9 +13,9 @@ import numpy as np
 from keras_ssc.native.channel_order import Order
 
 EIGHT = 8  # channels, or filters, that the kernels read or write together
-READ = 2  # what reading a block costs beside the products, as in blocks.py
-# What a pass over eight channels of a pixel costs, in products: a guess, as launch.LOAD is. A
-# permutation reads and writes them, and again for the gradient.
+READ = 2  # what reading a block costs beside the products
+# What a pass over eight channels of a pixel costs, in products: a guess. A permutation reads and
+# writes them, and again for the gradient.
 PASS = 6
 PASSES = 4
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from keras_ssc.native.build import CannotBuild
-from keras_ssc.native.gpu import convolution_plan, gradient_plan, order, reads, tuned
+from keras_ssc.native.gpu import convolution_plan, costs, gradient_plan, order, reads, tuned
 from keras_ssc.native.jax_permutation import reordered
 
 DTYPES = ("bfloat16", "float32")
@@ -27,10 +27,12 @@ class Device:
         shared: int, bytes of shared memory of a block.
         call: function (Launch, problem, arrays before the tables, arrays behind them, result,
             clear) -> array; `result` is a `jax.ShapeDtypeStruct`, `clear`: whether it starts as 0.
+        multiprocessors: int, of the GPU.
     """
 
     shared: int
     call: Callable
+    multiprocessors: int = costs.MULTIPROCESSORS
 
 
 def convolution(device, x, weights, geometry, bias=None, residual=None, relu=False):
@@ -48,7 +50,7 @@ def convolution(device, x, weights, geometry, bias=None, residual=None, relu=Fal
     Raises:
         CannotBuild: the kernels can't serve; the message says why.
     """
-    plan = _plan(geometry, x.shape[1:3], "forward", x.shape[0], _itemsize(x), device.shared)
+    plan = _plan(geometry, x.shape[1:3], "forward", x.shape[0], _itemsize(x), device)
     inputs, outputs = _missing(geometry)
     none = jnp.zeros(4, jnp.float32)  # the kernel wants an address
     behind = [
@@ -62,7 +64,7 @@ def convolution(device, x, weights, geometry, bias=None, residual=None, relu=Fal
 
 def input_gradient(device, dy, weights, geometry, size):
     """Return the gradient by x, of (rows, columns) `size`. Arguments as for `convolution`."""
-    plan = _plan(geometry, size, "by_input", dy.shape[0], _itemsize(dy), device.shared)
+    plan = _plan(geometry, size, "by_input", dy.shape[0], _itemsize(dy), device)
     inputs, outputs = _missing(geometry)
     shape = (dy.shape[0], *size, geometry.pattern.in_channels)
     none = [jnp.zeros(4, jnp.float32)] * 2
@@ -72,7 +74,7 @@ def input_gradient(device, dy, weights, geometry, size):
 
 def weight_gradient(device, x, dy, geometry):
     """Return the gradients by the weights: list of arrays. Arguments as for `convolution`."""
-    plan = _plan(geometry, x.shape[1:3], "by_weights", x.shape[0], _itemsize(x), device.shared)
+    plan = _plan(geometry, x.shape[1:3], "by_weights", x.shape[0], _itemsize(x), device)
     inputs, outputs = _missing(geometry)
     arrays = [reordered(x, inputs), reordered(dy.astype(x.dtype), outputs)]
     result = jax.ShapeDtypeStruct((plan.sums,), jnp.float32)
@@ -126,7 +128,7 @@ def _missing(geometry):
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(geometry, size, which, batch, itemsize, shared):
+def _plan(geometry, size, which, batch, itemsize, device):
     pattern = geometry.pattern
     own = reads.Geometry(
         pattern.kernel_size, geometry.strides, geometry.padding, geometry.dilation_rate, size
@@ -136,13 +138,14 @@ def _plan(geometry, size, which, batch, itemsize, shared):
     places = order.weight_places(pattern, *_orders(geometry))
     dtype = "bfloat16" if itemsize == 2 else "float32"
     numbers = tuned.numbers_of(pattern, geometry.strides, size, dtype, which)
+    settings = (batch, itemsize, device.shared, numbers, device.multiprocessors)
     if which == "by_weights":
-        plan = gradient_plan.plan(places, own.forward(), batch, itemsize, shared, numbers)
+        plan = gradient_plan.plan(places, own.forward(), *settings)
     elif which == "by_input":
         turned = places.transpose(0, 2, 1)
-        plan = convolution_plan.plan(turned, own.by_input(), batch, itemsize, shared, numbers)
+        plan = convolution_plan.plan(turned, own.by_input(), *settings)
     else:
-        plan = convolution_plan.plan(places, own.forward(), batch, itemsize, shared, numbers)
+        plan = convolution_plan.plan(places, own.forward(), *settings)
     if plan is None:
         raise CannotBuild("a tile of the layer does not fit in the GPU's shared memory")
     return plan

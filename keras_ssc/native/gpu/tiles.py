@@ -1,6 +1,9 @@
 """Tiles of results: how many images, rows and columns a block of threads computes at a time."""
 
+import dataclasses
 from dataclasses import dataclass
+
+import numpy as np
 
 MAX_SIDE = 1023  # rows and columns of a window, which stand in ten bits each
 MAX_IMAGES = 4095
@@ -8,7 +11,12 @@ MAX_IMAGES = 4095
 
 @dataclass(frozen=True)
 class Tile:
-    """Args: images, rows, columns of results; window: (rows, columns) of what one image reads."""
+    """One tile, or arrays of many.
+
+    Args:
+        images, rows, columns: of results.
+        window: (rows, columns) of what one image reads.
+    """
 
     images: int
     rows: int
@@ -85,30 +93,13 @@ def _padded(least, wanted, banks):
     return least + (wanted - least) % banks
 
 
-def best_tile(reads, batch, results, work, load, most_pixels, fits):
-    """Return (cost, Tile) of what takes least time for the batch, or None where none fits.
+def all_tiles(reads, batch, results):
+    """Return a Tile of arrays: all tiles worth a look, with so many results at the most.
 
-    Args:
-        reads: `reads.Reads`.
-        batch: int, images.
-        results: int, the most results of a tile.
-        work: function (Tile) -> the cost of its results.
-        load: number, the cost of loading one pixel of a window.
-        most_pixels: int, more than the windows of a tile can have.
-        fits: function (Tile) -> whether its windows fit in shared memory.
+    Rows or columns are cut into equal parts, small maps are taken together.
     """
-    found = [
-        (counts(tile, reads, batch)[0] * (work(tile) + load * tile.window_pixels), tile)
-        for tile in _tiles(reads, batch, results)
-        if max(tile.window) <= MAX_SIDE and tile.window_pixels <= most_pixels
-    ]
-    found.sort(key=lambda pair: pair[0])
-    return next((pair for pair in found if fits(pair[1])), None)
-
-
-def _tiles(reads, batch, results):
-    """All tiles worth a look: rows or columns cut into equal parts, small maps taken together."""
     rows, columns = reads.results
+    found = []
     for across in sorted({-(-columns // n) for n in range(1, columns + 1)}):
         if across > results:
             continue
@@ -119,8 +110,28 @@ def _tiles(reads, batch, results):
             together = 1
             if (down, across) == (rows, columns):
                 together = min(batch, results // (down * across), MAX_IMAGES)
-            for images in sorted({together, max(together // 2, 1), 1}):
-                yield tile_of(images, down, across, reads)
+            found += [(n, down, across) for n in sorted({together, max(together // 2, 1), 1})]
+    return tile_of(*np.array(found).T, reads)
+
+
+def with_best(choice, clocks, fits):
+    """Return the Choice with the tile that takes least time, or None where none fits.
+
+    Args:
+        choice: a Choice whose `tile` and `at_a_time` are of arrays.
+        clocks: array, of each.
+        fits: bool array, whether its windows fit in shared memory.
+    """
+    many = choice.tile
+    fits = fits & (np.maximum(*many.window) <= MAX_SIDE)
+    if not fits.any():
+        return None
+    best = int(np.argmin(np.where(fits, clocks, np.inf)))
+    images, rows, columns, *window = (
+        int(numbers[best]) for numbers in (many.images, many.rows, many.columns, *many.window)
+    )
+    own = {"cost": float(clocks[best]), "at_a_time": int(choice.at_a_time[best])}
+    return dataclasses.replace(choice, tile=Tile(images, rows, columns, tuple(window)), **own)
 
 
 def counts(tile, reads, batch):
