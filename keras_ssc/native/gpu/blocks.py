@@ -32,18 +32,29 @@ class Steps:
     jobs: int
 
 
-def steps_of(places, phases, block, columns):
-    """Return the Steps of a pass.
+def live_of(places, block):
+    """Return where weights are: bool array (taps, blocks, runs of 8 outputs).
 
     Args:
         places: int array (taps, inputs, outputs), negative where no weight is.
-        phases: tuple of `reads.Phase`.
         block: int, channels of a block; divides the inputs.
-        columns: int; 8 * columns divides the outputs.
     """
     taps, inputs, outputs = places.shape
-    jobs = outputs // (8 * columns)
-    live = (places >= 0).reshape(taps, inputs // block, block, jobs, 8 * columns).any(axis=(2, 4))
+    of_eight = (places >= 0).reshape(taps, inputs, outputs // 8, 8).any(axis=3)
+    return of_eight.reshape(taps, inputs // block, block, outputs // 8).any(axis=2)
+
+
+def steps_of(live, phases, block, columns):
+    """Return the Steps of a pass.
+
+    Args:
+        live: as `live_of` gives it.
+        phases: tuple of `reads.Phase`.
+        block: int, channels of a block.
+        columns: int, of 8 outputs, in a job; divides the runs of 8 outputs.
+    """
+    live = live.reshape(*live.shape[:2], -1, columns).any(axis=3)
+    jobs = live.shape[2]
     pairs, job, phase, starts = [], [], [], [0]
     for number, own in enumerate(phases):
         of_phase = live[[tap for _, _, tap in own.taps]]
@@ -67,10 +78,10 @@ def blocks_of_parts(steps, part):
         steps: Steps.
         part: int array (steps,), the part of each step.
     """
-    lists = []
-    for number in range(int(part.max(initial=0)) + 1):
-        used = steps.pairs[part == number][..., 1]
-        lists.append(np.unique(used[used >= 0]))
+    read = steps.pairs[..., 1]
+    used = np.zeros((int(part.max(initial=0)) + 1, int(read.max(initial=0)) + 2), bool)
+    used[part[:, None], read] = True  # -1, no block, is the last one
+    lists = [np.flatnonzero(of_part) for of_part in used[:, :-1]]
     most = max(1, *map(len, lists))
     return np.array([np.resize(list_ if len(list_) else 0, most) for list_ in lists], np.int32)
 

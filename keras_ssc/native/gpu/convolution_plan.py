@@ -104,7 +104,8 @@ def measured_choice(numbers, places, reads, itemsize, max_shared):
     columns = numbers["columns"]
     if places.shape[2] % (8 * columns):
         return None
-    steps = blocks.steps_of(places, reads.phases, 16 // itemsize, columns)
+    block = 16 // itemsize
+    steps = blocks.steps_of(blocks.live_of(places, block), reads.phases, block, columns)
     own = _parts(steps, min(numbers["parts"], steps.jobs))
     warps = Warps(numbers["along_pixels"], numbers["along_jobs"], numbers["rows"])
     sizes = (numbers["tile_images"], numbers["tile_rows"], numbers["tile_columns"])
@@ -125,8 +126,10 @@ def all_choices(places, reads, batch, itemsize, max_shared, multiprocessors=cost
     """Yield every Choice that fits, with its best tile. Arguments as for `plan`."""
     settings = (reads, batch, itemsize, max_shared, multiprocessors)
     tiles_of = functools.cache(functools.partial(tiles.all_tiles, reads, batch))
+    block = 16 // itemsize
+    live = blocks.live_of(places, block)
     for columns in [n for n in (1, 2, 4) if places.shape[2] % (8 * n) == 0]:
-        steps = blocks.steps_of(places, reads.phases, 16 // itemsize, columns)
+        steps = blocks.steps_of(live, reads.phases, block, columns)
         together = together_of(columns, itemsize)
         for parts in sorted({2**n for n in range(steps.jobs.bit_length())} | {steps.jobs}):
             own = _parts(steps, parts)

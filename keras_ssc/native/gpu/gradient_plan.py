@@ -64,14 +64,11 @@ class Units:
     def dy(self):
         """(blocks of 8 outputs that each part reads, place of each unit's first one among them)."""
         jobs = self.units[:, 0].reshape(-1, self.warps)
-        lists = [np.unique(of_part) for of_part in jobs]
-        most = max(map(len, lists))
-        own = np.array([np.resize(list_, most) for list_ in lists])
-        pairs = zip(lists, jobs, strict=True)
-        place = [np.searchsorted(list_, of_part) for list_, of_part in pairs]
+        place = jobs - jobs[:, :1]  # they come in order
+        own = np.minimum(jobs[:, :1] + np.arange(place.max() + 1), self.steps.jobs - 1)
         columns = self.steps.columns
         dy = (own[..., None] * columns + np.arange(columns)).reshape(len(own), -1)
-        return dy, np.concatenate(place) * columns
+        return dy, place.ravel() * columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +106,7 @@ def measured_choice(numbers, places, reads, itemsize, max_shared):
     columns = numbers["columns"]
     if places.shape[2] % (8 * columns):
         return None
-    steps = blocks.steps_of(places, reads.phases, BLOCK, columns)
+    steps = blocks.steps_of(blocks.live_of(places, BLOCK), reads.phases, BLOCK, columns)
     work = _units(steps, numbers["steps"], numbers["warps"])
     read = blocks.blocks_of_parts(steps, work.part)
     sizes = (numbers["tile_images"], numbers["tile_rows"], numbers["tile_columns"])
@@ -132,8 +129,9 @@ def all_choices(places, reads, batch, itemsize, max_shared, multiprocessors=cost
     """Yield every Choice that fits, with its best tile. Arguments as for `plan`."""
     settings = (reads, batch, itemsize, max_shared, multiprocessors)
     tiles_of = functools.cache(functools.partial(tiles.all_tiles, reads, batch))
+    live = blocks.live_of(places, BLOCK)
     for columns in [n for n in (1, 2, 4) if places.shape[2] % (8 * n) == 0]:
-        steps = blocks.steps_of(places, reads.phases, BLOCK, columns)
+        steps = blocks.steps_of(live, reads.phases, BLOCK, columns)
         for most, warps in product(STEPS, WARPS):
             work = _units(steps, most, warps)
             read = blocks.blocks_of_parts(steps, work.part)
