@@ -119,3 +119,28 @@ def tap_of(steps, phases):
         here = steps.phase == number
         taps[here] = own[steps.pairs[here][..., 0]]
     return taps
+
+
+def packing_of(steps, places, phases):
+    """Return the weight at each place of the packed weights: int32 array, -1: zero.
+
+    In the order of steps, of pairs of columns, of lanes: so a lane's part of a step is 16 bytes (8
+    with one column), and a warp reads it without conflicts. Lane l holds of a column's pair i the
+    channels from `values * (l % 4)` on, for the filter that column `l // 4` of the product stands
+    for: the columns are dealt so that the outputs of a lane are neighbours.
+    """
+    values = steps.block // 4
+    together = min(steps.columns, 2)
+    group, lane, column, pair, value = np.ogrid[
+        : steps.columns // together, :32, :together, :2, :values
+    ]
+    tile = group * together + column
+    in_job = lane // 8 * 2 * steps.columns + 2 * tile + lane // 4 % 2
+    in_block = lane % 4 * values + value
+    taps = tap_of(steps, phases)
+    each = (slice(None), *[None] * 5)
+    block = steps.pairs[..., 1]
+    channel = block[:, pair[0, 0, 0, :, 0]][:, None, None, None, :, None] * steps.block + in_block
+    tap = taps[:, None, None, None, :, None]
+    packing = places[tap, channel, steps.job[each] * 8 * steps.columns + in_job]
+    return np.where(tap >= 0, packing, -1).astype(np.int32).ravel()

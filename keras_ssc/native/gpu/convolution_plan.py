@@ -230,7 +230,7 @@ def registers_of(rows, columns, together):
 def made(choice, places, reads, batch, itemsize):
     """Return the ConvolutionPlan of a Choice. Other arguments as for `plan`."""
     own = launch_of(choice, places, reads, batch, itemsize)
-    return ConvolutionPlan(own, packing_of(choice.steps, places, reads.phases))
+    return ConvolutionPlan(own, blocks.packing_of(choice.steps, places, reads.phases))
 
 
 def launch_of(choice, places, reads, batch, itemsize):
@@ -280,28 +280,3 @@ def launch_of(choice, places, reads, batch, itemsize):
         ),
         problem=problem,
     )
-
-
-def packing_of(steps, places, phases):
-    """Return the weight at each place of the packed weights: int32 array, -1: zero.
-
-    In the order of steps, of pairs of columns, of lanes: so a lane's part of a step is 16 bytes (8
-    with one column), and a warp reads it without conflicts. Lane l holds of a column's pair i the
-    channels from `values * (l % 4)` on, for the filter that column `l // 4` of the product stands
-    for: the columns are dealt so that the outputs of a lane are neighbours.
-    """
-    values = steps.block // 4
-    together = min(steps.columns, 2)
-    group, lane, column, pair, value = np.ogrid[
-        : steps.columns // together, :32, :together, :2, :values
-    ]
-    tile = group * together + column
-    in_job = lane // 8 * 2 * steps.columns + 2 * tile + lane // 4 % 2
-    in_block = lane % 4 * values + value
-    taps = blocks.tap_of(steps, phases)
-    each = (slice(None), *[None] * 5)
-    block = steps.pairs[..., 1]
-    channel = block[:, pair[0, 0, 0, :, 0]][:, None, None, None, :, None] * steps.block + in_block
-    tap = taps[:, None, None, None, :, None]
-    packing = places[tap, channel, steps.job[each] * 8 * steps.columns + in_job]
-    return np.where(tap >= 0, packing, -1).astype(np.int32).ravel()
