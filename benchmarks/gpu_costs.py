@@ -16,6 +16,7 @@ import functools
 import os
 from collections import Counter
 from dataclasses import dataclass
+from unittest import mock
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -26,7 +27,6 @@ from common.gpu_layers import ITEMSIZE, planner_of
 from keras_ssc.native.gpu import costs, tuned
 
 NUMBERS = ("READ", "COPY", "WRITE", "SUM", "TILE", "WINDOW", "STEP", "PRODUCT")
-FITTED = {name: getattr(costs, name) for name in NUMBERS}
 CLOCKS = 1980  # of a microsecond
 MULTIPROCESSORS, SHARED = 132, 232448  # of an H200
 
@@ -59,9 +59,8 @@ def plan_of(row):
     choice = kind.measured_choice(numbers, places, reads, itemsize, SHARED)
     counts = []
     for name in NUMBERS:
-        for other in NUMBERS:
-            setattr(costs, other, float(other == name))
-        counts.append(float(kind.clocks_of(choice, reads, batch, itemsize, MULTIPROCESSORS)))
+        with mock.patch.multiple(costs, **{other: float(other == name) for other in NUMBERS}):
+            counts.append(float(kind.clocks_of(choice, reads, batch, itemsize, MULTIPROCESSORS)))
     sizes = (*reads.in_size, places.shape[1]), (*reads.out_size, places.shape[2])
     megabytes = batch * ITEMSIZE[row["dtype"]] * sum(np.prod(size) for size in sizes) / 1e6
     gradient = row["pass"] == "by_weights"
@@ -114,7 +113,7 @@ def main():
     numbers = fitted(plans)
     print({name: float(f"{n:.3g}") for name, n in zip(NUMBERS, numbers, strict=False)})
     before = regrets(plans, [plan.cost for plan in plans])
-    own = [FITTED[name] for name in NUMBERS]
+    own = [getattr(costs, name) for name in NUMBERS]
     now = regrets(plans, clocks_of(plans, [*own, *numbers[len(own) :]]))
     without = {}
     for layer in dict.fromkeys(plan.layer for plan in plans):

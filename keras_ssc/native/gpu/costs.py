@@ -42,7 +42,7 @@ def clocks(busy, waits, once, tiles, groups, at_a_time, multiprocessors):
         at_a_time: int, blocks that a multiprocessor holds.
         multiprocessors: int, of the device.
     """
-    along = np.clip(at_a_time * multiprocessors // groups, 1, tiles)  # as handler.cc has it
+    along = np.minimum(np.maximum(at_a_time * multiprocessors // groups, 1), tiles)  # handler.cc
     rounds = -(-tiles // along)
     last = tiles - (rounds - 1) * along
     of_round, of_last = (-(-count * groups // multiprocessors) for count in (along, last))

@@ -83,7 +83,7 @@ def blocks_at_a_time(threads, shared, max_shared, registers):
     # A kilobyte of each block is the system's; all blocks have as much as one may have, and that.
     of_memory = (max_shared + 1024) // (shared + 1024)
     of_registers = REGISTERS // (threads * registers)
-    return np.clip(np.minimum(of_memory, of_registers), 1, 4)
+    return np.maximum(np.minimum(of_memory, min(4, of_registers)), 1)
 
 
 def window_fields(reads, tile, window, counts, batch):
