@@ -6,6 +6,7 @@ On a machine with an NVIDIA GPU and PyTorch, which holds the arrays and is the d
 KERAS_BACKEND=jax python benchmarks/gpu_plans.py --csv gpu-plans.csv
 
 `--table` writes the fastest of each pass to the table from which layers take theirs.
+The CSV has these, and how many plans there were; `--every` names a file for all.
 
 Channels are in class-major order before and after. Device times: the median replay of a CUDA graph
 of calls over rotating arrays, larger than the L2 cache in all. Each plan is checked before: what it
@@ -169,6 +170,7 @@ def main():
     parser.add_argument("--compile", metavar="CAPABILITY",
                         help='such as "9.0": only compile the plans; needs no GPU')  # fmt: skip
     parser.add_argument("--table", action="store_true", help="write the table of plans")
+    parser.add_argument("--every", metavar="CSV", help="a file for all plans")
     parser.add_argument("--csv", default="gpu-plans.csv")
     arguments = parser.parse_args()
     until = time.monotonic() + 60 * arguments.minutes
@@ -194,9 +196,12 @@ def main():
     plans = [[(about, plan, paths[variant_of(plan, architecture)]) for about, plan in list_]
              for list_ in plans]  # fmt: skip
     rows = measured(torch, jobs, plans, until, arguments)
-    results.save(rows, arguments.csv, "gpu-plans")
+    fastest = [row for row in rows if row["fastest"]]
+    results.save(fastest, arguments.csv, "gpu-plans")
+    if arguments.every:
+        results.save(rows, arguments.every, "gpu-every-plan")
     if arguments.table:
-        tuned.write([table_row(row) for row in rows if row["fastest"]])
+        tuned.write([table_row(row) for row in fastest])
 
 
 def table_row(row):
@@ -223,7 +228,7 @@ def measured(torch, jobs, plans, until, arguments):
             expected = arrays.expected()
         dense = arrays.dense_time(which, 2 * arguments.replays)
         common = {"card": card, **described(layer), "dtype": dtype, "batch": arguments.batch,
-                  "pass": which, "dense_us": dense}  # fmt: skip
+                  "pass": which, "plans": len(list_), "dense_us": dense}  # fmt: skip
         found = []
         for about, plan, path in list_:
             if time.monotonic() > until + 20:
