@@ -1,6 +1,6 @@
 """Fits the numbers of keras_ssc/native/gpu/costs.py to the times that gpu_plans.py measured.
 
-KERAS_BACKEND=jax python benchmarks/gpu_costs.py benchmarks/results/gpu-plans-nvidia-h200.csv
+KERAS_BACKEND=jax python benchmarks/gpu_costs.py benchmarks/results/gpu-all-plans-nvidia-h200.csv.gz
 
 Least squares of relative errors, no number negative; slow plans count for less than fast ones.
 A constant for each kernel (its start) and one for the bytes of the tensors are fitted beside: they
@@ -13,6 +13,7 @@ numbers that are fitted to all layers, and to all but the layer itself.
 import argparse
 import csv
 import functools
+import gzip
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -50,13 +51,15 @@ def planner(*job):
 
 
 def plan_of(row):
-    """The Plan of a row."""
+    """The Plan of a row, or None where it does not fit any more."""
     layer = tuple(int(row[name]) for name in ("channels", "filters", "kernel"))
     layer = (*layer, (int(row["g"]), int(row["p"])), int(row["side"]), int(row["stride"]))
     job = (layer, row["dtype"], row["pass"], int(row["batch"]))
     kind, (places, reads, batch, itemsize) = planner(*job)
     numbers = {name: int(row[name]) for name in tuned.NUMBERS if row[name]}
     choice = kind.measured_choice(numbers, places, reads, itemsize, SHARED)
+    if choice is None:
+        return None
     counts = []
     for name in NUMBERS:
         with mock.patch.multiple(costs, **{other: float(other == name) for other in NUMBERS}):
@@ -107,9 +110,10 @@ def clocks_of(plans, numbers):
 def main():
     """Read, fit, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("csv", help="of gpu_plans.py, of one card")
-    with open(parser.parse_args().csv, newline="", encoding="utf-8") as file:
-        plans = [plan_of(row) for row in csv.DictReader(file)]
+    parser.add_argument("csv", help="of gpu_plans.py, of one card; or the same, by gzip")
+    path = parser.parse_args().csv
+    with (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf-8") as file:
+        plans = [plan for plan in map(plan_of, csv.DictReader(file)) if plan]
     numbers = fitted(plans)
     print({name: float(f"{n:.3g}") for name, n in zip(NUMBERS, numbers, strict=False)})
     before = regrets(plans, [plan.cost for plan in plans])
