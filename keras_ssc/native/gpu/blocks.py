@@ -67,14 +67,6 @@ def work_of(steps):
     return len(steps.job) * (READ + steps.columns)
 
 
-def best_steps(places, phases, block):
-    """Return the Steps with as many columns a job as cost least: wide jobs read each pixel less
-    often, but multiply more zeros where they hold filters of several classes."""
-    outputs = places.shape[2]
-    widths = [n for n in (1, 2, 4) if outputs % (8 * n) == 0]
-    return min((steps_of(places, phases, block, n) for n in widths), key=work_of)
-
-
 def blocks_of_parts(steps, part):
     """Return the blocks that each part of the work reads: int array (parts, most blocks of a part).
 
@@ -93,7 +85,9 @@ def blocks_of_parts(steps, part):
 
 
 def offsets_in_window(steps, phases, part, blocks, first, row_bytes, pitch, block_bytes):
-    """Return the byte of each pair in a window, from what result (0, 0) reads first; -1: no pair.
+    """Return the byte of each pair in a window, from what result (0, 0) reads first.
+
+    Where a step has no second pair, its first one is named again: it has no weights there.
 
     Args:
         steps, part, blocks: as `blocks_of_parts` takes and gives them.
@@ -101,7 +95,7 @@ def offsets_in_window(steps, phases, part, blocks, first, row_bytes, pitch, bloc
         first: (row, column) of the window's first pixel.
         row_bytes, pitch, block_bytes: int, bytes of a row, of a pixel and of a block in a window.
     """
-    offsets = np.full(steps.pairs.shape[:2], -1, np.int32)
+    offsets = np.zeros(steps.pairs.shape[:2], np.int32)
     for number, phase in enumerate(phases):
         taps = np.array([(row - first[0], column - first[1]) for row, column, _ in phase.taps])
         here = (steps.phase == number)[:, None] & (steps.pairs[..., 1] >= 0)
@@ -111,7 +105,7 @@ def offsets_in_window(steps, phases, part, blocks, first, row_bytes, pitch, bloc
         own = blocks[np.broadcast_to(part[:, None], here.shape)[here]]
         place = np.argmax(own == block[:, None], axis=1)
         offsets[here] = taps[tap] @ [row_bytes, pitch] + place * block_bytes
-    return offsets
+    return np.where(steps.pairs[..., 1] >= 0, offsets, offsets[:, :1])
 
 
 def tap_of(steps, phases):

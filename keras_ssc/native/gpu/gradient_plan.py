@@ -1,15 +1,16 @@
 """The plan of a gradient by the weights: tables, launch, and where each weight's sum lies."""
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 
 from keras_ssc.native.gpu import blocks, launch, tiles
 
 BLOCK = 8  # channels: half of the rows of a product
-STEPS = 6  # of a unit: what the registers of a warp hold
-WARPS = launch.THREADS // 32
+STEPS = (4, 6)  # of a unit: what the registers of a warp hold
+WARPS = (4, 8)  # of a block
+TILES = (64, 128, 256)  # most results of a tile
 WAIT = 32  # what the barriers of a tile cost, in results: a guess as those in launch.py
 
 
@@ -26,74 +27,144 @@ class GradientPlan:
 def plan(places, reads, batch, itemsize, max_shared):
     """Return the GradientPlan, or None where none fits. Arguments as for `convolution_plan.plan`,
     of the forward pass."""
-    found = []
+    choices = all_choices(places, reads, batch, itemsize, max_shared)
+    best = min(choices, key=lambda choice: choice.cost, default=None)
+    return best and made(best, places, reads, batch, itemsize)
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What the warps have to do.
+
+    Args:
+        steps: `blocks.Steps`.
+        most: int, steps of a unit.
+        warps: int, of a block.
+        units: int array (units, 3) of (job, first step, steps), one for each warp of each part; a
+            warp without work has a unit of no steps.
+    """
+
+    steps: blocks.Steps
+    most: int
+    warps: int
+    units: np.ndarray
+
+    @property
+    def part(self):
+        """The part of each step: int array."""
+        return np.repeat(np.arange(len(self.units)) // self.warps, self.units[:, 2])
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One of the ways to compute the pass; as `convolution_plan.Choice`.
+
+    Args:
+        cost, stages, tile, at_a_time: as there.
+        work: Units.
+        read: int array (parts, blocks), blocks of x that each part reads.
+        results: int, the most results of a tile.
+        at_a_time: int, as there.
+    """
+
+    cost: float
+    work: Units
+    read: np.ndarray
+    results: int
+    stages: int
+    tile: tiles.Tile
+    at_a_time: int
+
+
+def all_choices(places, reads, batch, itemsize, max_shared):
+    """Yield every Choice that fits. Arguments as for `plan`."""
     for columns in [n for n in (1, 2, 4) if places.shape[2] % (8 * n) == 0]:
         steps = blocks.steps_of(places, reads.phases, BLOCK, columns)
-        units = _units(steps)
-        for stages in (2, 1):
-            own = _fitted(steps, units, reads, batch, itemsize, stages, max_shared, places)
-            found += [(own[0], steps, own[1])] if own else []
-    if not found:
-        return None
-    _, steps, own = min(found, key=lambda choice: choice[0])
-    sums = len(steps.job) * 2 * BLOCK * 8 * steps.columns
-    return GradientPlan(own, sums, picking_of(steps, places, reads.phases))
+        for most, warps in product(STEPS, WARPS):
+            work = _units(steps, most, warps)
+            read = blocks.blocks_of_parts(steps, work.part)
+            for results, stages in product(TILES, (2, 1)):
+                choice = _fitted(work, read, reads, batch, itemsize, results, stages, max_shared)
+                if choice:
+                    yield choice
 
 
-def _units(steps):
-    """The units of all warps: int array (units, 3) of (job, first step, steps).
-
-    A warp without work has a unit of no steps.
-    """
+def _units(steps, most, warps):
+    """Deal the steps of each job out to units of equally many."""
     units = []
     for job in range(steps.jobs):
         first, end = int(steps.starts[job]), int(steps.starts[job + 1])
-        count = -(-(end - first) // STEPS)
+        count = -(-(end - first) // most)
         bounds = np.linspace(first, end, count + 1).astype(int)
         units += [(job, start, stop - start) for start, stop in pairwise(bounds)]
-    units += [(units[-1][0], 0, 0)] * (-len(units) % WARPS)
-    return np.array(units, np.int32)
+    units += [(units[-1][0], 0, 0)] * (-len(units) % warps)
+    return Units(steps, most, warps, np.array(units, np.int32))
 
 
-def _fitted(steps, units, reads, batch, itemsize, stages, max_shared, places):
-    """(cost, Launch) with the best tile, or None where no tile fits."""
-    _, inputs, outputs = places.shape
+def _sections(read, dy_blocks, itemsize, results, window_pixels, stages):
+    """Arguments: blocks of x and of dy that a part reads, results of a tile, pixels of a window."""
     block_bytes = BLOCK * itemsize
-    part = np.repeat(np.arange(len(units)) // WARPS, units[:, 2])
-    read = blocks.blocks_of_parts(steps, part)
-    own_dy, place_of_dy = _dy_blocks(steps, units)
-    pitch = launch.pitch_of(read.shape[1], block_bytes)
-    dy_pitch = launch.pitch_of(own_dy.shape[1], block_bytes)
-    pieces, dy_pieces = (_pieces(own, block_bytes // 16) for own in (read, own_dy))
+    return launch.laid_out(
+        starts=4 * results,
+        pieces=4 * (read + dy_blocks) * block_bytes // 16,
+        pixels=4 * window_pixels,
+        places=4 * results,
+        located=4 * window_pixels,
+        targets=4 * results,
+        dy=stages * results * launch.pitch_of(dy_blocks, block_bytes),
+        windows=stages * window_pixels * launch.pitch_of(read, block_bytes),
+    )
 
-    def sections(window_pixels):
-        return launch.laid_out(
-            starts=4 * launch.RESULTS,
-            pieces=4 * (pieces.shape[1] + dy_pieces.shape[1]),
-            pixels=4 * window_pixels,
-            places=4 * launch.RESULTS,
-            dy=stages * launch.RESULTS * dy_pitch,
-            windows=stages * window_pixels * pitch,
-        )
 
-    room = max_shared - sections(0)[1] - 256
-    of_result = len(units) * STEPS * (blocks.READ + steps.columns)
-    of_result += launch.LOAD * dy_pieces.size
-    load = launch.LOAD * pieces.size
+def _fitted(work, read, reads, batch, itemsize, results, stages, max_shared):
+    """The Choice with the best tile, or None where no tile fits."""
+    dy_blocks = _dy_blocks(work)[0]
+    sizes = (read.shape[1], dy_blocks.shape[1], itemsize, results)
+    room = max_shared - _sections(*sizes, 0, stages)[1] - 256
+    most_pixels = room // (8 + stages * launch.pitch_of(read.shape[1], BLOCK * itemsize))
+    of_result = len(work.units) * work.most * (blocks.READ + work.steps.columns)
+    of_result += launch.LOAD * dy_blocks.size * BLOCK * itemsize // 16
+    load = launch.LOAD * read.size * BLOCK * itemsize // 16
 
-    def work(tile):
+    def cost_of(tile):
         return of_result * (-(-tile.results // 16) * 16 + WAIT)
 
-    found = tiles.best_tile(reads, batch, launch.RESULTS, work, load, room // (4 + stages * pitch))
+    found = tiles.best_tile(reads, batch, results, cost_of, load, most_pixels)
     if found is None:
         return None
     cost, tile = found
-    at, shared = sections(tile.window_pixels)
+    shared = _sections(*sizes, tile.window_pixels, stages)[1]
     cost *= launch.WAITS if stages == 1 else 1
-    cost *= launch.ALONE if 2 * shared > max_shared else 1
+    registers = 4 * work.most * work.steps.columns + 4 * work.steps.columns + 56
+    at_a_time = launch.blocks_at_a_time(32 * work.warps, shared, max_shared, registers)
+    cost *= launch.ALONE if at_a_time == 1 else 1
+    return Choice(cost, work, read, results, stages, tile, at_a_time)
+
+
+def made(choice, places, reads, batch, itemsize):
+    """Return the GradientPlan of a Choice. Other arguments as for `plan`."""
+    steps = choice.work.steps
+    sums = len(steps.job) * 2 * BLOCK * 8 * steps.columns
+    own = launch_of(choice, places, reads, batch, itemsize)
+    return GradientPlan(own, sums, picking_of(steps, places, reads.phases))
+
+
+def launch_of(choice, places, reads, batch, itemsize):
+    """Return the Launch of a Choice. Other arguments as for `plan`."""
+    work, tile, results = choice.work, choice.tile, choice.results
+    steps, units = work.steps, work.units
+    _, inputs, outputs = places.shape
+    block_bytes = BLOCK * itemsize
+    own_dy, place_of_dy = _dy_blocks(work)
+    both = (choice.read, own_dy)
+    pieces, dy_pieces = (_pieces(own, block_bytes // 16) for own in both)
+    pitch, dy_pitch = (launch.pitch_of(own.shape[1], block_bytes) for own in both)
+    sizes = (own.shape[1] for own in both)
+    at, shared = _sections(*sizes, itemsize, results, tile.window_pixels, choice.stages)
     counts = tiles.counts(tile, reads, batch)
     offsets = blocks.offsets_in_window(
-        steps, reads.phases, part, read, reads.first, tile.window[1] * pitch, pitch, block_bytes
+        *(steps, reads.phases, work.part, choice.read, reads.first),
+        *(tile.window[1] * pitch, pitch, block_bytes),
     )
     problem = {
         **launch.window_fields(reads, tile, counts, batch),
@@ -105,20 +176,22 @@ def _fitted(steps, units, reads, batch, itemsize, stages, max_shared, places):
         "dy_pieces": dy_pieces.shape[1],
         "dy_pitch": dy_pitch,
         "jobs": steps.jobs,
-        "stages": stages,
+        "stages": choice.stages,
     }
-    return cost, launch.Launch(
+    return launch.Launch(
         kernel="weight_gradient",
         defines={
             "BF16": int(itemsize == 2),
             "NT": steps.columns,
-            "MS": STEPS,
-            "WARPS": WARPS,
-            "TILE": launch.RESULTS,
+            "MS": work.most,
+            "WARPS": work.warps,
+            "TILE": results,
+            "BLOCKS": choice.at_a_time,
         },
-        parts=len(units) // WARPS,
+        parts=len(units) // work.warps,
         phases=1,
         tiles=counts[0],
+        threads=32 * work.warps,
         shared=shared,
         tables=(
             offsets,
@@ -130,16 +203,16 @@ def _fitted(steps, units, reads, batch, itemsize, stages, max_shared, places):
     )
 
 
-def _dy_blocks(steps, units):
+def _dy_blocks(work):
     """(blocks of 8 outputs that each part reads, place of each unit's first one among them)."""
-    jobs = units[:, 0].reshape(-1, WARPS)
+    jobs = work.units[:, 0].reshape(-1, work.warps)
     lists = [np.unique(of_part) for of_part in jobs]
     most = max(map(len, lists))
     own = np.array([np.resize(list_, most) for list_ in lists])
     place = [np.searchsorted(list_, of_part) for list_, of_part in zip(lists, jobs, strict=True)]
-    in_job = np.arange(steps.columns)
-    dy = (own[..., None] * steps.columns + in_job).reshape(len(own), -1)
-    return dy, np.concatenate(place) * steps.columns
+    columns = work.steps.columns
+    dy = (own[..., None] * columns + np.arange(columns)).reshape(len(own), -1)
+    return dy, np.concatenate(place) * columns
 
 
 def _pieces(read, of_block):

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-THREADS = 256
-RESULTS = 128  # results of a tile: as many pixels the warps of a block compute at a time
 # What loading a pixel costs, and a block that waits: guesses in the units of blocks.work_of, to
 # be replaced by measurement on a card.
 LOAD = 3 * 2
 WAITS, ALONE = 1.15, 1.1
+REGISTERS = 65536  # of a multiprocessor, in all architectures from 8.0 on
 
 # The fields of `struct Problem` in source/problem.h, in order.
 FIELDS = (
@@ -18,8 +17,8 @@ FIELDS = (
     *("tiles", "tiles_down", "tiles_across", "window_rows", "window_columns"),
     *("first_row", "first_column", "step_in_rows", "step_in_columns", "pieces", "pitch"),
     *("dy_pieces", "dy_pitch", "jobs", "jobs_of_part", "stages"),
-    *("at_steps", "at_starts", "at_pieces", "at_pixels", "at_places", "at_weights"),
-    *("at_dy", "at_windows", "has_bias", "has_residual", "relu"),
+    *("at_steps", "at_starts", "at_pieces", "at_pixels", "at_places", "at_located", "at_targets"),
+    *("at_weights", "at_dy", "at_windows", "has_bias", "has_residual", "relu"),
 )
 
 
@@ -32,6 +31,7 @@ class Launch:
         defines: dict of what the compiler is given by -D.
         parts, phases: int, sizes of the grid; its first one is the device's choice.
         tiles: int, of which each block takes some.
+        threads: int, of a block.
         shared: int, bytes of shared memory of a block.
         tables: tuple of int32 arrays, in the order of the kernel's arguments.
         problem: dict of the fields of `struct Problem`; what is missing is 0.
@@ -42,6 +42,7 @@ class Launch:
     parts: int
     phases: int
     tiles: int
+    threads: int
     shared: int
     tables: tuple
     problem: dict
@@ -60,15 +61,26 @@ def pitch_of(blocks, block_bytes):
 
 
 def laid_out(**sections):
-    """Return ({"at_" + name: first byte}, bytes in all) of sections one behind the other.
-
-    The first 16 bytes hold zeros.
-    """
-    places, end = {}, 16
+    """Return ({"at_" + name: first byte}, bytes in all) of sections one behind the other."""
+    places, end = {}, 0
     for name, size in sections.items():
         places[f"at_{name}"] = end
         end += -(-size // 128) * 128 if name == "windows" else -(-size // 16) * 16
     return places, end
+
+
+def blocks_at_a_time(threads, shared, max_shared, registers):
+    """How many blocks of threads a multiprocessor can hold, at most four.
+
+    Args:
+        threads, shared: int, of a block; `shared` in bytes.
+        max_shared: int, bytes of shared memory that one block may have.
+        registers: int, that a thread needs.
+    """
+    # A kilobyte of each block is the system's; all blocks have as much as one may have, and that.
+    of_memory = (max_shared + 1024) // (shared + 1024)
+    of_registers = REGISTERS // (threads * registers)
+    return max(1, min(4, of_memory, of_registers))
 
 
 def window_fields(reads, tile, counts, batch):

@@ -14,14 +14,14 @@ from jax.interpreters import mlir
 
 from keras_ssc.native import jax_convolution
 from keras_ssc.native.build import CannotBuild, once
-from keras_ssc.native.gpu import build, launch, passes
+from keras_ssc.native.gpu import build, passes
 from keras_ssc.native.jax_primitive import calls_are_possible
 
 
 def call(architecture, own, problem, before, behind, result, clear):
     """Launch a kernel by XLA's call; `passes.Device` has the arguments."""
     path = build.cubin(own.kernel, tuple(own.defines.items()), architecture)
-    grid = [own.tiles, own.parts, own.phases, launch.THREADS, own.shared, int(clear)]
+    grid = [own.tiles, own.parts, own.phases, own.threads, own.shared, int(clear)]
     tables = [jnp.asarray(table) for table in own.tables]
     return jax.ffi.ffi_call(build.TARGET, result)(
         *before, *tables, *behind,

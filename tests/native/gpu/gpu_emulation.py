@@ -60,7 +60,7 @@ def run(launch, arrays, result, blocks=2, problem=None, **fields):
     sizes = (ctypes.c_long * (count + 1))(*(array.nbytes for array in values), -1)
     grid = (ctypes.c_int * 3)(min(blocks, launch.tiles), launch.parts, launch.phases)
     failure = library(launch.kernel, tuple(launch.defines.items())).launch(
-        grid, launches.THREADS, launch.shared, (ctypes.c_void_p * count)(*arguments), sizes
+        grid, launch.threads, launch.shared, (ctypes.c_void_p * count)(*arguments), sizes
     )
     assert failure == b"", failure.decode()
     return result

@@ -55,7 +55,7 @@ def convolve(launch, x, packed):
     """Return y; x (batch, rows, columns, inputs) and the packed weights, in class-major order."""
     offsets, starts, pieces, phases = launch.tables
     columns = launch.defines["NT"]
-    walk = Walk(launch, 128, 16)
+    walk = Walk(launch, 16 * launch.defines["WM"] * launch.defines["MT"], 16)
     p = walk.p
     weights = _unpacked(packed, columns, 16 // (2 if launch.defines["BF16"] else 4))
     y = np.full((p["batch"], p["out_rows"], p["out_columns"], p["outputs"]), np.nan)
@@ -70,9 +70,8 @@ def convolve(launch, x, packed):
             sums = np.zeros((len(walk.rows), 8 * columns))
             for step in range(*starts[phase * p["jobs"] + job :][:2]):
                 for pair, offset in enumerate(offsets[step]):
-                    if offset >= 0:
-                        assert offset % 16 == 0
-                        sums += window[walk.rows + offset // 16] @ weights[step, pair]
+                    assert offset % 16 == 0
+                    sums += window[walk.rows + offset // 16] @ weights[step, pair]
             outputs = slice(job * 8 * columns, (job + 1) * 8 * columns)
             i, j, k = at[inside].T
             y[i, j, k, outputs] = sums[inside]
@@ -115,7 +114,6 @@ def weight_gradient(launch, x, dy):
             own = of_part.reshape(len(at), -1)[:, byte // bytes_of_value :][:, : 8 * columns]
             for step in range(first, first + count):
                 for pair, offset in enumerate(offsets[step]):
-                    if offset >= 0:
-                        block = window[walk.rows + offset // walk.block_bytes]
-                        sums[step, pair] += block.T @ own
+                    block = window[walk.rows + offset // walk.block_bytes]
+                    sums[step, pair] += block.T @ own
     return sums.ravel()

@@ -158,6 +158,6 @@ def test_one_neighbouring_class_needs_no_more_products_than_it_has_weights():
         own = SSCPattern(channels, channels, 3, 8, 7)
         places = order.weight_places(own)
         reads = Geometry((3, 3), (1, 1), "same", (1, 1), (8, 8)).forward()
-        steps = blocks.best_steps(places, reads.phases, 8)
+        steps = blocks.steps_of(places, reads.phases, 8, channels // 128)
         done = len(steps.job) * 2 * 8 * 8 * steps.columns
         assert done <= 1.1 * own.weight_count

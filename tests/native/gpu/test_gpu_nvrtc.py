@@ -4,18 +4,19 @@ import pytest
 
 from keras_ssc.native.build import CannotBuild
 from keras_ssc.native.gpu import build, nvrtc
-from keras_ssc.native.gpu.convolution_plan import WARPS_ALONG_PIXELS
-from keras_ssc.native.gpu.gradient_plan import STEPS, WARPS
-from keras_ssc.native.gpu.launch import RESULTS
+from keras_ssc.native.gpu.convolution_plan import ROWS
+from keras_ssc.native.gpu.gradient_plan import STEPS, TILES, WARPS
 
 ARCHITECTURES = ("sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 CONVOLVE = [
-    {"NT": columns, "MT": rows, "WM": along_pixels, "WJ": along_jobs}
+    {"NT": columns, "MT": rows, "WM": 2, "WJ": 4, "BLOCKS": 1}
     for columns in (1, 2, 4)
-    for along_jobs, (along_pixels, rows) in WARPS_ALONG_PIXELS.items()
+    for rows in ROWS
 ]
 WEIGHT_GRADIENT = [
-    {"NT": columns, "MS": STEPS, "WARPS": WARPS, "TILE": RESULTS} for columns in (1, 2, 4)
+    {"NT": columns, "MS": steps, "WARPS": WARPS[-1], "TILE": TILES[1], "BLOCKS": 1}
+    for columns in (1, 2, 4)
+    for steps in STEPS
 ]
 EVERY = [("convolve", d) for d in CONVOLVE] + [("weight_gradient", d) for d in WEIGHT_GRADIENT]
 

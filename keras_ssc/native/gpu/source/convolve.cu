@@ -7,6 +7,7 @@
 // For each it brings the window of pixels that the tile reads into shared memory, with zeros around
 // the image, so that a pair is one constant offset there.
 //   NT 8-wide columns a job; MT 16-pixel rows a warp; WM x WJ warps, along pixels and along jobs
+//   BLOCKS of threads that shall fit on a multiprocessor
 //   JG jobs whose results are written together: 2 for one column of bfloat16, else 1
 #include "window.h"
 
@@ -81,11 +82,11 @@ __device__ __forceinline__ uint2 of_pair(const Results (&results)[2], int lane) 
 #endif
 
 // Grid: blocks along the tiles; parts of the jobs; phases (by input, of strides: see reads.py).
-//   steps      for each step the byte offsets of its two pairs in a window; -1: no pair, zeros
+//   steps      for each step the byte offsets of its two pairs in a window
 //   starts     the first step of each job of each phase, and the end
 //   pieces     for each part the 16-byte pieces of a pixel that it reads
 //   phases     for each phase the row and column of its first result
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
     convolve(const uint4* __restrict__ x, const uint4* __restrict__ packed_weights,
              const int* __restrict__ steps, const int* __restrict__ starts,
              const int* __restrict__ pieces, const int* __restrict__ phases,
@@ -97,22 +98,23 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   const int part = blockIdx.y, first_job = part * p.jobs_of_part;
   const int jobs = min(p.jobs_of_part, p.jobs - first_job);
   const int* own_starts = starts + blockIdx.z * p.jobs + first_job;
+  const bool more = p.has_bias | p.has_residual | p.relu;
   const int first_step = own_starts[0], step_count = own_starts[jobs] - first_step;
 
-  const Address zeros = address_of(shared);
   int* offsets = (int*)(shared + p.at_steps);
   int* ends = (int*)(shared + p.at_starts);
   int* own_pieces = (int*)(shared + p.at_pieces);
   Word* pixels = (Word*)(shared + p.at_pixels);
   Word* places = (Word*)(shared + p.at_places);
+  int* located = (int*)(shared + p.at_located);
+  int* targets = (int*)(shared + p.at_targets);
   const unsigned char* weights = shared + p.at_weights;
   const Address windows = address_of(shared + p.at_windows);
   const int window_bytes = pixels_of_window(p) * p.pitch;
 
-  if (thread < 4) ((int*)shared)[thread] = 0;
   // One dead step more: the loop below reads one too far.
   for (int i = thread; i < 2 * step_count + 2; i += kThreads)
-    offsets[i] = i < 2 * step_count ? steps[2 * first_step + i] : -1;
+    offsets[i] = i < 2 * step_count ? steps[2 * first_step + i] : 0;
   for (int i = thread; i <= jobs; i += kThreads) ends[i] = own_starts[i] - first_step;
   for (int i = thread; i < p.pieces; i += kThreads) own_pieces[i] = pieces[part * p.pieces + i];
   for (int i = thread; i < step_count * NT * 16; i += kThreads)
@@ -130,28 +132,54 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     row[m] = place == kNone ? 0 : offset_in_window(place, p);
   }
 
-  int tile = blockIdx.x, stage = 0;
-  if (tile < p.tiles) load_window(windows, x, pixels, own_pieces, tile, p, kThreads);
+  const int first_row = phases[2 * blockIdx.z], first_column = phases[2 * blockIdx.z + 1];
+  // Where the results of a tile are written, in pixels; -1: nowhere.
+  auto aim = [&](int* to, int tile) {
+    const Corner corner = corner_of(tile, p);
+    for (int i = thread; i < kTile; i += kThreads) {
+      const Word place = places[i];
+      const int image = corner.image + image_of(place);
+      const int row = (corner.row + row_of(place)) * p.step_out_rows + first_row;
+      const int column = (corner.column + column_of(place)) * p.step_out_columns + first_column;
+      const bool there =
+          place != kNone && image < p.batch && row < p.out_rows && column < p.out_columns;
+      to[i] = there ? (image * p.out_rows + row) * p.out_columns + column : -1;
+    }
+  };
+
+  int tile = blockIdx.x, stage = 0, turn = 0;
+  const int ahead = p.stages == 2 ? 2 * gridDim.x : gridDim.x;
+  locate_window(located, pixels, min(tile, p.tiles - 1), p, kThreads);
+  aim(targets, min(tile, p.tiles - 1));
+  __syncthreads();
+  if (tile < p.tiles) load_window(windows, x, located, own_pieces, p, kThreads);
   commit_copies();
-  for (; tile < p.tiles; tile += gridDim.x) {
+  __syncthreads();
+  if (p.stages == 2) {
+    locate_window(located, pixels, min(tile + (int)gridDim.x, p.tiles - 1), p, kThreads);
+    __syncthreads();
+  }
+  for (; tile < p.tiles; tile += gridDim.x, turn ^= 1) {
     const int next = tile + gridDim.x;
     if (p.stages == 2) {
       if (next < p.tiles)
-        load_window(windows + (1 - stage) * window_bytes, x, pixels, own_pieces, next, p, kThreads);
+        load_window(windows + (1 - stage) * window_bytes, x, located, own_pieces, p, kThreads);
       commit_copies();
       wait_for_copies<1>();
     } else {
       wait_for_copies<0>();
     }
     __syncthreads();
+    if (tile + ahead < p.tiles) locate_window(located, pixels, tile + ahead, p, kThreads);
+    if (next < p.tiles) aim(targets + (1 - turn) * kTile, next);
 
+    const int* own_targets = targets + turn * kTile;
     const Address window = windows + stage * window_bytes;
-    const Corner corner = corner_of(tile, p);
     auto load = [&](Fragments& to, int step) {
-      const int offset = offsets[2 * step + lane / 16];
+      const Address from = window + offsets[2 * step + lane / 16];
 #pragma unroll
       for (int m = 0; m < MT; ++m) {
-        load_matrices(to.a[m], offset < 0 ? zeros : window + row[m] + offset);
+        load_matrices(to.a[m], from + row[m]);
 #pragma unroll
         for (int i = 0; i < 4; ++i) to.a[m][i] = rounded(to.a[m][i]);
       }
@@ -186,15 +214,9 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       for (int m = 0; m < MT; ++m)
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-          const Word place = places[(along_pixels * MT + m) * 16 + lane / 4 + 8 * half];
-          const int image = corner.image + image_of(place);
-          const int y_row = (corner.row + row_of(place)) * p.step_out_rows + phases[2 * blockIdx.z];
-          const int y_column =
-              (corner.column + column_of(place)) * p.step_out_columns + phases[2 * blockIdx.z + 1];
-          const bool there =
-              place != kNone && image < p.batch && y_row < p.out_rows && y_column < p.out_columns;
-          const size_t pixel =
-              (((size_t)image * p.out_rows + y_row) * p.out_columns + y_column) * p.outputs;
+          const int target = own_targets[(along_pixels * MT + m) * 16 + lane / 4 + 8 * half];
+          const bool there = target >= 0;
+          const size_t pixel = (size_t)target * p.outputs;
           Results results[JG];
 #pragma unroll
           for (int j = 0; j < JG; ++j) {
@@ -205,14 +227,16 @@ extern "C" __global__ void __launch_bounds__(kThreads)
               results[j].values[2 * n] = sums[j][m][n][2 * half];
               results[j].values[2 * n + 1] = sums[j][m][n][2 * half + 1];
             }
-            if (p.has_bias && own)
+            if (more) {
+              if (p.has_bias && own)
 #pragma unroll
-              for (int i = 0; i < 2 * NT; ++i) results[j].values[i] += bias[output + i];
-            if (p.has_residual && own) add(results[j], residual + pixel + output);
-            if (p.relu)  // as a comparison, so that what is not a number stays so
+                for (int i = 0; i < 2 * NT; ++i) results[j].values[i] += bias[output + i];
+              if (p.has_residual && own) add(results[j], residual + pixel + output);
+              if (p.relu)  // as a comparison, so that what is not a number stays so
 #pragma unroll
-              for (int i = 0; i < 2 * NT; ++i)
-                results[j].values[i] = results[j].values[i] < 0 ? 0 : results[j].values[i];
+                for (int i = 0; i < 2 * NT; ++i)
+                  results[j].values[i] = results[j].values[i] < 0 ? 0 : results[j].values[i];
+            }
 #if JG == 1
             if (own) store(y + pixel + output, results[j]);
 #endif
@@ -229,7 +253,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     if (p.stages == 2) {
       stage = 1 - stage;
     } else {
-      if (next < p.tiles) load_window(windows, x, pixels, own_pieces, next, p, kThreads);
+      if (next < p.tiles) load_window(windows, x, located, own_pieces, p, kThreads);
       commit_copies();
     }
   }

@@ -17,7 +17,8 @@ struct Problem {
   int dy_pieces, dy_pitch;  // the same of the gradient's tile (weight_gradient.cu)
   int jobs, jobs_of_part;   // runs of 8 NT outputs
   int stages;               // windows in shared memory: with 2, one is filled while one is read
-  // Bytes from the start of shared memory; zeros are at 0. `at_dy`: the gradient's tiles.
-  int at_steps, at_starts, at_pieces, at_pixels, at_places, at_weights, at_dy, at_windows;
+  // Bytes from the start of shared memory. `at_dy`: the gradient's tiles.
+  int at_steps, at_starts, at_pieces, at_pixels, at_places, at_located, at_targets;
+  int at_weights, at_dy, at_windows;
   int has_bias, has_residual, relu;
 };

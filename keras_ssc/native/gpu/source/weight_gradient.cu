@@ -5,6 +5,7 @@
 // block walks along tiles: the window of x, and dy at the tile's pixels; pixels are what is summed
 // over. At the end the sums are added to those of the other blocks, in no fixed order.
 //   NT 8-wide columns a job; MS steps a unit; WARPS units a block; TILE pixels a tile
+//   BLOCKS of threads that shall fit on a multiprocessor
 #include "window.h"
 
 constexpr int kThreads = WARPS * 32;
@@ -13,16 +14,15 @@ constexpr int kDepth = 8 * kValuesOfWord;  // pixels of one product
 // The rows of a are the 16 channels of a step, its columns are pixels. Values of bfloat16 are
 // transposed as they are loaded; there is no such load for float32, which is read value by value.
 __device__ __forceinline__ void load_x(Word (&a)[4], Address window, const int* rows, int first,
-                                       const int (&offset)[2], Address zeros, int lane) {
+                                       const int (&offset)[2], int lane) {
 #if BF16
-  const int row = rows[first + lane % 8 + lane / 16 * 8];
   const int own = lane / 8 % 2 ? offset[1] : offset[0];
-  load_transposed(a, row < 0 || own < 0 ? zeros : window + row + own);
+  load_transposed(a, window + rows[first + lane % 8 + lane / 16 * 8] + own);
 #else
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const int row = rows[first + lane % 4 + i / 2 * 4], own = offset[i % 2];
-    a[i] = rounded(load_word(row < 0 || own < 0 ? zeros : window + row + own + lane / 4 * 4));
+    const int row = rows[first + lane % 4 + i / 2 * 4];
+    a[i] = rounded(load_word(window + row + offset[i % 2] + lane / 4 * 4));
   }
 #endif
 }
@@ -53,29 +53,29 @@ __device__ __forceinline__ void load_dy(Word (&b)[NT][2], Address dy, int pitch,
 }
 
 // Grid: blocks along the tiles; parts of the units.
-//   steps      for each step the byte offsets of its two pairs in a window; -1: no pair, zeros
+//   steps      for each step the byte offsets of its two pairs in a window
 //   units      for each warp of each part: byte of its outputs in dy's tile, first step, steps
 //   pieces, dy_pieces   for each part the 16-byte pieces of a pixel that it reads
 //   sums       (steps, 16, 8 NT), zeros before
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
     weight_gradient(const uint4* __restrict__ x, const uint4* __restrict__ dy,
                     const int* __restrict__ steps, const int* __restrict__ units,
                     const int* __restrict__ pieces, const int* __restrict__ dy_pieces,
                     float* __restrict__ sums, const Problem p) {
   extern __shared__ __align__(128) unsigned char shared[];
   const int thread = threadIdx.x, lane = thread % 32, part = blockIdx.y;
-  const Address zeros = address_of(shared);
   int* rows = (int*)(shared + p.at_starts);
   int* own_pieces = (int*)(shared + p.at_pieces);
   Word* pixels = (Word*)(shared + p.at_pixels);
   Word* places = (Word*)(shared + p.at_places);
+  int* located = (int*)(shared + p.at_located);
+  int* located_dy = (int*)(shared + p.at_targets);
   const Address dy_tiles = address_of(shared + p.at_dy);
   const Address windows = address_of(shared + p.at_windows);
   const int window_bytes = pixels_of_window(p) * p.pitch, dy_bytes = TILE * p.dy_pitch;
   const int results = p.tile_images * p.tile_rows * p.tile_columns;
   const int rows_of_b = (results + kDepth - 1) / kDepth * kDepth;  // at most TILE
 
-  if (thread < 4) ((int*)shared)[thread] = 0;
   for (int i = thread; i < p.pieces; i += kThreads) own_pieces[i] = pieces[part * p.pieces + i];
   for (int i = thread; i < p.dy_pieces; i += kThreads)
     own_pieces[p.pieces + i] = dy_pieces[part * p.dy_pieces + i];
@@ -84,7 +84,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   list_pixels(places, TILE, p.tile_images, p.tile_rows, p.tile_columns, kThreads);
   __syncthreads();
   for (int i = thread; i < TILE; i += kThreads)
-    rows[i] = places[i] == kNone ? -1 : offset_in_window(places[i], p);
+    rows[i] = places[i] == kNone ? 0 : offset_in_window(places[i], p);  // there dy is zero
 
   const int* unit = units + 3 * (part * WARPS + thread / 32);
   const int first_step = unit[1], count = unit[2];
@@ -92,28 +92,41 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int s = 0; s < MS; ++s)
 #pragma unroll
-    for (int i = 0; i < 2; ++i) offsets[s][i] = s < count ? steps[2 * (first_step + s) + i] : -1;
+    for (int i = 0; i < 2; ++i) offsets[s][i] = s < count ? steps[2 * (first_step + s) + i] : 0;
   float sum[MS][NT][4] = {};
 
-  auto load = [&](int tile, int stage) {
-    load_window(windows + stage * window_bytes, x, pixels, own_pieces, tile, p, kThreads);
-    load_pixels(dy_tiles + stage * dy_bytes, p.dy_pitch, dy, p.batch, p.out_rows, p.out_columns,
-                p.outputs * (int)sizeof(Value) / 16, places, rows_of_b, own_pieces + p.pieces,
-                p.dy_pieces, corner_of(tile, p), kThreads);
+  auto find = [&](int tile) {
+    locate_window(located, pixels, tile, p, kThreads);
+    locate(located_dy, places, rows_of_b, p.batch, p.out_rows, p.out_columns, corner_of(tile, p),
+           kThreads);
+  };
+  auto load = [&](int stage) {
+    load_window(windows + stage * window_bytes, x, located, own_pieces, p, kThreads);
+    load_pixels(dy_tiles + stage * dy_bytes, p.dy_pitch, dy, p.outputs * (int)sizeof(Value) / 16,
+                located_dy, rows_of_b, own_pieces + p.pieces, p.dy_pieces, kThreads);
   };
   int tile = blockIdx.x, stage = 0;
-  if (tile < p.tiles) load(tile, 0);
+  const int ahead = p.stages == 2 ? 2 * gridDim.x : gridDim.x;
+  find(min(tile, p.tiles - 1));
+  __syncthreads();
+  if (tile < p.tiles) load(0);
   commit_copies();
+  __syncthreads();
+  if (p.stages == 2) {
+    find(min(tile + (int)gridDim.x, p.tiles - 1));
+    __syncthreads();
+  }
   for (; tile < p.tiles; tile += gridDim.x) {
     const int next = tile + gridDim.x;
     if (p.stages == 2) {
-      if (next < p.tiles) load(next, 1 - stage);
+      if (next < p.tiles) load(1 - stage);
       commit_copies();
       wait_for_copies<1>();
     } else {
       wait_for_copies<0>();
     }
     __syncthreads();
+    if (tile + ahead < p.tiles) find(tile + ahead);
     const Address window = windows + stage * window_bytes;
     const Address tile_of_dy = dy_tiles + stage * dy_bytes + unit[0];
 #pragma unroll 2
@@ -123,7 +136,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 #pragma unroll
       for (int s = 0; s < MS; ++s) {
         Word a[4];
-        load_x(a, window, rows, first, offsets[s], zeros, lane);
+        load_x(a, window, rows, first, offsets[s], lane);
 #pragma unroll
         for (int n = 0; n < NT; ++n) multiply_add(sum[s][n], a, b[n][0], b[n][1]);
       }
@@ -132,7 +145,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     if (p.stages == 2) {
       stage = 1 - stage;
     } else {
-      if (next < p.tiles) load(next, 0);
+      if (next < p.tiles) load(0);
       commit_copies();
     }
   }

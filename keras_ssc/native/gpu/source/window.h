@@ -42,37 +42,53 @@ __device__ __forceinline__ Corner corner_of(int tile, const Problem& p) {
           across * p.tile_columns};
 }
 
-// Copies some pieces of each listed pixel into shared memory, zeros where the image ends.
-__device__ __forceinline__ void load_pixels(Address to, int pitch, const uint4* from, int batch,
-                                            int rows, int columns, int pieces_of_pixel,
-                                            const Word* list, int length, const int* pieces,
-                                            int count, Corner corner, int threads) {
-  const int down = threads / count, across = threads % count;
-  int pixel = (int)threadIdx.x / count, piece = (int)threadIdx.x % count;
-  while (pixel < length) {
-    const Word spot = list[pixel];
-    const int image = corner.image + image_of(spot), row = corner.row + row_of(spot),
-              column = corner.column + column_of(spot);
+// Lists where the listed pixels of a tile or window lie in a tensor, in pixels; -1: outside.
+// Made once for a tile, so that its many copies need not look where the image ends.
+__device__ __forceinline__ void locate(int* to, const Word* list, int length, int batch, int rows,
+                                       int columns, Corner first, int threads) {
+  for (int i = threadIdx.x; i < length; i += threads) {
+    const Word spot = list[i];
+    const int image = first.image + image_of(spot), row = first.row + row_of(spot),
+              column = first.column + column_of(spot);
     const bool there = spot != kNone && image < batch && (unsigned)row < (unsigned)rows &&
                        (unsigned)column < (unsigned)columns;
-    const uint4* source =
-        from + (((size_t)image * rows + row) * columns + column) * pieces_of_pixel + pieces[piece];
-    copy_16(to + pixel * pitch + piece * 16, there ? source : from, there);
+    to[i] = there ? (image * rows + row) * columns + column : -1;
+  }
+}
+
+__device__ __forceinline__ void locate_window(int* to, const Word* pixels, int tile,
+                                              const Problem& p, int threads) {
+  const Corner corner = corner_of(tile, p);
+  const Corner first = {corner.image, corner.row * p.step_in_rows + p.first_row,
+                        corner.column * p.step_in_columns + p.first_column};
+  locate(to, pixels, pixels_of_window(p), p.batch, p.in_rows, p.in_columns, first, threads);
+}
+
+// Copies some pieces of each located pixel into shared memory, zeros where it is outside.
+__device__ __forceinline__ void load_pixels(Address to, int pitch, const uint4* from,
+                                            int pieces_of_pixel, const int* located, int length,
+                                            const int* pieces, int count, int threads) {
+  const int down = threads / count, across = threads % count;
+  int pixel = (int)threadIdx.x / count, piece = (int)threadIdx.x % count;
+  int own = pieces[piece];
+  while (pixel < length) {
+    const int source = located[pixel];
+    copy_16(to + pixel * pitch + piece * 16,
+            from + ((size_t)(source < 0 ? 0 : source) * pieces_of_pixel + own), source >= 0);
     pixel += down;
-    piece += across;
-    if (piece >= count) {
-      piece -= count;
-      ++pixel;
+    if (across) {
+      piece += across;
+      if (piece >= count) {
+        piece -= count;
+        ++pixel;
+      }
+      own = pieces[piece];
     }
   }
 }
 
-__device__ __forceinline__ void load_window(Address to, const uint4* x, const Word* pixels,
-                                            const int* pieces, int tile, const Problem& p,
-                                            int threads) {
-  const Corner corner = corner_of(tile, p);
-  const Corner first = {corner.image, corner.row * p.step_in_rows + p.first_row,
-                        corner.column * p.step_in_columns + p.first_column};
-  load_pixels(to, p.pitch, x, p.batch, p.in_rows, p.in_columns, p.in_pieces, pixels,
-              pixels_of_window(p), pieces, p.pieces, first, threads);
+__device__ __forceinline__ void load_window(Address to, const uint4* x, const int* located,
+                                            const int* pieces, const Problem& p, int threads) {
+  load_pixels(to, p.pitch, x, p.in_pieces, located, pixels_of_window(p), pieces, p.pieces,
+              threads);
 }
