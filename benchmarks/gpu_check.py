@@ -10,10 +10,11 @@ equal to that of JAX's own convolution on the CPU; the device's memory is filled
 Times: medians of programs that hold many calls over rotating arrays, larger than the L2 cache in
 all. `layer` is what a layer does, with its channels brought into class-major order and back;
 `class-major` is without that, as in a network that keeps the order. `--table` writes the rows of
-`layer` to the table that `execution="auto"` reads.
+both to the table that `execution="auto"` reads.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import csv
 import os
@@ -32,7 +33,7 @@ from common import results
 from common.gpu_layers import EXACT, TIMED, compile_layers, described, pattern_of
 from keras_ssc import SSCConv2D
 from keras_ssc.execution import convolve
-from keras_ssc.native import why_not_native
+from keras_ssc.native import channel_order, why_not_native
 from keras_ssc.native.gpu import availability, passes
 
 DTYPES = ("bfloat16", "float32")
@@ -144,22 +145,27 @@ def time_layer(layer, dtype, batch, megabytes, rounds, calls=10):
     dense = [np.full((*pattern.kernel_size, pattern.in_channels, pattern.filters), 0.01, x.dtype)]
     count = max(3, -(-megabytes * 2**20 // (x.nbytes + dy.nbytes)))
     xs, dys = ([jax.device_put(a) + i for i in range(count)] for a in (x, dy))
-    programs = {}
+    lowered, own = {}, {}
     for form in ("dense", "layer", "class-major"):
-        own = dense if form == "dense" else weights
+        # Each call has weights of its own, which it must bring into the kernels' form.
+        own[form] = [[jax.device_put(w) + i for w in (dense if form == "dense" else weights)]
+                     for i in range(count)]  # fmt: skip
         here = contextlib.nullcontext()
         if form == "class-major":  # the channels stay as they are
             here = mock.patch.object(passes, "reordered", lambda x, _: x)
         for task, function in functions(layer, "Conv2D" if form == "dense" else "native").items():
-            many = jax.jit(lambda xs, w, dys, f=function: [f(x, w, d) for x, d in zip(xs, dys)])  # noqa: B905
-            with here:
-                programs[task, form] = many.lower(xs, own, dys).compile(), jax.device_put(own)
+            many = jax.jit(lambda *all_, f=function: [f(*one) for one in zip(*all_)])  # noqa: B905
+            with here, channel_order.each_layer_alone():
+                lowered[task, form] = many.lower(xs, own[form], dys)
+    with concurrent.futures.ThreadPoolExecutor(6) as threads:
+        compiled = threads.map(lambda one: one.compile(), lowered.values())
+        programs = dict(zip(lowered, compiled, strict=True))
     taken = {name: [] for name in programs}
     for turn in range(rounds + 1):
-        for name, (program, own) in programs.items():
+        for name, program in programs.items():
             start = time.perf_counter()
             for _ in range(calls):  # so many wait in the device's queue: none waits for Python
-                last = program(xs, own, dys)
+                last = program(xs, own[name[1]], dys)
             jax.block_until_ready(last)
             if turn:
                 taken[name].append((time.perf_counter() - start) / calls / count * 1e6)
@@ -175,17 +181,20 @@ def time_layer(layer, dtype, batch, megabytes, rounds, calls=10):
     return rows
 
 
+TASKS = {"forward": "inference", "forward and gradients": "training"}
+ORDERS = {"layer": "", "class-major": "_in_order"}
+
+
 def write_table(rows, path):
     """Write the measured layers to the table that `execution="auto"` reads."""
     columns = path.read_text(encoding="utf-8").splitlines()[0].split(",")
     ratios = {}
     for row in rows:
-        if row["kind"] == "layer" and row["form"] == "layer":
+        if row["kind"] == "layer" and row["form"] in ORDERS:
             layer = (row["channels"], row["filters"], row["kernel"], (row["g"], row["p"]),
                      row["side"], row["stride"])  # fmt: skip
             own = ratios.setdefault((layer, row["dtype"], row["batch"]), {})
-            task = "inference" if row["task"] == "forward" else "training"
-            own[task] = round(row["times_as_fast_as_dense"], 2)
+            own[TASKS[row["task"]] + ORDERS[row["form"]]] = round(row["times_as_fast_as_dense"], 2)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
@@ -211,6 +220,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--megabytes", type=int, default=240, help="of the rotating arrays")
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=DTYPES, help="to time")
+    parser.add_argument("--layers", type=int, nargs="+", help="to time: indices of TIMED")
     parser.add_argument("--table", action="store_true", help="write the table of `auto`")
     parser.add_argument("--dry-run", action="store_true", help="dense in place of the kernels")
     parser.add_argument("--csv", default="gpu-kernels.csv")
@@ -218,6 +228,7 @@ def main():
     if keras.backend.backend() != "jax":
         raise SystemExit("gpu_check.py needs KERAS_BACKEND=jax")
     until = time.monotonic() + 60 * arguments.minutes
+    timed = TIMED if arguments.layers is None else [TIMED[i] for i in arguments.layers]
     form, layers = ("dense", EXACT[:1]) if arguments.dry_run else ("native", EXACT)
     why_not = why_not_native(pattern_of(EXACT[0]), "bfloat16")
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}: {why_not or 'kernels ready'}")
@@ -226,7 +237,7 @@ def main():
     if not arguments.dry_run:
         capability = jax.devices()[0].compute_capability
         compile_layers(layers, DTYPES, 5, capability)
-        compile_layers(TIMED, arguments.dtypes, arguments.batch, capability)
+        compile_layers(timed, arguments.dtypes, arguments.batch, capability)
         print(f"compiled, {until - time.monotonic():.0f} s are left", flush=True)
     rows = check_exactness(form, until, layers, 2 if arguments.dry_run else 5)
     rows += check_training(form, 1 if arguments.dry_run else 5)
@@ -234,7 +245,7 @@ def main():
     if arguments.dry_run:
         return
     for dtype in arguments.dtypes:
-        for layer in TIMED:
+        for layer in timed:
             if time.monotonic() > until:
                 print(f"out of time: {layer} in {dtype} is not run")
                 continue

@@ -10,10 +10,13 @@ Keras's own loop on the same model and batch, whose every step is started from P
 """
 
 import argparse
+import collections
 import concurrent.futures
 import os
+import tempfile
 import time
 from importlib import metadata
+from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -30,7 +33,7 @@ IMAGENET = {"input_shape": (224, 224, 3), "classes": 1000}
 NETWORKS = {
     "VGG19": (keras_ssc.applications.VGG19, {}, {"g": 8, "p": 7}),
     "ResNet32": (keras_ssc.applications.ResNet32, {}, {"g": 8, "p": 7}),
-    "ResNet50": (keras_ssc.applications.ResNet50, IMAGENET, {"sparsity": 0.8}),
+    "ResNet50": (keras_ssc.applications.ResNet50, IMAGENET, {"g": 8, "p": 7}),
 }
 MOMENTUM, RATE = 0.9, 0.01
 
@@ -41,7 +44,11 @@ def built(name, form):
     keras.utils.set_random_seed(0)
     own = {"sparsity": 0} if form == "dense" else sparse | {"execution": form}
     with jax.default_device(jax.devices("cpu")[0]):
-        return builder(**arguments, **own, dtype="mixed_bfloat16")
+        model = builder(**arguments, **own, dtype="mixed_bfloat16")
+    for layer in model.layers:  # 1x1 layers read every channel in any case
+        if form == "native" and isinstance(layer, keras_ssc.SSCConv2D) and not layer.pattern.g:
+            layer.execution = "dense"
+    return model
 
 
 def training(model, steps):
@@ -125,6 +132,38 @@ def timed(programs, images, labels, steps, rounds):
     return taken
 
 
+KINDS = {  # words in the names of kernels
+    "our kernels": ("convolve", "weight_gradient"),
+    "matrix products": ("gemm", "nvjet", "splitK"),
+    "XLA's own": ("fusion", "wrapped", "loop_", "input_"),
+    "cuDNN": ("cudnn", "cutlass", "xmma", "sm90_", "sm80_", "implicit", "nhwc", "nchw"),
+    "copies, clearing": ("emset", "emcpy", "emcopy"),
+}
+
+
+def kind_of(name):
+    """The kind of a kernel, by its name."""
+    kinds = (kind for kind, words in KINDS.items() if any(word in name for word in words))
+    return next(kinds, "the rest")
+
+
+def device_times(program, state, images, labels, steps):
+    """({kind of kernel: milliseconds of a step}, {...: launches of a step}), by JAX's profiler."""
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            jax.block_until_ready(program(state, images, labels))
+        (path,) = Path(folder).rglob("*.xplane.pb")
+        planes = jax.profiler.ProfileData.from_file(str(path)).planes
+        took, count = collections.Counter(), collections.Counter()
+        for plane in planes:
+            for line in plane.lines if "GPU" in plane.name else ():
+                for event in line.events if line.name.startswith("Stream") else ():
+                    kind = kind_of(event.name)
+                    took[kind] += event.duration_ns / 1e6 / steps
+                    count[kind] += 1 / steps
+    return took, count
+
+
 def fit_times(name, form, batch, steps):
     """Milliseconds of a step of `fit`, one for each epoch but the first."""
     model = built(name, form)
@@ -169,6 +208,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--minutes", type=float, default=8, help="then nothing further is timed")
     parser.add_argument("--threads", type=int, default=8, help="that compile")
+    parser.add_argument("--profile", action="store_true", help="device time by kind of kernel")
     parser.add_argument("--dry-run", action="store_true", help="one small network")
     parser.add_argument("--csv", default="gpu-networks.csv")
     arguments = parser.parse_args()
@@ -203,6 +243,14 @@ def main():
                 about = {"network": name, "task": task} | common
                 taken = timed(programs, *sets[name], arguments.steps, arguments.rounds)
                 rows += rows_of(about, taken)
+                for form, own in programs.items() if arguments.profile else ():
+                    found = device_times(**own, images=sets[name][0], labels=sets[name][1],
+                                         steps=arguments.steps)  # fmt: skip
+                    for kind, took in found[0].items():
+                        rows.append(about | {"form": form, "kind": kind, "device_ms": took,
+                                             "launches": found[1][kind]})  # fmt: skip
+                        print(name, task, f"{form:8} {kind:24}{took:9.3f} ms,",
+                              f"{found[1][kind]:.0f} launches", flush=True)  # fmt: skip
                 results.save(rows, arguments.csv, "gpu-networks")
     if "fit" in arguments.tasks:
         for name in arguments.networks:

@@ -152,7 +152,7 @@ def page(folder):
         parts.append(layer_table(rows))
     parts.append("## On a GPU")
     parts.append(FORMS)
-    for path in sorted(folder.glob("gpu-*.csv")):
+    for path in sorted(folder.glob("gpu-nvidia-*.csv")):
         parts += [gpu_table(results.read(path)), _link(path)]
     parts += [HOW, BEFORE]
     return "\n\n".join(parts) + "\n"

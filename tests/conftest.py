@@ -15,6 +15,11 @@ from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 
+# A collection of garbage looks through all that lives, a quarter of a second each, mostly at what
+# imports have made. What is there now is left out, and collections come less often.
+gc.freeze()
+gc.set_threshold(10_000, 10, 10)
+
 # The same cases on every machine and run: a red test can be repeated.
 # `pytest --hypothesis-profile=search` looks for new ones.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

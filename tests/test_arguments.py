@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
+from tiny_networks import Tiny
 
 import keras_ssc
-from keras_ssc import SSCConv2D, SSCPattern, applications, choose_network, choose_pattern
+from keras_ssc import SSCConv2D, SSCPattern, choose_network, choose_pattern
 from keras_ssc.arguments import known, one_of
 from keras_ssc.layers import FusedBatchNormalization
 from keras_ssc.sparsity import LayerShape, pattern_weight_count
@@ -16,11 +17,11 @@ def model():
     return keras.Sequential([*layers, keras.layers.Conv2D(32, 3), keras.layers.Flatten()])
 
 
-def resnet(**words):
+def network(**words):
     arguments = {"input_shape": (16, 16, 3), "sparsity": 0.9, "include_top": False} | words
     if str(words.get("data_format")).lower() == "channels_first":
         arguments["input_shape"] = (3, 16, 16)
-    built = applications.ResNet20(width=16, name="net", **arguments)
+    built = Tiny(name="net", **arguments)
     return [layer.get_config() for layer in built.layers], built.output.shape
 
 
@@ -34,7 +35,7 @@ CALLERS = {
     "layer": lambda **words: SSCConv2D(15, 3, g=4, p=2, name="layer", **words).get_config(),
     "plan": lambda **words: keras_ssc.conversion_plan(model(), 0.8, **words).rows,
     "norm": lambda **words: FusedBatchNormalization(name="norm", **words).get_config(),
-    "resnet": resnet,
+    "network": network,
 }
 WORDS = [
     ("pattern", {"shift": "block"}), ("pattern", {"parity": "alternate"}),
@@ -46,9 +47,9 @@ WORDS = [
     ("layer", {"data_format": "channels_first", "execution": "grouped"}),
     ("plan", {"shift": "block", "parity": "alternate"}),
     ("norm", {"activation": "relu"}),
-    ("resnet", {"shift": "block", "parity": "alternate", "execution": "dense"}),
-    ("resnet", {"initial_scale": "live", "pooling": "max", "distribution": "per_filter"}),
-    ("resnet", {"data_format": "channels_first"}),
+    ("network", {"shift": "block", "parity": "alternate", "execution": "dense"}),
+    ("network", {"initial_scale": "live", "pooling": "max", "distribution": "per_filter"}),
+    ("network", {"data_format": "channels_first"}),
 ]  # fmt: skip
 
 

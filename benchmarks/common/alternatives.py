@@ -90,7 +90,9 @@ def in_keras(model, replace, factor=1.0):
             new = replace(layer) if isinstance(layer, SSCConv2D) else dense(layer)
             new.filters = max(1, round(layer.filters * factor))
             return new(args[0])
-        return layer.__class__.from_config(layer.get_config())(*args, **kwargs)
+        # MaxPooling2D and ZeroPadding2D of ours are subclasses that Keras's own names.
+        kind = getattr(keras.layers, type(layer).__name__, type(layer))
+        return kind.from_config(layer.get_config())(*args, **kwargs)
 
     return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
 

@@ -15,6 +15,7 @@ class Driver:
     def __init__(self):
         self.cuda = ctypes.CDLL("libcuda.so.1")
         self.functions = {}
+        self.allowed = {}
 
     def call(self, name, *arguments):
         """Call a function of the driver, and check what it returns."""
@@ -31,6 +32,12 @@ class Driver:
             self.functions[path] = function
         return self.functions[path]
 
+    def allow(self, function, shared):
+        """Let all launches of a kernel have at least so many bytes of shared memory."""
+        if shared > self.allowed.get(function.value, 0):
+            self.call("cuFuncSetAttribute", function, SHARED, shared)
+            self.allowed[function.value] = shared
+
     def attribute(self, function, number):
         """A number about a kernel."""
         value = ctypes.c_int()
@@ -44,7 +51,7 @@ class Pass:
     def __init__(self, torch, driver, plan, path):
         self.torch, self.driver, self.launch = torch, driver, plan.launch
         self.function = driver.function(path, plan.launch.kernel)
-        driver.call("cuFuncSetAttribute", self.function, SHARED, plan.launch.shared)
+        driver.allow(self.function, plan.launch.shared)
         blocks = ctypes.c_int()
         driver.call(
             "cuOccupancyMaxActiveBlocksPerMultiprocessor", ctypes.byref(blocks), self.function,

@@ -4,7 +4,7 @@ import concurrent.futures
 import multiprocessing
 
 from keras_ssc import SSCPattern
-from keras_ssc.native.gpu import build, convolution_plan, gradient_plan, order
+from keras_ssc.native.gpu import build, convolution_plan, gradient_plan, order, tuned
 from keras_ssc.native.gpu.reads import Geometry
 
 PASSES = ("forward", "by_input", "by_weights")
@@ -69,7 +69,10 @@ def compiled(variant):
 def _planned(job):
     *own, shared, architecture = job
     kind, settings = planner_of(*own)
-    plan = kind.plan(*settings, shared)
+    (layer, dtype, which, _), (_, _, _, _, side, stride) = own, own[0]
+    sizes = ((stride,) * 2, (side,) * 2)
+    numbers = tuned.numbers_of(pattern_of(layer), *sizes, dtype, which)
+    plan = kind.plan(*settings, shared, numbers)
     return plan and variant_of(plan, architecture)
 
 

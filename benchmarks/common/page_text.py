@@ -8,9 +8,11 @@ median, and in brackets the quartiles. Below 1 is slower. The fastest dense one 
 plain Keras, folded Keras, PyTorch, ONNX Runtime or DeepSparse. An empty cell is a competitor that
 has no such pass."""
 
-FORMS = """On an XLA device (GPU, TPU) SSC is computed as a dense convolution, and is not faster
-than one: what remains is the smaller number of weights, optimizer states and bytes. `"grouped"` and
-`"gather"` are there to be tried; both were slower in all that was measured."""
+FORMS = """On JAX there are kernels of our own for NVIDIA GPUs: [On a GPU](gpu.md) has their times.
+Elsewhere on an XLA device (GPU, TPU) SSC is computed as a dense convolution, and is not faster than
+one: what remains is the smaller number of weights, optimizer states and bytes. `"grouped"` and
+`"gather"` are there to be tried; both were slower in all that was measured. Here without our
+kernels, each step started from Python, which takes a good part of these times:"""
 
 HOW = """## How it is measured
 

@@ -4,6 +4,7 @@ import keras
 
 from keras_ssc.initializers import DenseScale
 from keras_ssc.layers import FusedBatchNormalization, SSCConv2D
+from keras_ssc.layers.channel_wise import MaxPooling2D, ZeroPadding2D
 from keras_ssc.layers.shuffle_split import ShuffleSplit
 from keras_ssc.sparsity import butterfly_offset
 
@@ -80,7 +81,7 @@ class LayerBuilder:
         return self._zero_padding(x, name, width), "valid"
 
     def _zero_padding(self, x, name, width):
-        return keras.layers.ZeroPadding2D(width, name=f"{name}_pad", **self._options)(x)
+        return ZeroPadding2D(width, name=f"{name}_pad", **self._options)(x)
 
     def _convolution(self, filters, kernel_size, **options):
         """The layer, dense or sparse, as the settings have it."""
@@ -115,7 +116,7 @@ class LayerBuilder:
         """Maximum over squares; what is padded is 0, the least that ReLU gives."""
         if padding:
             x = self._zero_padding(x, name, padding)
-        return keras.layers.MaxPooling2D(size, strides, name=name, **self._options)(x)
+        return MaxPooling2D(size, strides, name=name, **self._options)(x)
 
     def shuffle_split(self, x, name):
         """Shuffle the two halves of the channels, and split them in two anew."""

@@ -9,7 +9,7 @@ from keras_ssc.native import accelerator, why_not_native, why_not_native_by_itse
 EXECUTIONS = ("auto", "dense", "grouped", "gather", "native")
 
 
-def choose(execution, pattern, *, strides, padding, sizes, dtype="float32"):
+def choose(execution, pattern, *, strides, padding, sizes, dtype="float32", in_order=False):
     """Return (form, why): the form that will compute, and the reason in words.
 
     `execution` is a wish for speed, never a restriction: a form that can't serve a setting gives
@@ -22,13 +22,14 @@ def choose(execution, pattern, *, strides, padding, sizes, dtype="float32"):
         padding: `"same"` or `"valid"`.
         sizes: (height, width) of the input, None where unknown.
         dtype: str, of inputs and weights.
+        in_order: bool, whether the channels of the input are in the order of the GPU's kernels.
     """
     if execution == "dense":
         return "dense", "asked for"
     if execution in ("native", "auto"):
         obstacle = None
         if execution == "auto":
-            obstacle = why_not_native_by_itself(pattern, dtype, strides, sizes)
+            obstacle = why_not_native_by_itself(pattern, dtype, strides, sizes, in_order)
         obstacle = obstacle or why_not_native(pattern, dtype)
         if not obstacle:
             return "native", "asked for" if execution == "native" else "fastest where it can go"

@@ -17,6 +17,7 @@ from keras_ssc.export.lowered_convolution import Reorder
 from keras_ssc.export.packing import PackedKernel
 from keras_ssc.layer_copy import copied, merged_lora
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.layers.channel_wise import MaxPooling2D, ZeroPadding2D
 from keras_ssc.model_graph import ELEMENTWISE
 
 # Layers that treat every channel alike.
@@ -29,6 +30,8 @@ ORDER_FREE = (
     keras.layers.MaxPooling2D,
     keras.layers.ReLU,
     keras.layers.ZeroPadding2D,
+    MaxPooling2D,
+    ZeroPadding2D,
 )
 
 

@@ -5,6 +5,7 @@ import keras
 from keras_ssc.arguments import one_of
 from keras_ssc.native import (
     batch_norm,
+    channel_order,
     normalize,
     why_not_native_operations,
 )
@@ -20,6 +21,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     keras.layers.BatchNormalization, keras.layers.Add and ReLU. On CPU, in float32, the native
     operations pass over the activations as few times as can be; elsewhere (other devices,
     TensorFlow's XLA, exported files, other precisions) Keras's own operations compute.
+    In a network that JAX compiles for a GPU it keeps the order in which the native convolutions
+    make their channels.
 
     Args:
         *args: as for keras.layers.BatchNormalization.
@@ -54,12 +57,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, residual=None, training=None, mask=None):
         """Normalise, add, cut at zero."""
+        order = channel_order.order_of(inputs)
+        if order and self._is_by_last_axis(inputs):
+            return self._in_order(order, inputs, residual, training, mask)
         relu = self.activation == "relu"
         if self._why_not_native(inputs, mask):
-            y = super().call(inputs, training=training, mask=mask)
-            if residual is not None:
-                y = keras.ops.add(y, residual)
-            return keras.ops.relu(y) if relu else y
+            return self._by_keras(inputs, residual, training, mask)
         x = keras.ops.convert_to_tensor(inputs)
         if training and self.trainable:
             y, mean, variance = batch_norm(
@@ -74,6 +77,33 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             x, self.gamma, self.beta, *moving, residual, relu=relu, epsilon=self.epsilon
         )
 
+    def _by_keras(self, inputs, residual, training, mask):
+        """By Keras's own operations."""
+        y = super().call(inputs, training=training, mask=mask)
+        if residual is not None:
+            y = keras.ops.add(y, residual)
+        return keras.ops.relu(y) if self.activation == "relu" else y
+
+    def _in_order(self, order, inputs, residual, training, mask):
+        """By Keras's own operations, on channels and vectors in another order.
+
+        While JAX traces a program for a GPU: see keras_ssc/native/channel_order.py.
+        """
+        x = channel_order.in_order(inputs, order)
+        if residual is not None:
+            residual = channel_order.in_order(residual, order)
+        vectors = [(one, channel_order.in_order(one.value, order)) for one in self.variables]
+        with keras.StatelessScope(vectors) as scope:
+            y = self._by_keras(x, residual, training, mask)
+        for variable, before in vectors:
+            after = scope.get_current_value(variable)
+            if after is not before:  # a moving statistic
+                variable.assign(channel_order.in_order(after, order.inverse))
+        return channel_order.restored(y, order)
+
+    def _is_by_last_axis(self, inputs):
+        return self.axis in (-1, len(inputs.shape) - 1)
+
     def _why_not_native(self, inputs, mask):
         """Return why Keras's own operations compute here, or None."""
         if mask is not None:
@@ -82,7 +112,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             return "no scale or no offset"
         if self.synchronized or getattr(self, "renorm", False):
             return "moments of more than the batch"
-        if self.axis not in (-1, len(inputs.shape) - 1):
+        if not self._is_by_last_axis(inputs):
             return "channels that don't come last"
         if {self.compute_dtype, self.variable_dtype} != {"float32"}:
             return f"the native operations compute in float32, not {self.compute_dtype}"

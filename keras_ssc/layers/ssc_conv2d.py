@@ -10,6 +10,7 @@ from keras_ssc.initializers import live_initializer
 from keras_ssc.layers import arguments as check
 from keras_ssc.layers import images
 from keras_ssc.layers.whole_kernel import matrix_regularizer
+from keras_ssc.native.channel_order import order_of
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
 from keras_ssc.sparsity import UnreachableSparsity, choose_pattern
 
@@ -163,17 +164,15 @@ class SSCConv2D(keras.layers.Layer):
             raise ValueError(f"Layer `{self.name}`: {error}") from None
         self.compute_output_shape(input_shape)
         for name, positions, filters in self._pattern.matrices:
-            self._matrices.append(
-                self.add_weight(
-                    name=name,
-                    shape=(len(positions), len(filters)),
-                    initializer=live_initializer(
-                        self.kernel_initializer, self._pattern, positions, filters
-                    ),
-                    regularizer=matrix_regularizer(self, is_first=not self._matrices),
-                    constraint=self.kernel_constraint,
-                )
+            own = live_initializer(self.kernel_initializer, self._pattern, positions, filters)
+            matrix = self.add_weight(
+                name=name,
+                shape=(len(positions), len(filters)),
+                initializer=own,
+                regularizer=matrix_regularizer(self, is_first=not self._matrices),
+                constraint=self.kernel_constraint,
             )
+            self._matrices.append(matrix)
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
@@ -209,7 +208,8 @@ class SSCConv2D(keras.layers.Layer):
         if self.data_format == "channels_first":
             x = keras.ops.transpose(x, (0, 2, 3, 1))
             residual = None if residual is None else keras.ops.transpose(residual, (0, 2, 3, 1))
-        form, _ = choose(self.execution, self.pattern, **self._settings(x.shape[1:3]))
+        settings = self._settings(x.shape[1:3]) | {"in_order": order_of(x) is not None}
+        form, _ = choose(self.execution, self.pattern, **settings)
         relu = self.activation is keras.activations.relu
         y = convolve(
             x,

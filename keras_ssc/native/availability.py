@@ -73,18 +73,19 @@ def why_not_native(pattern, dtype):
     return why_not_native_operations()
 
 
-def why_not_native_by_itself(pattern, dtype, strides, sizes):
+def why_not_native_by_itself(pattern, dtype, strides, sizes, in_order=False):
     """Return why `"auto"` must not take the native form, or None: on a GPU only if measured faster.
 
     Args:
         pattern, dtype: as for `why_not_native`.
         strides, sizes: (rows, columns).
+        in_order: bool, whether the channels of the input are in the order of the GPU's kernels.
     """
     if not on_gpu_in_jax():
         return None
     from keras_ssc.native.gpu.availability import why_not_by_itself
 
-    return why_not_by_itself(pattern, dtype, strides, sizes)
+    return why_not_by_itself(pattern, dtype, strides, sizes, in_order)
 
 
 def on_gpu_in_jax():

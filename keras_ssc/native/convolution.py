@@ -31,14 +31,15 @@ def native(
         slices: int, parts of the work; 0: a few for each of the framework's threads.
     """
     if keras.backend.backend() == "jax":
+        from keras_ssc.native.jax_convolution import Geometry, convolve
+
         if accelerator():
             from keras_ssc.native.gpu.lowering import register
+            from keras_ssc.native.gpu.ordered import convolve
 
             register()
         else:
             build.operations()
-        from keras_ssc.native.jax_convolution import Geometry, convolve
-
         sizes = (tuple(strides), padding, tuple(dilation_rate))
         geometry = Geometry(pattern, *sizes, lanes=widest, slices=slices)
         return convolve(x, weights, geometry, bias, residual, relu)

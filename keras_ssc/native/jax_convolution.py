@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 from jax.interpreters import ad
 
+from keras_ssc.native.channel_order import Order
 from keras_ssc.native.convolution import attributes_of
 from keras_ssc.native.jax_primitive import call, primitive
 from keras_ssc.patterns import SSCPattern
@@ -28,6 +30,8 @@ class Geometry:
         strides, dilation_rate: (rows, columns).
         padding: `"same"` or `"valid"`.
         lanes, slices: int, as for `keras_ssc.native.native`.
+        inputs, outputs: channel_order.Order in which channels of x and of y (and bias, residual)
+            are given, or None: their own.
     """
 
     pattern: SSCPattern
@@ -36,14 +40,26 @@ class Geometry:
     dilation_rate: tuple
     lanes: int
     slices: int
+    inputs: Order | None = None
+    outputs: Order | None = None
 
     def dense(self, x, *weights):
         """The convolution by JAX's operations."""
-        from keras_ssc.execution._dense import dense  # `execution` imports this package
+        from keras_ssc.execution.expand import expand_kernel  # `execution` imports this package
 
-        settings = (self.strides, self.padding, self.dilation_rate)
-        names = ("strides", "padding", "dilation_rate")
-        return dense(x, list(weights), self.pattern, **dict(zip(names, settings, strict=True)))
+        kernel = expand_kernel(list(weights), self.pattern)
+        if self.inputs:
+            kernel = kernel[:, :, self.inputs.channels]
+        if self.outputs:
+            kernel = kernel[..., self.outputs.channels]
+        return keras.ops.conv(
+            x,
+            kernel,
+            strides=self.strides,
+            padding=self.padding,
+            data_format="channels_last",
+            dilation_rate=self.dilation_rate,
+        )
 
     def output_shape(self, x):
         """The shape of y for x of that shape."""
@@ -79,6 +95,8 @@ def convolve(x, weights, geometry, bias, residual, relu):
 
 @functools.lru_cache(maxsize=1024)
 def _attributes(geometry, **epilogue):
+    if geometry.inputs or geometry.outputs:
+        return None  # orders are made for a GPU
     lists = attributes_of(geometry.pattern, geometry.strides, geometry.dilation_rate)
     lists = {name: np.array(values, "int32") for name, values in lists.items()}
     numbers = {"lanes": np.int32(geometry.lanes), "slices": np.int32(geometry.slices)}

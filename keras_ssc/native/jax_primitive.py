@@ -44,7 +44,8 @@ def primitive(
         shapes: function (*arrays, **parameters) -> list of the shapes of the results.
         portable: function (*arrays, **parameters) -> list of arrays, of JAX's operations.
         target: str, the custom call on CPU; None: the portable form everywhere.
-        attributes: function (**parameters) -> dict of the call's attributes.
+        attributes: function (**parameters) -> dict of the call's attributes; None where the call
+            can't serve.
         jvp: function (arrays, tangents, **parameters) -> (results, tangents), where a tangent that
             is zero is None.
         transpose: function (gradients, *arrays, **parameters) -> gradients by all arrays, None for
@@ -73,10 +74,12 @@ def primitive(
     if target:
 
         def on_cpu(context, *arrays, **parameters):
-            if not calls_are_possible(context.module_context) or load()[1]:
+            own = attributes(**parameters)
+            of_floats = all(one.dtype == jnp.float32 for one in context.avals_in)
+            possible = own is not None and of_floats and calls_are_possible(context.module_context)
+            if not possible or load()[1]:
                 return everywhere(context, *arrays, **parameters)
-            call = jax.ffi.ffi_lowering(target)
-            return call(context, *arrays, **attributes(**parameters))
+            return jax.ffi.ffi_lowering(target)(context, *arrays, **own)
 
         mlir.register_lowering(new, on_cpu, platform="cpu")
 

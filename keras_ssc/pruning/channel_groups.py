@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_ssc.layer_copy import copied
 from keras_ssc.layers import FusedBatchNormalization
+from keras_ssc.layers.channel_wise import MaxPooling2D, ZeroPadding2D
 from keras_ssc.model_class import overridden
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import ELEMENTWISE, call_graph, graph_layers, is_graph, is_input
@@ -22,6 +23,7 @@ _ALIKE = (  # layers that do the same with every channel
     keras.layers.ELU, keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D,
     keras.layers.Identity, keras.layers.LeakyReLU, keras.layers.MaxPooling2D, keras.layers.ReLU,
     keras.layers.SpatialDropout2D, keras.layers.UpSampling2D, keras.layers.ZeroPadding2D,
+    MaxPooling2D, ZeroPadding2D,
 )  # fmt: skip
 _SUMS = (
     keras.layers.Add, keras.layers.Average, keras.layers.Maximum, keras.layers.Minimum,

@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from test_every_application import SHORT_AND_LONG
 
 import keras_ssc
 from keras_ssc import applications
@@ -49,7 +50,7 @@ def test_images_up_to_64_pixels_take_the_form_for_small_images(builder):
         assert body.output_shape[1] == expected
 
 
-@pytest.mark.parametrize("name", applications.__all__)
+@pytest.mark.parametrize("name", SHORT_AND_LONG)
 def test_initial_weights_have_the_dense_scale_or_the_live_one(name):
     """std * sqrt(K K N / 2) is 1, or 1 / sqrt(density), over all sparse layers of a network."""
     for scale in ("dense", "live"):

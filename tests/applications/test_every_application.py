@@ -34,6 +34,11 @@ every_builder = pytest.mark.parametrize("name", BUILDERS)
 # The first of each module: its deeper siblings differ by a number of layers only.
 FAMILIES = {builder.__module__: name for name, builder in reversed(BUILDERS.items())}
 every_family = pytest.mark.parametrize("name", FAMILIES.values())
+# All builders, the deeper siblings in the campaign.
+SHORT_AND_LONG = [
+    name if name in FAMILIES.values() else pytest.param(name, marks=pytest.mark.campaign)
+    for name in BUILDERS
+]
 
 
 @functools.cache
@@ -94,7 +99,7 @@ def test_dense_twin_has_the_known_size(name):
     assert trainable(model) == DENSE_PARAMETERS[name]
 
 
-@every_builder
+@pytest.mark.parametrize("name", SHORT_AND_LONG)
 def test_wanted_sparsity_is_reached(name):
     live, dense = counted(built(name, sparsity=0.95))
     assert dense == counted(built(name, sparsity=0.0))[0]

@@ -16,7 +16,6 @@ from keras_ssc.execution.expand import group_kernel, pointwise_kernel
 pytestmark = pytest.mark.backends
 
 ON_JAX = keras.backend.backend() == "jax"
-COMPILERS = ["none", "graph", "xla"]
 SHAPE = {"in_channels": 16, "filters": 16, "kernel_size": (3, 3)}
 RULES = {"shift": "cyclic", "parity": "halves", "dense_taps": False, "set_offset": 0}
 CASES = {
@@ -74,18 +73,6 @@ def compact(kernel, pattern):
     return [kernel.reshape(-1)[pattern.flat_indices(i, n)] for _, i, n in pattern.matrices]
 
 
-def compiled(function, compiler):
-    if compiler == "none":
-        return function
-    if ON_JAX:
-        import jax
-
-        return jax.jit(function)
-    import tensorflow as tf
-
-    return tf.function(function, jit_compile=compiler == "xla")
-
-
 def check(arguments, dtype="float32"):
     """Values and gradients of the expansion are those of the entries it copies."""
     random = np.random.default_rng(0)
@@ -100,26 +87,37 @@ def check(arguments, dtype="float32"):
         np.testing.assert_array_equal(gradient, expected)
 
 
-@hypothesis_settings(max_examples=8 if ON_JAX else 300)
+@hypothesis_settings(max_examples=8 if ON_JAX else 120)
 @given(patterns())
 def test_any_pattern_equals_the_reference(arguments):
     check(arguments)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("case", CASES)
+# JAX compiles each: there, every fourth kind in float16.
+IN_FLOAT16 = [*CASES][:: 4 if ON_JAX else 1]
+
+
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [*((case, "float32") for case in CASES), *((case, "float16") for case in IN_FLOAT16)],
+)
 def test_every_kind_equals_the_reference(case, dtype):
     check({**SHAPE, **RULES, **CASES[case]}, dtype)
 
 
-@pytest.mark.parametrize("compiler", COMPILERS[1:2] if ON_JAX else COMPILERS[1:])
+@pytest.mark.skipif(ON_JAX, reason="JAX compiles in all tests")
+@pytest.mark.parametrize("compiler", ["graph", "xla"])
 @pytest.mark.parametrize("case", CASES)
 def test_compiled_equals_the_reference(case, compiler):
+    import tensorflow as tf
+
     arguments = {**SHAPE, **RULES, **CASES[case]}
     pattern = SSCPattern(**arguments)
     kernel = dense_kernel(arguments, np.random.default_rng(0)).astype("float32")
     weights = compact(kernel, pattern)
-    run = compiled(lambda *weights: expand_kernel(list(weights), pattern), compiler)
+    run = tf.function(
+        lambda *weights: expand_kernel(list(weights), pattern), jit_compile=compiler == "xla"
+    )
     weights = [keras.ops.convert_to_tensor(weight) for weight in weights]
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(run(*weights)), kernel)
 
@@ -133,7 +131,7 @@ def test_a_weight_that_is_no_number_stays_in_its_place(value):
     assert not np.isfinite(kernel[pattern.mask()]).any()
 
 
-@hypothesis_settings(max_examples=8 if ON_JAX else 200)
+@hypothesis_settings(max_examples=8 if ON_JAX else 80)
 @given(patterns())
 def test_the_parts_of_the_grouped_form_equal_the_reference(arguments):
     M, g = arguments["in_channels"], arguments["g"]

@@ -85,8 +85,16 @@ def pair(policy):
     return networks
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16"])
-@pytest.mark.parametrize("format", FORMATS)
+POLICIES = ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16"]
+# Each policy and each format; the other pairs are in the campaign: the copy is the same for all.
+PAIRS = [
+    pytest.param(policy, format, marks=[] if i == j % len(POLICIES) else pytest.mark.campaign)
+    for i, policy in enumerate(POLICIES)
+    for j, format in enumerate(FORMATS)
+]
+
+
+@pytest.mark.parametrize(("policy", "format"), PAIRS)
 def test_a_model_of_16_bits_is_written_in_float32(format, policy, tmp_path):
     mixed, plain = pair(policy)
     policies = [layer.dtype_policy for layer in mixed.layers]

@@ -78,8 +78,10 @@ def small_models():
     }
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("kind", ["sequential", "functional", "subclassed"])
+@pytest.mark.parametrize(
+    ("kind", "jit_compile"),
+    [("sequential", False), ("functional", False), ("subclassed", False), ("functional", True)],
+)
 def test_learns_in_fit(kind, jit_compile):
     model = small_models()[kind]
     x = images(64, 8, 8, 8)

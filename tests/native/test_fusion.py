@@ -1,10 +1,9 @@
 """Batch normalisation inside the convolutions around it equals the same layers one by one."""
 
-import os
-
 import keras
 import numpy as np
 import pytest
+from tiny_networks import Tiny
 
 import keras_ssc
 from keras_ssc.layers import FusedBatchNormalization
@@ -140,18 +139,20 @@ def test_pointwise_fused_equals_layer_by_layer(side, training):
     assert not {"KerasSscBatchNorm", "KerasSscScaleShift"} & kinds
 
 
-@pytest.mark.skipif(
-    os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0", reason="seen with oneDNN on: it takes long"
+@pytest.mark.parametrize(
+    ("build", "side"),
+    [(Tiny, 64), pytest.param(keras_ssc.applications.ResNet20, 32, marks=pytest.mark.campaign)],
 )
-def test_a_step_of_fit_equals_that_of_the_portable_forms():
+def test_a_step_of_fit_equals_that_of_the_portable_forms(build, side):
+    """Maps of 32, 16 and 8 rows, in either network."""
     networks = []
     for execution in ("auto", "dense"):
         keras.utils.set_random_seed(0)
-        network = keras_ssc.applications.ResNet20(sparsity=0.9, execution=execution)
+        network = build(sparsity=0.9, execution=execution, input_shape=(side, side, 3), classes=10)
         network.compile(keras.optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy")
         networks.append(network)
     random = np.random.default_rng(0)
-    x, y = random.normal(size=(8, 32, 32, 3)).astype("float32"), np.arange(8) % 10
+    x, y = random.normal(size=(8, side, side, 3)).astype("float32"), np.arange(8) % 10
     losses = [[network.train_on_batch(x, y) for _ in range(3)] for network in networks]
     np.testing.assert_allclose(*losses, rtol=2e-3)
     predictions = [network.predict(x, verbose=0) for network in networks]

@@ -63,8 +63,15 @@ GEOMETRY = {
 }
 
 
-@pytest.mark.parametrize("geometry", GEOMETRY)
-@pytest.mark.parametrize("pattern", PATTERNS)
+# Each pattern with each geometry; in turns, half of them run with every change.
+PAIRS = [
+    pytest.param(pattern, geometry, marks=[] if (i + j) % 2 == 0 else pytest.mark.campaign)
+    for i, pattern in enumerate(PATTERNS)
+    for j, geometry in enumerate(GEOMETRY)
+]
+
+
+@pytest.mark.parametrize(("pattern", "geometry"), PAIRS)
 def test_equals_the_reference_at_every_width(pattern, geometry):
     pattern, (x, weights, dy), expected, settings = case(PATTERNS[pattern], **GEOMETRY[geometry])
     for widest, slices in ways():
@@ -179,7 +186,7 @@ assert "keras_ssc" not in sys.modules
 
 
 @on_tensorflow
-@pytest.mark.parametrize("way", ["export", "archive"])
+@pytest.mark.parametrize("way", [pytest.param("export", marks=pytest.mark.campaign), "archive"])
 def test_an_exported_model_needs_tensorflow_only(tmp_path, way):
     inputs = keras.Input((8, 8, 16))
     model = keras.Model(inputs, SSCConv2D(16, 3, g=8, p=3)(inputs))

@@ -37,6 +37,7 @@ def tiny(monkeypatch):
 SIBLINGS = {"SET", "RigL", "DSR", "Deep-R", "IP-GraSP", "IP-SynFlow", "lottery ticket (epoch 5)"}
 SIBLINGS |= {"SET, published", "DSR, published", "Deep-R, published", "GMP", "Slimming", "AutoSlim"}
 SIBLINGS |= {"random uniform", "smart ratio", "magnitude", "GraSP", "IP-SNIP", "MLPrune"}
+SIBLINGS |= {"SynFlow, dense shortcuts", "OBD"}
 SHORT_AND_LONG = [
     pytest.param(method, marks=pytest.mark.campaign) if method in SIBLINGS else method
     for method in METHODS
@@ -66,7 +67,7 @@ def test_every_method_runs_at_its_live_count(method, tiny):
     assert bool(record["rewirings"]) == (method in DYNAMIC)
 
 
-@pytest.mark.parametrize("method", ["DSR", "RigL", "ssc"])
+@pytest.mark.parametrize("method", [pytest.param("DSR", marks=pytest.mark.campaign), "RigL", "ssc"])
 def test_a_run_resumes_where_it_was_cut_off(method, tiny, tmp_path, monkeypatch):
     setting = Setting(
         tiny, "digits", method, sparsity=0.8, **(SMALL | {"epochs": 1, "batch_size": 32})
@@ -165,7 +166,7 @@ def test_every_second_class_is_taken(two_sets):
         every_second_class(dataclasses.replace(data, class_names=("a", "b")))
 
 
-@pytest.mark.parametrize("method", ["SNIP", "GraSP"])
+@pytest.mark.parametrize("method", ["SNIP", pytest.param("GraSP", marks=pytest.mark.campaign)])
 def test_masks_are_scored_on_the_other_set_and_carried_over(method, tiny, two_sets, monkeypatch):
     """CIFAR-100 at the scale at which Tiny-ImageNet is seen: 16 for 32."""
     seen = {}

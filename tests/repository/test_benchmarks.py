@@ -242,6 +242,17 @@ def test_auto_end_to_end(tiny, tmp_path, monkeypatch, capsys):
     assert "worst: Tiny" in printed
 
 
+def test_the_page_on_gpus_is_what_the_results_say():
+    import gpu_page
+
+    text = gpu_page.PAGE.read_text(encoding="utf-8")
+    assert gpu_page.with_section(text, gpu_page.MAKER, gpu_page.section()) == text
+    plans, kernels, _ = map(gpu_page.results.read, gpu_page.files())
+    assert {row["wrong"] for row in kernels if row["kind"] == "exactness"} == {"0"}
+    dense, ours, ratio = gpu_page.kernel_ratios(plans)["64 to 64 @ 56"]
+    assert ratio == sum(dense) / sum(ours)
+
+
 def test_dense_counterpart_has_no_sparse_layer_and_equal_size(tiny):
     from common import alternatives
 

@@ -118,9 +118,9 @@ def test_last_file_predicts_as_the_recorded_accuracy(finished):
     assert accuracy == pytest.approx(results["last_accuracy"], abs=1e-6)
 
 
+@pytest.mark.campaign  # tests/export writes and serves such files with every change
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="a SavedModel is TensorFlow's")
 def test_saved_model_in_a_process_with_only_tensorflow(finished, tmp_path):
-    folder, _ = finished
     x = np.random.default_rng(0).normal(size=(3, 32, 32, 3)).astype("float32")
     np.save(tmp_path / "x.npy", x)
     program = (
@@ -129,9 +129,9 @@ def test_saved_model_in_a_process_with_only_tensorflow(finished, tmp_path):
         "np.save(sys.argv[2] + '/y.npy', model.serve(np.load(sys.argv[2] + '/x.npy')))\n"
         "assert 'keras_ssc' not in sys.modules"
     )
-    command = [sys.executable, "-c", program, folder / "saved_model", tmp_path]
+    command = [sys.executable, "-c", program, finished[0] / "saved_model", tmp_path]
     subprocess.run(command, check=True, capture_output=True)
-    expected = keras.models.load_model(folder / "last.keras").predict(x, verbose=0)
+    expected = keras.models.load_model(finished[0] / "last.keras").predict(x, verbose=0)
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-5, atol=1e-6)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 # Written by benchmarks/gpu_check.py, a row for each layer and card. Empty: nothing was run yet.
 MEASURED = Path(__file__).with_name("measured.csv")
+TASKS = ("inference", "training")
 IN_FULL = ("highest", "float32", "HIGHEST", "FLOAT32")
 
 
@@ -32,15 +33,18 @@ def why_not(pattern, dtype):
     return lowering.find()[1]
 
 
-def why_not_by_itself(pattern, dtype, strides, sizes):
+def why_not_by_itself(pattern, dtype, strides, sizes, in_order=False):
     """Return why `"auto"` leaves the kernels alone: they were not measured as faster here, or None.
 
-    A layer is measured where pattern, dtype, strides, map and the card's name are those of a row,
-    and faster where forward and training both took less time than a dense convolution.
+    A layer is measured where pattern, dtype, strides, map and the card's name are those of a row;
+    faster where forward and training both took less time than a dense convolution. A layer whose
+    input comes in order needs no permutation; another one permutes its input, and whether its
+    result will be permuted back is not known yet: half of the time is taken with, half without.
 
     Args:
         pattern, dtype: as for `why_not`.
         strides, sizes: (rows, columns).
+        in_order: bool, whether the channels of the input are in the kernels' order.
     """
     import jax
 
@@ -49,9 +53,14 @@ def why_not_by_itself(pattern, dtype, strides, sizes):
     rows = [row for row in _measured() if {name: row[name] for name in key} == key]
     if not rows:
         return f"the GPU's kernels were not measured for this layer on {card}"
-    if all(float(row[name]) > 1 for row in rows for name in ("inference", "training")):
+    if all(_times_as_fast(row, task, in_order) > 1 for row in rows for task in TASKS):
         return None
     return f"the GPU's kernels were measured as slower than a dense convolution on {card}"
+
+
+def _times_as_fast(row, task, in_order):
+    kept = float(row[f"{task}_in_order"])
+    return kept if in_order else 2 / (1 / kept + 1 / float(row[task]))
 
 
 def layer_key(pattern, strides, sizes):

@@ -84,7 +84,7 @@ def blocks_of_parts(steps, part):
     return np.array([np.resize(list_ if len(list_) else 0, most) for list_ in lists], np.int32)
 
 
-def offsets_in_window(steps, phases, part, blocks, first, row_bytes, pitch, block_bytes):
+def offsets_in_window(steps, phases, part, blocks, first, window, block_bytes):
     """Return the byte of each pair in a window, from what result (0, 0) reads first.
 
     Where a step has no second pair, its first one is named again: it has no weights there.
@@ -93,7 +93,8 @@ def offsets_in_window(steps, phases, part, blocks, first, row_bytes, pitch, bloc
         steps, part, blocks: as `blocks_of_parts` takes and gives them.
         phases: tuple of `reads.Phase`.
         first: (row, column) of the window's first pixel.
-        row_bytes, pitch, block_bytes: int, bytes of a row, of a pixel and of a block in a window.
+        window: `tiles.Window`.
+        block_bytes: int, bytes of a block in a window.
     """
     offsets = np.zeros(steps.pairs.shape[:2], np.int32)
     for number, phase in enumerate(phases):
@@ -104,7 +105,7 @@ def offsets_in_window(steps, phases, part, blocks, first, row_bytes, pitch, bloc
         tap, block = steps.pairs[here].T
         own = blocks[np.broadcast_to(part[:, None], here.shape)[here]]
         place = np.argmax(own == block[:, None], axis=1)
-        offsets[here] = taps[tap] @ [row_bytes, pitch] + place * block_bytes
+        offsets[here] = window.offset(*taps[tap].T) + place * block_bytes
     return np.where(steps.pairs[..., 1] >= 0, offsets, offsets[:, :1])
 
 

@@ -42,7 +42,7 @@ class ConvolutionPlan:
     packing: np.ndarray
 
 
-def plan(places, reads, batch, itemsize, max_shared):
+def plan(places, reads, batch, itemsize, max_shared, numbers=None):
     """Return the ConvolutionPlan that should take least time, or None where none fits.
 
     Args:
@@ -51,7 +51,11 @@ def plan(places, reads, batch, itemsize, max_shared):
         batch: int, images.
         itemsize: int, bytes of a value: 2 (bfloat16) or 4 (float32).
         max_shared: int, bytes of shared memory that a block may have.
+        numbers: dict, `numbers_of` the Choice that was measured as the fastest, or None.
     """
+    best = numbers and measured_choice(numbers, places, reads, itemsize, max_shared)
+    if best:
+        return made(best, places, reads, batch, itemsize)
     choices = all_choices(places, reads, batch, itemsize, max_shared)
     best = min(choices, key=lambda choice: choice.cost, default=None)
     return best and made(best, places, reads, batch, itemsize)
@@ -78,6 +82,38 @@ class Choice:
     warps: Warps
     tile: tiles.Tile
     at_a_time: int
+
+
+def numbers_of(choice):
+    """Return what tells a Choice from the others of its pass: dict of ints."""
+    tile, warps = choice.tile, choice.warps
+    return {"columns": choice.steps.columns, "parts": len(choice.own.read),
+            "stages": choice.stages, "along_pixels": warps.along_pixels,
+            "along_jobs": warps.along_jobs, "rows": warps.rows, "tile_images": tile.images,
+            "tile_rows": tile.rows, "tile_columns": tile.columns,
+            "at_a_time": choice.at_a_time}  # fmt: skip
+
+
+def measured_choice(numbers, places, reads, itemsize, max_shared):
+    """Return the Choice with these numbers, or None where it does not fit here."""
+    columns = numbers["columns"]
+    if places.shape[2] % (8 * columns):
+        return None
+    steps = blocks.steps_of(places, reads.phases, 16 // itemsize, columns)
+    own = _parts(steps, min(numbers["parts"], steps.jobs))
+    warps = Warps(numbers["along_pixels"], numbers["along_jobs"], numbers["rows"])
+    sizes = (numbers["tile_images"], numbers["tile_rows"], numbers["tile_columns"])
+    tile = tiles.tile_of(*sizes, reads)
+    choice = Choice(0, steps, own, numbers["stages"], warps, tile, numbers["at_a_time"])
+    fits = tile.results <= warps.results and _shared_of(choice, reads) <= max_shared
+    return choice if fits and max(tile.window) <= tiles.MAX_SIDE else None
+
+
+def _shared_of(choice, reads):
+    """Bytes of shared memory that a block needs."""
+    window = tiles.window_of(choice.tile, reads, choice.own.read.shape[1], 16)
+    sizes = (choice.warps.results, choice.tile.window_pixels, window.bytes, choice.stages)
+    return _sections(choice.steps, choice.own, *sizes)[1]
 
 
 def all_choices(places, reads, batch, itemsize, max_shared):
@@ -130,34 +166,40 @@ def _parts(steps, parts):
     return Parts(jobs, part, read, int(each.max()))
 
 
-def _sections(steps, own, results, window_pixels, stages):
-    pitch = launch.pitch_of(own.read.shape[1], 16)
+def _sections(steps, own, results, window_pixels, window_bytes, stages):
     return launch.laid_out(
         steps=8 * (own.most_steps + 1),
         starts=4 * (own.jobs + 1),
         pieces=4 * own.read.shape[1],
         pixels=4 * window_pixels,
         places=4 * results,
-        located=4 * window_pixels,
-        targets=2 * 4 * results,
+        fetches=8 * window_pixels,
+        targets=3 * 4 * results,
         weights=256 * steps.columns * (own.most_steps + 1),
-        windows=stages * window_pixels * pitch,
+        windows=stages * window_bytes,
     )
 
 
 def _fitted(steps, own, warps, stages, together, reads, batch, max_shared):
     """The Choice with the best tile, or None where none fits."""
     pieces = own.read.shape[1]
-    room = max_shared - _sections(steps, own, warps.results, 0, stages)[1] - 256
-    most_pixels = room // (8 + stages * launch.pitch_of(pieces, 16))
+    room = max_shared - _sections(steps, own, warps.results, 0, 0, stages)[1]
+    most_pixels = room // (12 + stages * 16 * pieces)
+
+    def shared_of(tile):
+        return _shared_of(Choice(0, steps, own, stages, warps, tile, 1), reads)
+
     work = warps.results * blocks.work_of(steps)  # unused rows are computed too
     load = launch.LOAD * pieces * len(own.read)
-    found = tiles.best_tile(reads, batch, warps.results, lambda _: work, load, most_pixels)
+    found = tiles.best_tile(
+        *(reads, batch, warps.results, lambda _: work, load, most_pixels),
+        lambda tile: shared_of(tile) <= max_shared,
+    )
     if found is None:
         return None
     cost, tile = found
     cost *= launch.WAITS if stages == 1 else 1
-    shared = _sections(steps, own, warps.results, tile.window_pixels, stages)[1]
+    shared = shared_of(tile)
     registers = registers_of(warps.rows, steps.columns, together)
     at_a_time = launch.blocks_at_a_time(warps.threads, shared, max_shared, registers)
     cost *= launch.ALONE if at_a_time == 1 else 1
@@ -180,19 +222,19 @@ def launch_of(choice, places, reads, batch, itemsize):
     steps, own, warps, tile = choice.steps, choice.own, choice.warps, choice.tile
     _, inputs, outputs = places.shape
     pieces = own.read.shape[1]
-    pitch = launch.pitch_of(pieces, 16)
-    at, shared = _sections(steps, own, warps.results, tile.window_pixels, choice.stages)
+    window = tiles.window_of(tile, reads, pieces, 16)
+    sizes = (tile.window_pixels, window.bytes, choice.stages)
+    at, shared = _sections(steps, own, warps.results, *sizes)
     counts = tiles.counts(tile, reads, batch)
     offsets = blocks.offsets_in_window(
-        steps, reads.phases, own.part, own.read, reads.first, tile.window[1] * pitch, pitch, 16
+        steps, reads.phases, own.part, own.read, reads.first, window, 16
     )
     problem = {
-        **launch.window_fields(reads, tile, counts, batch),
+        **launch.window_fields(reads, tile, window, counts, batch),
         **at,
         "in_pieces": inputs * itemsize // 16,
         "outputs": outputs,
         "pieces": pieces,
-        "pitch": pitch,
         "jobs": steps.jobs,
         "jobs_of_part": own.jobs,
         "stages": choice.stages,
@@ -207,6 +249,7 @@ def launch_of(choice, places, reads, batch, itemsize):
             "WJ": warps.along_jobs,
             "JG": together_of(steps.columns, itemsize),
             "BLOCKS": choice.at_a_time,
+            "EPILOGUE": 0,
         },
         parts=len(own.read),
         phases=len(reads.phases),

@@ -8,7 +8,7 @@ import numpy as np
 from keras_ssc.native.gpu import blocks, launch, tiles
 
 BLOCK = 8  # channels: half of the rows of a product
-STEPS = (4, 6)  # of a unit: what the registers of a warp hold
+STEPS = (4, 5, 6)  # of a unit: what the registers of a warp hold
 WARPS = (4, 8)  # of a block
 TILES = (64, 128, 256)  # most results of a tile
 WAIT = 32  # what the barriers of a tile cost, in results: a guess as those in launch.py
@@ -24,9 +24,12 @@ class GradientPlan:
     picking: np.ndarray
 
 
-def plan(places, reads, batch, itemsize, max_shared):
+def plan(places, reads, batch, itemsize, max_shared, numbers=None):
     """Return the GradientPlan, or None where none fits. Arguments as for `convolution_plan.plan`,
     of the forward pass."""
+    best = numbers and measured_choice(numbers, places, reads, itemsize, max_shared)
+    if best:
+        return made(best, places, reads, batch, itemsize)
     choices = all_choices(places, reads, batch, itemsize, max_shared)
     best = min(choices, key=lambda choice: choice.cost, default=None)
     return best and made(best, places, reads, batch, itemsize)
@@ -76,6 +79,39 @@ class Choice:
     at_a_time: int
 
 
+def numbers_of(choice):
+    """Return what tells a Choice from the others of its pass: dict of ints."""
+    work, tile = choice.work, choice.tile
+    return {"columns": work.steps.columns, "steps": work.most, "warps": work.warps,
+            "results": choice.results, "stages": choice.stages, "tile_images": tile.images,
+            "tile_rows": tile.rows, "tile_columns": tile.columns,
+            "at_a_time": choice.at_a_time}  # fmt: skip
+
+
+def measured_choice(numbers, places, reads, itemsize, max_shared):
+    """Return the Choice with these numbers, or None where it does not fit here."""
+    columns = numbers["columns"]
+    if places.shape[2] % (8 * columns):
+        return None
+    steps = blocks.steps_of(places, reads.phases, BLOCK, columns)
+    work = _units(steps, numbers["steps"], numbers["warps"])
+    read = blocks.blocks_of_parts(steps, work.part)
+    sizes = (numbers["tile_images"], numbers["tile_rows"], numbers["tile_columns"])
+    tile = tiles.tile_of(*sizes, reads)
+    results = numbers["results"]
+    choice = Choice(0, work, read, results, numbers["stages"], tile, numbers["at_a_time"])
+    fits = tile.results <= results and _shared_of(choice, reads, itemsize) <= max_shared
+    return choice if fits and max(tile.window) <= tiles.MAX_SIDE else None
+
+
+def _shared_of(choice, reads, itemsize):
+    """Bytes of shared memory that a block needs."""
+    read, dy_blocks = choice.read.shape[1], _dy_blocks(choice.work)[0].shape[1]
+    window = tiles.window_of(choice.tile, reads, read, BLOCK * itemsize)
+    sizes = (choice.results, choice.tile.window_pixels, window.bytes, choice.stages)
+    return _sections(read, dy_blocks, itemsize, *sizes)[1]
+
+
 def all_choices(places, reads, batch, itemsize, max_shared):
     """Yield every Choice that fits. Arguments as for `plan`."""
     for columns in [n for n in (1, 2, 4) if places.shape[2] % (8 * n) == 0]:
@@ -101,18 +137,18 @@ def _units(steps, most, warps):
     return Units(steps, most, warps, np.array(units, np.int32))
 
 
-def _sections(read, dy_blocks, itemsize, results, window_pixels, stages):
-    """Arguments: blocks of x and of dy that a part reads, results of a tile, pixels of a window."""
+def _sections(read, dy_blocks, itemsize, results, window_pixels, window_bytes, stages):
+    """Arguments: blocks of x and of dy that a part reads, results of a tile, its window."""
     block_bytes = BLOCK * itemsize
     return launch.laid_out(
         starts=4 * results,
         pieces=4 * (read + dy_blocks) * block_bytes // 16,
         pixels=4 * window_pixels,
         places=4 * results,
-        located=4 * window_pixels,
-        targets=4 * results,
+        fetches=8 * window_pixels,
+        targets=8 * results,
         dy=stages * results * launch.pitch_of(dy_blocks, block_bytes),
-        windows=stages * window_pixels * launch.pitch_of(read, block_bytes),
+        windows=stages * window_bytes,
     )
 
 
@@ -120,20 +156,27 @@ def _fitted(work, read, reads, batch, itemsize, results, stages, max_shared):
     """The Choice with the best tile, or None where no tile fits."""
     dy_blocks = _dy_blocks(work)[0]
     sizes = (read.shape[1], dy_blocks.shape[1], itemsize, results)
-    room = max_shared - _sections(*sizes, 0, stages)[1] - 256
-    most_pixels = room // (8 + stages * launch.pitch_of(read.shape[1], BLOCK * itemsize))
+    room = max_shared - _sections(*sizes, 0, 0, stages)[1]
+    most_pixels = room // (12 + stages * BLOCK * itemsize * read.shape[1])
     of_result = len(work.units) * work.most * (blocks.READ + work.steps.columns)
     of_result += launch.LOAD * dy_blocks.size * BLOCK * itemsize // 16
     load = launch.LOAD * read.size * BLOCK * itemsize // 16
 
+    def shared_of(tile):
+        window = tiles.window_of(tile, reads, read.shape[1], BLOCK * itemsize)
+        return _sections(*sizes, tile.window_pixels, window.bytes, stages)[1]
+
     def cost_of(tile):
         return of_result * (-(-tile.results // 16) * 16 + WAIT)
 
-    found = tiles.best_tile(reads, batch, results, cost_of, load, most_pixels)
+    found = tiles.best_tile(
+        *(reads, batch, results, cost_of, load, most_pixels),
+        lambda tile: shared_of(tile) <= max_shared,
+    )
     if found is None:
         return None
     cost, tile = found
-    shared = _sections(*sizes, tile.window_pixels, stages)[1]
+    shared = shared_of(tile)
     cost *= launch.WAITS if stages == 1 else 1
     registers = 4 * work.most * work.steps.columns + 4 * work.steps.columns + 56
     at_a_time = launch.blocks_at_a_time(32 * work.warps, shared, max_shared, registers)
@@ -158,23 +201,21 @@ def launch_of(choice, places, reads, batch, itemsize):
     own_dy, place_of_dy = _dy_blocks(work)
     both = (choice.read, own_dy)
     pieces, dy_pieces = (_pieces(own, block_bytes // 16) for own in both)
-    pitch, dy_pitch = (launch.pitch_of(own.shape[1], block_bytes) for own in both)
-    sizes = (own.shape[1] for own in both)
-    at, shared = _sections(*sizes, itemsize, results, tile.window_pixels, choice.stages)
+    window = tiles.window_of(tile, reads, choice.read.shape[1], block_bytes)
+    sizes = (*(own.shape[1] for own in both), itemsize, results)
+    at, shared = _sections(*sizes, tile.window_pixels, window.bytes, choice.stages)
     counts = tiles.counts(tile, reads, batch)
     offsets = blocks.offsets_in_window(
-        *(steps, reads.phases, work.part, choice.read, reads.first),
-        *(tile.window[1] * pitch, pitch, block_bytes),
+        steps, reads.phases, work.part, choice.read, reads.first, window, block_bytes
     )
     problem = {
-        **launch.window_fields(reads, tile, counts, batch),
+        **launch.window_fields(reads, tile, window, counts, batch),
         **at,
         "in_pieces": inputs * itemsize // 16,
         "outputs": outputs,
         "pieces": pieces.shape[1],
-        "pitch": pitch,
         "dy_pieces": dy_pieces.shape[1],
-        "dy_pitch": dy_pitch,
+        "dy_pitch": launch.pitch_of(own_dy.shape[1], block_bytes),
         "jobs": steps.jobs,
         "stages": choice.stages,
     }

@@ -1,5 +1,6 @@
 """What a launch of a kernel takes: its compile-time numbers, grid, tables and problem."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,9 @@ FIELDS = (
     *("step_out_rows", "step_out_columns", "tile_images", "tile_rows", "tile_columns"),
     *("tiles", "tiles_down", "tiles_across", "window_rows", "window_columns"),
     *("first_row", "first_column", "step_in_rows", "step_in_columns", "pieces", "pitch"),
+    *("row_pitch", "image_pitch", "row_group", "column_group"),
     *("dy_pieces", "dy_pitch", "jobs", "jobs_of_part", "stages"),
-    *("at_steps", "at_starts", "at_pieces", "at_pixels", "at_places", "at_located", "at_targets"),
+    *("at_steps", "at_starts", "at_pieces", "at_pixels", "at_places", "at_fetches", "at_targets"),
     *("at_weights", "at_dy", "at_windows", "has_bias", "has_residual", "relu"),
 )
 
@@ -46,6 +48,10 @@ class Launch:
     shared: int
     tables: tuple
     problem: dict
+
+    def with_epilogue(self):
+        """Return the launch of a `"convolve"` that may add and cut at zero."""
+        return dataclasses.replace(self, defines=self.defines | {"EPILOGUE": 1})
 
     def numbers(self, **more):
         """Return `struct Problem` as an int32 array, with some fields set."""
@@ -83,7 +89,7 @@ def blocks_at_a_time(threads, shared, max_shared, registers):
     return max(1, min(4, of_memory, of_registers))
 
 
-def window_fields(reads, tile, counts, batch):
+def window_fields(reads, tile, window, counts, batch):
     """Return the fields of the problem that say where results, tiles and windows lie."""
     pairs = {
         ("in_rows", "in_columns"): reads.in_size,
@@ -99,5 +105,7 @@ def window_fields(reads, tile, counts, batch):
     return (
         fields
         | dict(zip(names, counts, strict=True))
-        | {"batch": batch, "tile_images": tile.images}
+        | {"batch": batch, "tile_images": tile.images, "pitch": window.pitch}
+        | {"row_pitch": window.row, "image_pitch": window.image}
+        | {"row_group": window.groups[0], "column_group": window.groups[1]}
     )

@@ -1,7 +1,7 @@
 """The convolution and its gradients in JAX, around the kernels: orders, packing, launches.
 
-The weights are packed anew in each pass, by one gather. A layer that stands alone brings its
-channels into class-major order and its results back.
+The weights are packed anew in each pass, by one gather. Where the channels are not given in an
+order for the kernels, they are brought into class-major order here, and the results back.
 """
 
 import functools
@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keras_ssc.channel_classes import residues_first
 from keras_ssc.native.build import CannotBuild
-from keras_ssc.native.gpu import convolution_plan, gradient_plan, order, reads
+from keras_ssc.native.gpu import convolution_plan, gradient_plan, order, reads, tuned
+from keras_ssc.native.jax_permutation import reordered
 
 DTYPES = ("bfloat16", "float32")
 
@@ -49,10 +49,10 @@ def convolution(device, x, weights, geometry, bias=None, residual=None, relu=Fal
         CannotBuild: the kernels can't serve; the message says why.
     """
     plan = _plan(geometry, x.shape[1:3], "forward", x.shape[0], _itemsize(x), device.shared)
-    inputs, outputs = _orders(geometry.pattern)
+    inputs, outputs = _missing(geometry)
     none = jnp.zeros(4, jnp.float32)  # the kernel wants an address
     behind = [
-        none if bias is None else bias.astype(jnp.float32)[outputs],
+        none if bias is None else reordered(bias.astype(jnp.float32), outputs),
         none if residual is None else reordered(residual.astype(x.dtype), outputs),
     ]
     fields = {"has_bias": bias is not None, "has_residual": residual is not None, "relu": relu}
@@ -63,7 +63,7 @@ def convolution(device, x, weights, geometry, bias=None, residual=None, relu=Fal
 def input_gradient(device, dy, weights, geometry, size):
     """Return the gradient by x, of (rows, columns) `size`. Arguments as for `convolution`."""
     plan = _plan(geometry, size, "by_input", dy.shape[0], _itemsize(dy), device.shared)
-    inputs, outputs = _orders(geometry.pattern)
+    inputs, outputs = _missing(geometry)
     shape = (dy.shape[0], *size, geometry.pattern.in_channels)
     none = [jnp.zeros(4, jnp.float32)] * 2
     dx = _convolved(device, plan, dy, outputs, weights, none, shape, {})
@@ -73,7 +73,7 @@ def input_gradient(device, dy, weights, geometry, size):
 def weight_gradient(device, x, dy, geometry):
     """Return the gradients by the weights: list of arrays. Arguments as for `convolution`."""
     plan = _plan(geometry, x.shape[1:3], "by_weights", x.shape[0], _itemsize(x), device.shared)
-    inputs, outputs = _orders(geometry.pattern)
+    inputs, outputs = _missing(geometry)
     arrays = [reordered(x, inputs), reordered(dy.astype(x.dtype), outputs)]
     result = jax.ShapeDtypeStruct((plan.sums,), jnp.float32)
     sums = device.call(plan.launch, plan.launch.numbers(), arrays, [], result, clear=True)
@@ -81,18 +81,6 @@ def weight_gradient(device, x, dy, geometry):
     shapes = geometry.matrix_shapes()
     ends = np.cumsum([rows * columns for rows, columns in shapes])[:-1]
     return [part.reshape(s) for part, s in zip(jnp.split(flat, ends), shapes, strict=True)]
-
-
-def reordered(x, order_):
-    """Return `x` with its channels in a new order: a transposition where that does it."""
-    count = len(order_)
-    step = int(order_[1]) if count > 1 else 1
-    if np.array_equal(order_, np.arange(count)):
-        return x
-    if step < 1 or count % step or not np.array_equal(order_, residues_first(count, step)):
-        return jnp.take(x, order_, axis=-1)
-    apart = x.reshape(*x.shape[:-1], count // step, step)
-    return jnp.swapaxes(apart, -1, -2).reshape(x.shape)
 
 
 def _convolved(device, plan, x, channels, weights, behind, shape, fields):
@@ -105,7 +93,8 @@ def _convolved(device, plan, x, channels, weights, behind, shape, fields):
     problem = plan.launch.numbers(**{name: int(value) for name, value in fields.items()})
     result = jax.ShapeDtypeStruct(shape, x.dtype)
     arrays = [reordered(x, channels), packed]
-    return device.call(plan.launch, problem, arrays, behind, result, clear=False)
+    launch = plan.launch.with_epilogue() if any(fields.values()) else plan.launch
+    return device.call(launch, problem, arrays, behind, result, clear=False)
 
 
 def _taken(values, places):
@@ -119,9 +108,21 @@ def _itemsize(x):
     return x.dtype.itemsize
 
 
-@functools.lru_cache(maxsize=256)
-def _orders(pattern):
-    return order.input_order(pattern), order.output_order(pattern)
+def _orders(geometry):
+    """The orders in which the kernels compute: those that are given, or the layer's own."""
+    own, outputs = order.orders(geometry.pattern)
+    return geometry.inputs or own, geometry.outputs or outputs
+
+
+def _missing(geometry):
+    """The orders that the channels of x and of y are yet to be brought into: int arrays."""
+    pattern = geometry.pattern
+    given = (geometry.inputs, geometry.outputs)
+    counts = (pattern.in_channels, pattern.filters)
+    return [
+        np.arange(count) if known else own.channels
+        for known, own, count in zip(given, order.orders(pattern), counts, strict=True)
+    ]
 
 
 @functools.lru_cache(maxsize=256)
@@ -132,14 +133,16 @@ def _plan(geometry, size, which, batch, itemsize, shared):
     )
     if 0 in (batch, *size, *own.out_size):
         raise CannotBuild("there is nothing to compute")
-    places = order.weight_places(pattern)
+    places = order.weight_places(pattern, *_orders(geometry))
+    dtype = "bfloat16" if itemsize == 2 else "float32"
+    numbers = tuned.numbers_of(pattern, geometry.strides, size, dtype, which)
     if which == "by_weights":
-        plan = gradient_plan.plan(places, own.forward(), batch, itemsize, shared)
+        plan = gradient_plan.plan(places, own.forward(), batch, itemsize, shared, numbers)
     elif which == "by_input":
         turned = places.transpose(0, 2, 1)
-        plan = convolution_plan.plan(turned, own.by_input(), batch, itemsize, shared)
+        plan = convolution_plan.plan(turned, own.by_input(), batch, itemsize, shared, numbers)
     else:
-        plan = convolution_plan.plan(places, own.forward(), batch, itemsize, shared)
+        plan = convolution_plan.plan(places, own.forward(), batch, itemsize, shared, numbers)
     if plan is None:
         raise CannotBuild("a tile of the layer does not fit in the GPU's shared memory")
     return plan

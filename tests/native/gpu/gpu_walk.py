@@ -21,9 +21,8 @@ class Walk:
         assert np.prod(shape) <= results
         self.places = np.indices(shape).reshape(3, -1).T
         image, row, column = self.places.T
-        line = image * p["window_rows"] + row * p["step_in_rows"]
-        pixel = line * p["window_columns"] + column * p["step_in_columns"]
-        self.rows = pixel * p["pitch"] // block_bytes
+        byte = image * p["image_pitch"] + row * p["row_pitch"]
+        self.rows = (byte + column * p["pitch"]) // block_bytes
 
     def corner(self, tile):
         p = self.p
@@ -41,13 +40,17 @@ class Walk:
         assert (height, width) == (p["in_rows"], p["in_columns"])
         values = x.shape[3] // p["in_pieces"]
         x = x.reshape(batch, height, width, -1, values)
-        sizes = (p["tile_images"], p["window_rows"], p["window_columns"], p["pitch"] // 16)
-        window = np.full((*sizes, values), np.nan)
-        window[..., : p["pieces"], :] = 0
-        for i, j, k in np.ndindex(sizes[:3]):
+        sizes = (p["tile_images"], p["window_rows"], p["window_columns"])
+        window = np.full((p["tile_images"] * p["image_pitch"] // 16, values), np.nan)
+        for i, j, k in np.ndindex(sizes):
+            kept = [
+                n % p[f"step_in_{axis}s"] * p[f"{axis}_group"] + n // p[f"step_in_{axis}s"]
+                for n, axis in ((j, "row"), (k, "column"))
+            ]
+            to = (i * p["image_pitch"] + kept[0] * p["row_pitch"] + kept[1] * p["pitch"]) // 16
             at = (image + i, row + j, column + k)
-            if all(0 <= own < size for own, size in zip(at, x.shape, strict=False)):
-                window[i, j, k, : p["pieces"]] = x[at][pieces]
+            there = all(0 <= own < size for own, size in zip(at, x.shape, strict=False))
+            window[to : to + p["pieces"]] = x[at][pieces] if there else 0
         return window.reshape(-1, self.block_bytes // 16 * values)
 
 

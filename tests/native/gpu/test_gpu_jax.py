@@ -1,5 +1,7 @@
 """The GPU's kernels inside JAX: run by the emulation, lowered for a GPU that is not there."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from gpu_cases import pattern
 
 from keras_ssc import SSCConv2D, SSCPattern
 from keras_ssc.execution import convolve
-from keras_ssc.native.gpu import availability, build, lowering, passes
+from keras_ssc.native.gpu import availability, build, lowering, order, passes
 from keras_ssc.native.gpu.availability import why_not, why_not_by_itself
 from keras_ssc.native.jax_convolution import Geometry
 
@@ -51,10 +53,24 @@ def arrays(own, dtype, size=(6, 5), strides=(1, 1), batch=2):
     return geometry, integers(shape), weights, integers(own.filters), *map(integers, [result] * 2)
 
 
-@pytest.mark.parametrize(("dtype", "strides"), [("bfloat16", (1, 1)), ("float32", (2, 2))])
-def test_passes_equal_the_dense_ones(dtype, strides):
+OTHER = SSCPattern(**pattern(g=4, p=3))  # other channels are neighbours in its order
+
+
+@pytest.mark.parametrize(
+    ("dtype", "strides", "before"),
+    [
+        ("bfloat16", (1, 1), None),
+        ("float32", (2, 2), None),
+        ("bfloat16", (1, 1), PATTERN),
+        ("float32", (2, 2), OTHER),
+    ],
+)
+def test_passes_equal_the_dense_ones(dtype, strides, before):
     """With both gradients: the kernels' own source against JAX's convolution."""
     geometry, x, weights, bias, residual, dy = arrays(PATTERN, dtype, strides=strides)
+    if before:  # channels are given in the order that a layer before left, and left in order
+        (inputs, _), (_, outputs) = order.orders(before), order.orders(PATTERN)
+        geometry = dataclasses.replace(geometry, inputs=inputs, outputs=outputs)
     found = (
         passes.convolution(EMULATED, x, weights, geometry, bias, residual, relu=True),
         passes.input_gradient(EMULATED, dy, weights, geometry, x.shape[1:3]),
@@ -117,10 +133,16 @@ def test_native_is_taken_by_name_and_auto_waits_for_a_measurement(gpu, monkeypat
         assert "were not measured for this layer" in report["why"]
     card = jax.devices()[0].device_kind
     row = availability.layer_key(PATTERN, (1, 1), (8, 8)) | {"card": card, "dtype": "bfloat16"}
-    for training, used in (("1.5", "native"), ("0.9", "dense")):
-        rows = (row | {"inference": "1.2", "training": training},)
+    for training, in_order, used in (
+        ("1.5", "1.9", "native"),
+        ("0.9", "1.3", "native"),  # alone and in order: 1.06 times as fast
+        ("0.6", "1.3", "dense"),  # 0.82 times
+    ):
+        rows = row | {"inference": "1.2", "inference_in_order": "1.2"}
+        rows = (rows | {"training": training, "training_in_order": in_order},)
         monkeypatch.setattr(availability, "_measured", lambda rows=rows: rows)
         assert layer(dtype="mixed_bfloat16").execution_report((8, 8))["used"] == used
+        assert why_not_by_itself(PATTERN, "bfloat16", (1, 1), (8, 8), in_order=True) is None
     assert "as slower" in why_not_by_itself(PATTERN, "bfloat16", (1, 1), (8, 8))
     assert "not measured" in why_not_by_itself(PATTERN, "bfloat16", (1, 1), (9, 9))
 

@@ -130,7 +130,14 @@ def test_source_adds_bias_and_residual_and_cuts_at_zero(itemsize):
     y = aligned(np.full(case.y.shape, 0xFFFF if itemsize == 2 else np.nan, values(bias).dtype))
     packed = np.append(case.weights, 0)[plan.packing]
     arrays = [values(case.x[..., case.inputs]), values(packed)]
-    run(plan.launch, (arrays, [bias, values(residual)]), y, has_bias=1, has_residual=1, relu=1)
+    run(
+        plan.launch.with_epilogue(),
+        (arrays, [bias, values(residual)]),
+        y,
+        has_bias=1,
+        has_residual=1,
+        relu=1,
+    )
     y = from_bfloat16(y) if itemsize == 2 else y
     expected = np.maximum(case.y[..., case.outputs] + bias + residual, 0)
     np.testing.assert_array_equal(y, expected)

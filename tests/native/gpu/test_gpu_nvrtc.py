@@ -9,12 +9,12 @@ from keras_ssc.native.gpu.gradient_plan import STEPS, TILES, WARPS
 
 ARCHITECTURES = ("sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 CONVOLVE = [
-    {"NT": columns, "MT": rows, "WM": 2, "WJ": 4, "BLOCKS": 1}
+    {"NT": columns, "MT": rows, "WM": 2, "WJ": 4, "BLOCKS": 1, "EPILOGUE": 1}
     for columns in (1, 2, 4)
     for rows in ROWS
 ]
 WEIGHT_GRADIENT = [
-    {"NT": columns, "MS": steps, "WARPS": WARPS[-1], "TILE": TILES[1], "BLOCKS": 1}
+    {"NT": columns, "MS": steps, "WARPS": WARPS[-1], "TILE": TILES[1], "BLOCKS": 1, "EPILOGUE": 1}
     for columns in (1, 2, 4)
     for steps in STEPS
 ]

@@ -8,6 +8,7 @@
 // the image, so that a pair is one constant offset there.
 //   NT 8-wide columns a job; MT 16-pixel rows a warp; WM x WJ warps, along pixels and along jobs
 //   BLOCKS of threads that shall fit on a multiprocessor
+//   EPILOGUE 1: bias, residual or ReLU may be asked for
 //   JG jobs whose results are written together: 2 for one column of bfloat16, else 1
 #include "window.h"
 
@@ -68,18 +69,18 @@ __device__ __forceinline__ void store(Value* to, const Results& from) {
 #endif
 }
 
-#if JG == 2
-// Of two jobs of one column a lane holds two neighbouring outputs each. Exchanged within the four
-// lanes of a pixel these are four of one job, and 32 bytes in a row are written at once.
-__device__ __forceinline__ uint2 of_pair(const Results (&results)[2], int lane) {
-  const Word first = as_bfloat16(results[0].values[0], results[0].values[1]);
-  const Word second = as_bfloat16(results[1].values[0], results[1].values[1]);
-  const int source = lane / 4 * 4 + lane % 2 * 2;
-  const Word a0 = from_lane(first, source), a1 = from_lane(first, source + 1);
-  const Word b0 = from_lane(second, source), b1 = from_lane(second, source + 1);
-  return lane % 4 < 2 ? make_uint2(a0, a1) : make_uint2(b0, b1);
+// Adds what is asked for; bias and residual start at the lane's first output.
+__device__ __forceinline__ void finish(Results& results, const float* bias, const Value* residual,
+                                       const Problem& p) {
+  if (p.has_bias)
+#pragma unroll
+    for (int i = 0; i < 2 * NT; ++i) results.values[i] += bias[i];
+  if (p.has_residual) add(results, residual);
+  if (p.relu)  // as a comparison, so that what is not a number stays so
+#pragma unroll
+    for (int i = 0; i < 2 * NT; ++i)
+      results.values[i] = results.values[i] < 0 ? 0 : results.values[i];
 }
-#endif
 
 // Grid: blocks along the tiles; parts of the jobs; phases (by input, of strides: see reads.py).
 //   steps      for each step the byte offsets of its two pairs in a window
@@ -98,7 +99,6 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
   const int part = blockIdx.y, first_job = part * p.jobs_of_part;
   const int jobs = min(p.jobs_of_part, p.jobs - first_job);
   const int* own_starts = starts + blockIdx.z * p.jobs + first_job;
-  const bool more = p.has_bias | p.has_residual | p.relu;
   const int first_step = own_starts[0], step_count = own_starts[jobs] - first_step;
 
   int* offsets = (int*)(shared + p.at_steps);
@@ -106,11 +106,11 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
   int* own_pieces = (int*)(shared + p.at_pieces);
   Word* pixels = (Word*)(shared + p.at_pixels);
   Word* places = (Word*)(shared + p.at_places);
-  int* located = (int*)(shared + p.at_located);
+  Fetch* fetches = (Fetch*)(shared + p.at_fetches);
   int* targets = (int*)(shared + p.at_targets);
   const unsigned char* weights = shared + p.at_weights;
   const Address windows = address_of(shared + p.at_windows);
-  const int window_bytes = pixels_of_window(p) * p.pitch;
+  const int window_bytes = p.tile_images * p.image_pitch;
 
   // One dead step more: the loop below reads one too far.
   for (int i = thread; i < 2 * step_count + 2; i += kThreads)
@@ -133,47 +133,57 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
   }
 
   const int first_row = phases[2 * blockIdx.z], first_column = phases[2 * blockIdx.z + 1];
-  // Where the results of a tile are written, in pixels; -1: nowhere.
-  auto aim = [&](int* to, int tile) {
-    const Corner corner = corner_of(tile, p);
+  // Where a tile's pixels come from, and where its results go, in runs of 8 outputs; -1: nowhere.
+  auto find = [&](Position at, int* to) {
+    locate_window(fetches, pixels, at, p, kThreads);
     for (int i = thread; i < kTile; i += kThreads) {
       const Word place = places[i];
-      const int image = corner.image + image_of(place);
-      const int row = (corner.row + row_of(place)) * p.step_out_rows + first_row;
-      const int column = (corner.column + column_of(place)) * p.step_out_columns + first_column;
+      const int image = at.image * p.tile_images + image_of(place);
+      const int row = (at.down * p.tile_rows + row_of(place)) * p.step_out_rows + first_row;
+      const int column =
+          (at.across * p.tile_columns + column_of(place)) * p.step_out_columns + first_column;
       const bool there =
           place != kNone && image < p.batch && row < p.out_rows && column < p.out_columns;
-      to[i] = there ? (image * p.out_rows + row) * p.out_columns + column : -1;
+      to[i] = there ? ((image * p.out_rows + row) * p.out_columns + column) * (p.outputs / 8) : -1;
     }
   };
+  const Share share = share_of(p.pieces, kThreads);
+  auto load_window = [&](int stage) {
+    load_pixels(windows + stage * window_bytes, x, fetches, pixels_of_window(p), own_pieces,
+                p.pieces, share, kThreads);
+  };
 
+  // Where pixels lie is found `stages` tiles ahead, in a ring of three lists of targets.
   int tile = blockIdx.x, stage = 0, turn = 0;
-  const int ahead = p.stages == 2 ? 2 * gridDim.x : gridDim.x;
-  locate_window(located, pixels, min(tile, p.tiles - 1), p, kThreads);
-  aim(targets, min(tile, p.tiles - 1));
+  const int ahead = p.stages * gridDim.x;
+  Position at = position_of(tile, p);
+  const Position by = position_of(gridDim.x, p);
+  find(at, targets);
+  advance(at, by, p);
   __syncthreads();
-  if (tile < p.tiles) load_window(windows, x, located, own_pieces, p, kThreads);
+  load_window(0);
   commit_copies();
   __syncthreads();
   if (p.stages == 2) {
-    locate_window(located, pixels, min(tile + (int)gridDim.x, p.tiles - 1), p, kThreads);
+    if (tile + (int)gridDim.x < p.tiles) find(at, targets + kTile);
+    advance(at, by, p);
     __syncthreads();
   }
-  for (; tile < p.tiles; tile += gridDim.x, turn ^= 1) {
+  for (; tile < p.tiles; tile += gridDim.x, turn = turn == 2 ? 0 : turn + 1) {
     const int next = tile + gridDim.x;
     if (p.stages == 2) {
-      if (next < p.tiles)
-        load_window(windows + (1 - stage) * window_bytes, x, located, own_pieces, p, kThreads);
+      if (next < p.tiles) load_window(1 - stage);
       commit_copies();
       wait_for_copies<1>();
     } else {
       wait_for_copies<0>();
     }
     __syncthreads();
-    if (tile + ahead < p.tiles) locate_window(located, pixels, tile + ahead, p, kThreads);
-    if (next < p.tiles) aim(targets + (1 - turn) * kTile, next);
+    const int later = turn + p.stages;
+    if (tile + ahead < p.tiles) find(at, targets + (later >= 3 ? later - 3 : later) * kTile);
+    advance(at, by, p);
 
-    const int* own_targets = targets + turn * kTile;
+    const int* own_targets = targets + turn * kTile + along_pixels * MT * 16 + lane / 4;
     const Address window = windows + stage * window_bytes;
     auto load = [&](Fragments& to, int step) {
       const Address from = window + offsets[2 * step + lane / 16];
@@ -210,42 +220,40 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
         }
         if (step < end) multiply(even);
       }
+      // A lane has two neighbouring outputs of each column. With JG 2 it changes those of one job for
+      // its neighbour's of the other, and so writes four of one job.
+      const int odd = JG == 2 ? lane % 2 : 0;
+      const bool own = first + odd < jobs;
+      const int output =
+          (first_job + first + odd) * 8 * NT + (JG == 2 ? lane % 4 / 2 * 4 : lane % 4 * 2 * NT);
 #pragma unroll
       for (int m = 0; m < MT; ++m)
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-          const int target = own_targets[(along_pixels * MT + m) * 16 + lane / 4 + 8 * half];
-          const bool there = target >= 0;
-          const size_t pixel = (size_t)target * p.outputs;
+          const int target = own_targets[m * 16 + 8 * half];
+          Value* to = y + (size_t)(unsigned)target * 8 + output;
           Results results[JG];
 #pragma unroll
           for (int j = 0; j < JG; ++j) {
-            const int output = (first_job + first + j) * 8 * NT + lane % 4 * 2 * NT;
-            const bool own = there && first + j < jobs;
 #pragma unroll
             for (int n = 0; n < NT; ++n) {
               results[j].values[2 * n] = sums[j][m][n][2 * half];
               results[j].values[2 * n + 1] = sums[j][m][n][2 * half + 1];
             }
-            if (more) {
-              if (p.has_bias && own)
-#pragma unroll
-                for (int i = 0; i < 2 * NT; ++i) results[j].values[i] += bias[output + i];
-              if (p.has_residual && own) add(results[j], residual + pixel + output);
-              if (p.relu)  // as a comparison, so that what is not a number stays so
-#pragma unroll
-                for (int i = 0; i < 2 * NT; ++i)
-                  results[j].values[i] = results[j].values[i] < 0 ? 0 : results[j].values[i];
+#if EPILOGUE
+            if (target >= 0 && first + j < jobs) {
+              const int of_lane = (first_job + first + j) * 8 * NT + lane % 4 * 2 * NT;
+              finish(results[j], bias + of_lane, residual + (size_t)target * 8 + of_lane, p);
             }
-#if JG == 1
-            if (own) store(y + pixel + output, results[j]);
 #endif
           }
 #if JG == 2
-          const uint2 words = of_pair(results, lane);
-          const int job = first + lane % 4 / 2;
-          if (there && job < jobs)
-            *(uint2*)(y + pixel + (first_job + job) * 8 + lane % 2 * 4) = words;
+          const Word a = as_bfloat16(results[0].values[0], results[0].values[1]);
+          const Word b = as_bfloat16(results[1].values[0], results[1].values[1]);
+          const Word other = from_lane(odd ? a : b, lane ^ 1);
+          if (target >= 0 && own) *(uint2*)to = odd ? make_uint2(other, b) : make_uint2(a, other);
+#else
+          if (target >= 0) store(to, results[0]);
 #endif
         }
     }
@@ -253,7 +261,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
     if (p.stages == 2) {
       stage = 1 - stage;
     } else {
-      if (next < p.tiles) load_window(windows, x, located, own_pieces, p, kThreads);
+      if (next < p.tiles) load_window(0);
       commit_copies();
     }
   }

@@ -25,6 +25,7 @@ typedef struct CUfunc_st* CUfunction;
 typedef unsigned long long CUdeviceptr;
 constexpr int kMaxDynamicSharedSizeBytes = 8;  // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr int kMultiprocessorCount = 16;       // CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
+constexpr int kRelaxed = 2;                    // CU_STREAM_CAPTURE_MODE_RELAXED
 
 struct Driver {
   int (*cuModuleLoadData)(CUmodule*, const void* image);
@@ -39,6 +40,7 @@ struct Driver {
   int (*cuCtxGetDevice)(int*);
   int (*cuDeviceGetAttribute)(int*, int attribute, int device);
   int (*cuMemsetD32Async)(CUdeviceptr, unsigned value, size_t count, CUstream);
+  int (*cuThreadExchangeStreamCaptureMode)(int* mode);
   int (*cuGetErrorString)(int, const char**);
   std::string missing;
 
@@ -59,6 +61,7 @@ struct Driver {
     FIND(cuCtxGetDevice);
     FIND(cuDeviceGetAttribute);
     FIND(cuMemsetD32Async);
+    FIND(cuThreadExchangeStreamCaptureMode);
     FIND(cuGetErrorString);
 #undef FIND
   }
@@ -96,6 +99,13 @@ struct InContext {
   }
 };
 
+// XLA may record launches into a graph; then a module can be loaded only inside of this.
+struct MayLoad {
+  int mode = kRelaxed;
+  MayLoad() { driver().cuThreadExchangeStreamCaptureMode(&mode); }
+  ~MayLoad() { driver().cuThreadExchangeStreamCaptureMode(&mode); }
+};
+
 // Returns the kernel, and how many blocks the device runs at a time.
 CUfunction find(CUstream stream, const std::string& path, const std::string& name, int threads,
                 int shared, int* at_a_time) {
@@ -107,6 +117,7 @@ CUfunction find(CUstream stream, const std::string& path, const std::string& nam
   const InContext inside(context);
   Kernel& kernel = kernels[{context, path}];
   if (!kernel.function) {
+    const MayLoad now;
     std::ifstream file(path, std::ios::binary);
     const std::string image((std::istreambuf_iterator<char>(file)), {});
     if (image.empty()) throw Failed{path + " can't be read"};
@@ -181,7 +192,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(KerasSscLaunch, launch,
                                   .Attr<std::string_view>("cubin")
                                   .Attr<std::string_view>("kernel")
                                   .Attr<ffi::Span<const int32_t>>("problem")
-                                  .Attr<ffi::Span<const int32_t>>("grid"));
+                                  .Attr<ffi::Span<const int32_t>>("grid"),
+                              {ffi::Traits::kCmdBufferCompatible});
 
 // Why nothing can be launched here, or nothing at all.
 extern "C" const char* keras_ssc_missing_driver() { return driver().missing.c_str(); }

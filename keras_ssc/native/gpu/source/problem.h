@@ -13,12 +13,14 @@ struct Problem {
   int window_rows, window_columns;
   int first_row, first_column;  // of the window of the first tile, in the tensor that is read
   int step_in_rows, step_in_columns;
-  int pieces, pitch;        // of one pixel of the window; bytes from a pixel to the next
-  int dy_pieces, dy_pitch;  // the same of the gradient's tile (weight_gradient.cu)
-  int jobs, jobs_of_part;   // runs of 8 NT outputs
-  int stages;               // windows in shared memory: with 2, one is filled while one is read
+  int pieces, pitch;            // of one pixel of the window; bytes from a pixel to the next
+  int row_pitch, image_pitch;   // bytes of a row, of an image
+  int row_group, column_group;  // see kept in window.h
+  int dy_pieces, dy_pitch;      // the same of the gradient's tile (weight_gradient.cu)
+  int jobs, jobs_of_part;       // runs of 8 NT outputs
+  int stages;                   // windows in shared memory: with 2, one is filled while one is read
   // Bytes from the start of shared memory. `at_dy`: the gradient's tiles.
-  int at_steps, at_starts, at_pieces, at_pixels, at_places, at_located, at_targets;
+  int at_steps, at_starts, at_pieces, at_pixels, at_places, at_fetches, at_targets;
   int at_weights, at_dy, at_windows;
   int has_bias, has_residual, relu;
 };

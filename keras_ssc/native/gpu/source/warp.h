@@ -87,4 +87,15 @@ __device__ __forceinline__ Word as_bfloat16(float first, float second) {
   return word;
 }
 
+// Adds to two neighbouring sums in global memory.
+__device__ __forceinline__ void add_two(float* to, float first, float second) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("red.global.add.v2.f32 [%0], {%1,%2};" ::"l"(to), "f"(first), "f"(second)
+               : "memory");
+#else
+  atomicAdd(to, first);
+  atomicAdd(to + 1, second);
+#endif
+}
+
 #endif  // KERAS_SSC_EMULATED

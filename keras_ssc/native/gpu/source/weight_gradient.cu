@@ -68,11 +68,11 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
   int* own_pieces = (int*)(shared + p.at_pieces);
   Word* pixels = (Word*)(shared + p.at_pixels);
   Word* places = (Word*)(shared + p.at_places);
-  int* located = (int*)(shared + p.at_located);
-  int* located_dy = (int*)(shared + p.at_targets);
+  Fetch* fetches = (Fetch*)(shared + p.at_fetches);
+  Fetch* fetches_of_dy = (Fetch*)(shared + p.at_targets);
   const Address dy_tiles = address_of(shared + p.at_dy);
   const Address windows = address_of(shared + p.at_windows);
-  const int window_bytes = pixels_of_window(p) * p.pitch, dy_bytes = TILE * p.dy_pitch;
+  const int window_bytes = p.tile_images * p.image_pitch, dy_bytes = TILE * p.dy_pitch;
   const int results = p.tile_images * p.tile_rows * p.tile_columns;
   const int rows_of_b = (results + kDepth - 1) / kDepth * kDepth;  // at most TILE
 
@@ -95,25 +95,40 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
     for (int i = 0; i < 2; ++i) offsets[s][i] = s < count ? steps[2 * (first_step + s) + i] : 0;
   float sum[MS][NT][4] = {};
 
-  auto find = [&](int tile) {
-    locate_window(located, pixels, tile, p, kThreads);
-    locate(located_dy, places, rows_of_b, p.batch, p.out_rows, p.out_columns, corner_of(tile, p),
-           kThreads);
+  const int pieces_of_dy = p.outputs * (int)sizeof(Value) / 16;
+  auto find = [&](Position at) {
+    locate_window(fetches, pixels, at, p, kThreads);
+    for (int i = thread; i < rows_of_b; i += kThreads) {
+      const Word place = places[i];
+      const int image = at.image * p.tile_images + image_of(place);
+      const int row = at.down * p.tile_rows + row_of(place);
+      const int column = at.across * p.tile_columns + column_of(place);
+      const bool there =
+          place != kNone && image < p.batch && row < p.out_rows && column < p.out_columns;
+      const int pixel = (image * p.out_rows + row) * p.out_columns + column;
+      fetches_of_dy[i] = {there ? (Word)pixel * pieces_of_dy : kNone, i * p.dy_pitch};
+    }
   };
+  const Share share = share_of(p.pieces, kThreads), share_of_dy = share_of(p.dy_pieces, kThreads);
   auto load = [&](int stage) {
-    load_window(windows + stage * window_bytes, x, located, own_pieces, p, kThreads);
-    load_pixels(dy_tiles + stage * dy_bytes, p.dy_pitch, dy, p.outputs * (int)sizeof(Value) / 16,
-                located_dy, rows_of_b, own_pieces + p.pieces, p.dy_pieces, kThreads);
+    load_pixels(windows + stage * window_bytes, x, fetches, pixels_of_window(p), own_pieces,
+                p.pieces, share, kThreads);
+    load_pixels(dy_tiles + stage * dy_bytes, dy, fetches_of_dy, rows_of_b, own_pieces + p.pieces,
+                p.dy_pieces, share_of_dy, kThreads);
   };
   int tile = blockIdx.x, stage = 0;
-  const int ahead = p.stages == 2 ? 2 * gridDim.x : gridDim.x;
-  find(min(tile, p.tiles - 1));
+  const int ahead = p.stages * gridDim.x;
+  Position at = position_of(tile, p);
+  const Position by = position_of(gridDim.x, p);
+  find(at);
+  advance(at, by, p);
   __syncthreads();
-  if (tile < p.tiles) load(0);
+  load(0);
   commit_copies();
   __syncthreads();
   if (p.stages == 2) {
-    find(min(tile + (int)gridDim.x, p.tiles - 1));
+    if (tile + (int)gridDim.x < p.tiles) find(at);
+    advance(at, by, p);
     __syncthreads();
   }
   for (; tile < p.tiles; tile += gridDim.x) {
@@ -126,7 +141,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
       wait_for_copies<0>();
     }
     __syncthreads();
-    if (tile + ahead < p.tiles) find(tile + ahead);
+    if (tile + ahead < p.tiles) find(at);
+    advance(at, by, p);
     const Address window = windows + stage * window_bytes;
     const Address tile_of_dy = dy_tiles + stage * dy_bytes + unit[0];
 #pragma unroll 2
@@ -156,9 +172,9 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
 #pragma unroll
       for (int n = 0; n < NT; ++n)
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const int channel = lane / 4 + i / 2 * 8, output = 8 * n + lane % 4 * 2 + i % 2;
-          atomicAdd(sums + ((size_t)(first_step + s) * 16 + channel) * 8 * NT + output,
-                    sum[s][n][i]);
+        for (int half = 0; half < 2; ++half) {
+          const int channel = lane / 4 + half * 8, output = 8 * n + lane % 4 * 2;
+          add_two(sums + ((size_t)(first_step + s) * 16 + channel) * 8 * NT + output,
+                  sum[s][n][2 * half], sum[s][n][2 * half + 1]);
         }
 }

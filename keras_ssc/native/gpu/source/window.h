@@ -26,69 +26,81 @@ __device__ __forceinline__ int pixels_of_window(const Problem& p) {
   return p.tile_images * p.window_rows * p.window_columns;
 }
 
+// Where a row or column of a window is kept, of `group` in each residue modulo the step between
+// results: what neighbouring results read lies side by side.
+__device__ __forceinline__ int kept(int number, int step, int group) {
+  return step == 1 ? number : number % step * group + number / step;
+}
+
 // Byte of the first value that a result reads, from the start of its window.
 __device__ __forceinline__ int offset_in_window(Word place, const Problem& p) {
-  const int row = image_of(place) * p.window_rows + row_of(place) * p.step_in_rows;
-  return (row * p.window_columns + column_of(place) * p.step_in_columns) * p.pitch;
+  return image_of(place) * p.image_pitch + row_of(place) * p.row_pitch + column_of(place) * p.pitch;
 }
 
-// The first pixel of a tile: image, and row and column of its first result.
-struct Corner {
-  int image, row, column;
+// A tile of the batch, by its place; the tiles of a block are `gridDim.x` apart.
+struct Position {
+  int image, down, across;
 };
-__device__ __forceinline__ Corner corner_of(int tile, const Problem& p) {
+__device__ __forceinline__ Position position_of(int tile, const Problem& p) {
   const int across = tile % p.tiles_across, rest = tile / p.tiles_across;
-  return {rest / p.tiles_down * p.tile_images, rest % p.tiles_down * p.tile_rows,
-          across * p.tile_columns};
+  return {rest / p.tiles_down, rest % p.tiles_down, across};
+}
+__device__ __forceinline__ void advance(Position& at, const Position& by, const Problem& p) {
+  at.across += by.across;
+  at.down += by.down;
+  at.image += by.image;
+  if (at.across >= p.tiles_across) at.across -= p.tiles_across, ++at.down;
+  if (at.down >= p.tiles_down) at.down -= p.tiles_down, ++at.image;
 }
 
-// Lists where the listed pixels of a tile or window lie in a tensor, in pixels; -1: outside.
-// Made once for a tile, so that its many copies need not look where the image ends.
-__device__ __forceinline__ void locate(int* to, const Word* list, int length, int batch, int rows,
-                                       int columns, Corner first, int threads) {
-  for (int i = threadIdx.x; i < length; i += threads) {
-    const Word spot = list[i];
-    const int image = first.image + image_of(spot), row = first.row + row_of(spot),
-              column = first.column + column_of(spot);
-    const bool there = spot != kNone && image < batch && (unsigned)row < (unsigned)rows &&
-                       (unsigned)column < (unsigned)columns;
-    to[i] = there ? (image * rows + row) * columns + column : -1;
+// Where a pixel comes from, in pieces of 16 bytes (`kNone`: from outside, it is zeros), and the byte
+// of shared memory that it goes to. Made once for a tile: its many copies look here.
+struct alignas(8) Fetch {
+  Word from;
+  int to;
+};
+
+__device__ __forceinline__ void locate_window(Fetch* fetches, const Word* pixels, Position at,
+                                              const Problem& p, int threads) {
+  const int first_image = at.image * p.tile_images;
+  const int first_row = at.down * p.tile_rows * p.step_in_rows + p.first_row;
+  const int first_column = at.across * p.tile_columns * p.step_in_columns + p.first_column;
+  for (int i = threadIdx.x; i < pixels_of_window(p); i += threads) {
+    const Word spot = pixels[i];
+    const int image = first_image + image_of(spot), row = first_row + row_of(spot),
+              column = first_column + column_of(spot);
+    const bool there = image < p.batch && (unsigned)row < (unsigned)p.in_rows &&
+                       (unsigned)column < (unsigned)p.in_columns;
+    const int pixel = (image * p.in_rows + row) * p.in_columns + column;
+    fetches[i] = {there ? (Word)pixel * p.in_pieces : kNone,
+                  image_of(spot) * p.image_pitch +
+                      kept(row_of(spot), p.step_in_rows, p.row_group) * p.row_pitch +
+                      kept(column_of(spot), p.step_in_columns, p.column_group) * p.pitch};
   }
 }
 
-__device__ __forceinline__ void locate_window(int* to, const Word* pixels, int tile,
-                                              const Problem& p, int threads) {
-  const Corner corner = corner_of(tile, p);
-  const Corner first = {corner.image, corner.row * p.step_in_rows + p.first_row,
-                        corner.column * p.step_in_columns + p.first_column};
-  locate(to, pixels, pixels_of_window(p), p.batch, p.in_rows, p.in_columns, first, threads);
+// What a thread copies of every tile: one piece (more, where there are more pieces than threads) of
+// every `down`-th pixel.
+struct Share {
+  int first, down, piece;
+};
+__device__ __forceinline__ Share share_of(int pieces, int threads) {
+  const int down = pieces < threads ? threads / pieces : 1;
+  const int first = (int)threadIdx.x / pieces;
+  return {first < down ? first : 1 << 30, down, (int)threadIdx.x % pieces};
 }
 
-// Copies some pieces of each located pixel into shared memory, zeros where it is outside.
-__device__ __forceinline__ void load_pixels(Address to, int pitch, const uint4* from,
-                                            int pieces_of_pixel, const int* located, int length,
-                                            const int* pieces, int count, int threads) {
-  const int down = threads / count, across = threads % count;
-  int pixel = (int)threadIdx.x / count, piece = (int)threadIdx.x % count;
-  int own = pieces[piece];
-  while (pixel < length) {
-    const int source = located[pixel];
-    copy_16(to + pixel * pitch + piece * 16,
-            from + ((size_t)(source < 0 ? 0 : source) * pieces_of_pixel + own), source >= 0);
-    pixel += down;
-    if (across) {
-      piece += across;
-      if (piece >= count) {
-        piece -= count;
-        ++pixel;
-      }
-      own = pieces[piece];
+__device__ __forceinline__ void load_pixels(Address to, const uint4* from, const Fetch* fetches,
+                                            int length, const int* pieces, int count,
+                                            const Share& share, int threads) {
+  for (int piece = share.piece; piece < count; piece += threads) {
+    const uint4* source = from + pieces[piece];
+    const Address target = to + piece * 16;
+#pragma unroll 4
+    for (int pixel = share.first; pixel < length; pixel += share.down) {
+      const Fetch fetch = fetches[pixel];
+      const bool there = fetch.from != kNone;
+      copy_16(target + fetch.to, source + (there ? fetch.from : 0), there);
     }
   }
-}
-
-__device__ __forceinline__ void load_window(Address to, const uint4* x, const int* located,
-                                            const int* pieces, const Problem& p, int threads) {
-  load_pixels(to, p.pitch, x, p.in_pieces, located, pixels_of_window(p), pieces, p.pieces,
-              threads);
 }

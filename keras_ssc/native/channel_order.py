@@ -1,0 +1,120 @@
+"""The order of channels as a property of a tensor, while JAX traces a program.
+
+A layer whose kernel gives its channels in an order of its own puts them back for whoever reads
+them, and remembers what the result was made of. A layer that takes this very tensor reads that in
+its place; if all do, nothing reads the tensor itself, and XLA leaves the permutation out of the
+program. Whoever does not know of this reads the tensor: right by construction.
+"""
+
+import contextlib
+import contextvars
+import weakref
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+_kept = contextvars.ContextVar("keras_ssc_kept_orders", default=True)
+_made_of = {}  # id of a tensor -> (weak reference to it, its channels in order, the Order)
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order of channels, other than their own.
+
+    Args:
+        packed: bytes of an int32 array, the channel at each place.
+
+    Example:
+
+    >>> order = Order.of([0, 2, 1, 3])
+    >>> order.channels.tolist(), order.inverse == order
+    ([0, 2, 1, 3], True)
+    """
+
+    packed: bytes
+
+    @classmethod
+    def of(cls, channels):
+        """Return the Order with these channels, one at each place."""
+        return cls(np.asarray(channels, np.int32).tobytes())
+
+    @cached_property
+    def channels(self):
+        """The channel at each place: int32 array."""
+        return np.frombuffer(self.packed, np.int32)
+
+    @cached_property
+    def inverse(self):
+        """The Order that puts channels in this order back into their own."""
+        return Order.of(np.argsort(self.channels))
+
+    def __repr__(self):
+        channels = ", ".join(map(str, self.channels[:4]))
+        return f"Order({channels}, ... of {len(self.channels)})"
+
+
+@contextlib.contextmanager
+def each_layer_alone():
+    """Trace layers that bring their channels into order and back, each for itself: to compare.
+
+    Example:
+
+        with channel_order.each_layer_alone():
+            compiled = jax.jit(step).lower(*arguments).compile()
+    """
+    token = _kept.set(False)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def are_kept():
+    """Whether orders are kept from layer to layer: not inside of `each_layer_alone`."""
+    return _kept.get()
+
+
+def order_of(x):
+    """Return the Order in which the channels of `x` were made, or None: their own."""
+    return _remembered(x)[1]
+
+
+def in_order(x, order):
+    """Return tensor `x` (..., channels) with its channels in `order`: as they were made, or anew.
+
+    What is made anew is not remembered, as it would keep `x` itself alive: XLA merges equal
+    permutations of one tensor, or fuses them with what reads them.
+
+    Args:
+        x: JAX array, with the channels in their own order.
+        order: Order, or None: their own.
+    """
+    from keras_ssc.native.jax_permutation import permuted
+
+    ordered, first = _remembered(x)
+    if order is None:
+        return x
+    if order == first:
+        return ordered
+    if first is None:
+        return permuted(x, order)
+    return permuted(ordered, Order.of(first.inverse.channels[order.channels]))
+
+
+def restored(ordered, order):
+    """Return the tensor whose channels in `order` are `ordered`, and remember that it was so."""
+    import jax
+
+    from keras_ssc.native.jax_permutation import permuted
+
+    x = permuted(ordered, order.inverse)
+    if isinstance(x, jax.core.Tracer) and x is not ordered:
+        key, table = id(x), _made_of  # the name is gone when Python ends
+        table[key] = (weakref.ref(x, lambda _: table.pop(key, None)), ordered, order)
+    return x
+
+
+def _remembered(x):
+    reference, ordered, order = _made_of.get(id(x), (None, None, None))
+    return (ordered, order) if reference is not None and reference() is x else (None, None)
