@@ -11,6 +11,7 @@ from tiny_networks import Two
 from keras_ssc import applications, datasets
 from keras_ssc.applications import _pretrained as pretrained
 from keras_ssc.applications.cifar_resnet import decode_predictions, preprocess_input
+from keras_ssc.datasets.facts import FACTS
 from keras_ssc.training import publishing
 from keras_ssc.training.publishing import accuracy, page
 
@@ -207,6 +208,8 @@ def test_cards_have_what_a_reader_asks_for():
     for card in CARDS:
         for key in ("data", "recipe", "licence", "hardware", "milliseconds", "multiply_adds"):
             assert card[key], key
+        facts = FACTS[card["dataset"]]
+        assert card["preprocess_input"] == {"mean": [*facts.mean], "std": [*facts.std]}
 
 
 def test_a_finished_run_is_published(tmp_path, monkeypatch):
