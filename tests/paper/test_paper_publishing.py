@@ -19,7 +19,7 @@ from keras_ssc.training.publishing import page
 from paper import Records, Setting
 from paper.fit import LOSS, fit
 from paper.inputs import test_batches as batches_to_test
-from paper.publishing import publish_record
+from paper.publishing import publish_record, recipe
 from paper.run import Epochs, begin, kxk_norm, record_of
 
 TINY = Setting("Two", "cifar10", "ssc", "butterfly+per_filter", g=4, p=3, epochs=2, batch_size=16)
@@ -97,7 +97,8 @@ def test_a_run_is_published(tmp_path, made, setting, arguments):
     assert (scores.argmax(-1) == data.y_test).mean() == card["test_accuracy"]
 
 
-@pytest.mark.jax_long
+@pytest.mark.jax
+@pytest.mark.campaign
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="the loop is JAX's")
 def test_a_run_of_the_gpu_loop_is_published(tmp_path, made):
     from paper.gpu_run import run_on_gpu
@@ -111,6 +112,13 @@ def test_a_run_of_the_gpu_loop_is_published(tmp_path, made):
     card = publish_record(records.path(TINY), folder=made)
     assert card["recipe"]["precision"] == "convolutions in bfloat16, weights in float32"
     assert abs(card["test_accuracy"] - record["test"]["last"]["accuracy"]) < 1e-4
+
+
+def test_the_card_names_the_precision_of_the_training():
+    for loop, words in (("paper/gpu_loop.py, bfloat16", "bfloat16"), (None, "float32")):
+        record = {"loop": loop} if loop else {}
+        expected = f"convolutions in {words}, weights in float32"
+        assert recipe(TINY, record)["precision"] == expected
 
 
 def test_without_images_the_accuracy_is_that_of_the_record(tmp_path, made, monkeypatch):
