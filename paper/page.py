@@ -6,7 +6,7 @@ import io
 
 from keras_ssc.training.run_folder import beside
 from paper.correlations import correlation_table, plot_correlations
-from paper.figures import CYCLIC, EXPERIMENTS, PAPERS_PATTERN
+from paper.figures import CYCLIC, EXPERIMENTS, ON_CPUS, PAPERS_PATTERN
 from paper.kernels_figure import plot_kernels
 from paper.mixing_table import joined_table
 from paper.plots import plot_accuracy, plot_multiply_adds
@@ -148,6 +148,8 @@ def write_page(records, folder, protocol, empty=False):
             parts.append(scoreboard(cells, records, PAPERS_PATTERN, turned=True))
         if name == "mixing":
             parts += [joined_table(cells), scoreboard(cells, records, CYCLIC, turned=True)]
+        if name == "gpu-patterns":
+            parts.append(scoreboard(cells, records, ON_CPUS, turned=True))
         if name == "figure3":
             parts.append(correlation_table(cells, records))
         else:

@@ -35,6 +35,7 @@ def VGG11(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -68,6 +69,8 @@ def VGG11(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -111,6 +114,7 @@ def VGG13(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -144,6 +148,8 @@ def VGG13(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -187,6 +193,7 @@ def VGG16(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -220,6 +227,8 @@ def VGG16(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -263,6 +272,7 @@ def VGG19(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -310,6 +320,8 @@ def VGG19(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -354,6 +366,7 @@ def MobileNetV2(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "block",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -412,6 +425,8 @@ def MobileNetV2(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -458,6 +473,7 @@ def ResNet18(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -500,6 +516,8 @@ def ResNet18(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -543,6 +561,7 @@ def ResNet20(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -577,6 +596,8 @@ def ResNet20(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -621,6 +642,7 @@ def ResNet32(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -667,6 +689,8 @@ def ResNet32(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -712,6 +736,7 @@ def ResNet44(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -746,6 +771,8 @@ def ResNet44(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -790,6 +817,7 @@ def ResNet50(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -836,6 +864,8 @@ def ResNet50(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -879,6 +909,7 @@ def ResNet56(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -913,6 +944,8 @@ def ResNet56(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -957,6 +990,7 @@ def ResNet110(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -991,6 +1025,8 @@ def ResNet110(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
@@ -1035,6 +1071,7 @@ def ShuffleNetV2(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "block",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -1086,6 +1123,8 @@ def ShuffleNetV2(
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
             join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+        pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
+            (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
             offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,

@@ -17,6 +17,7 @@ from keras_ssc.applications._shape_recorder import ShapeRecorder
 from keras_ssc.arguments import boolean, integer, one_of
 from keras_ssc.layers.arguments import activation
 from keras_ssc.layers.arguments import data_format as check_format
+from keras_ssc.sparsity.layer import DEVICES
 
 
 def builder(*, default_setting=None, **defaults):
@@ -88,6 +89,7 @@ def make_model(
     p: int | None = None,
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
     shift: str = "cyclic",
     parity: str = "halves",
     set_offset: int | str = 0,
@@ -111,6 +113,7 @@ def make_model(
     boolean("include_top", include_top)
     boolean("sparse_classifier", sparse_classifier)
     boolean("mixing", mixing)
+    one_of("pattern_for", pattern_for, DEVICES)
     if set_offset != "butterfly" or not isinstance(set_offset, str):
         integer("set_offset", set_offset, 0)
     initial_scale = one_of("initial_scale", initial_scale, ("dense", "live"))
@@ -128,9 +131,8 @@ def make_model(
     # The classifier counts in the network's sparsity: trained weights have that of their image set.
     if include_top or weights in CLASSES:
         recorder.classifier(last, classes if include_top else CLASSES[weights])
-    settings = choose_settings(
-        recorder.shapes(), sparsity, g, p, distribution, parity, default_setting, mixing
-    )
+    rules = (distribution, parity, default_setting, mixing, pattern_for)
+    settings = choose_settings(recorder.shapes(), sparsity, g, p, *rules)
     rules = {"shift": shift, "parity": parity, "set_offset": set_offset, "execution": execution}
     build = LayerBuilder(image_size, settings, data_format, dtype, initial_scale, **rules)
     inputs = keras.Input(shape=tuple(input_shape)) if input_tensor is None else input_tensor

@@ -3,7 +3,9 @@
 from keras_ssc.sparsity import choose_network
 
 
-def choose_settings(shapes, sparsity, g, p, distribution, parity, default=None, mixing=False):
+def choose_settings(
+    shapes, sparsity, g, p, distribution, parity, default=None, mixing=False, pattern_for="cpu"
+):
     """Return (g, p), or None for dense, for every layer: dict by layer name.
 
     Args:
@@ -13,7 +15,8 @@ def choose_settings(shapes, sparsity, g, p, distribution, parity, default=None, 
         distribution, parity: as for `choose_network`.
         default: function sparse `LayerShape` -> (g, p), for where neither a sparsity nor g and p
             are given; None for sparsity 0.9.
-        mixing: bool, as for `choose_network`; a `g` and `p` that are given stay as they are.
+        mixing, pattern_for: as for `choose_network`; a `g` and `p` that are given stay as they
+            are.
     """
     if sparsity is not None and (g is not None or p is not None):
         raise ValueError(
@@ -34,6 +37,7 @@ def choose_settings(shapes, sparsity, g, p, distribution, parity, default=None, 
     if not isinstance(sparsity, bool) and sparsity == 0:
         return {shape.name: None for shape in shapes}
     rules = {"parity": parity, "distribution": distribution, "mixing": mixing}
+    rules["pattern_for"] = pattern_for
     choice = choose_network(shapes, sparsity=sparsity, **rules)
     return choice.settings
 

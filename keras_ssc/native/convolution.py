@@ -31,6 +31,7 @@ def native(
         slices: int, parts of the work; 0: a few for each of the framework's threads.
     """
     if keras.backend.backend() == "jax":
+        from keras_ssc.native import jax_fusion
         from keras_ssc.native.jax_convolution import Geometry, convolve
 
         if accelerator():
@@ -42,7 +43,10 @@ def native(
             build.operations()
         sizes = (tuple(strides), padding, tuple(dilation_rate))
         geometry = Geometry(pattern, *sizes, lanes=widest, slices=slices)
-        return convolve(x, weights, geometry, bias, residual, relu)
+        y = convolve(x, weights, geometry, bias, residual, relu)
+        if not (accelerator() or relu or residual is not None):
+            jax_fusion.remember(y, x, weights, geometry, bias)
+        return y
     attributes = attributes_of(pattern, strides, dilation_rate) | {
         "padding": padding.upper(),
         "lanes": widest,

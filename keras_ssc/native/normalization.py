@@ -42,8 +42,13 @@ def normalize(x, gamma, beta, mean, variance, residual, *, relu, epsilon):
             return y
     scale = gamma / keras.ops.sqrt(variance + epsilon)
     shift = beta - mean * scale
-    if keras.backend.backend() == "jax":  # one pass also by XLA, with what comes before and after
-        y = x * scale + shift
+    if keras.backend.backend() == "jax":
+        from keras_ssc.native import jax_fusion
+
+        y = jax_fusion.normalized(x, scale, shift, residual, relu)
+        if y is not None:
+            return y
+        y = x * scale + shift  # one pass also by XLA, with what comes before and after
         y = y if residual is None else y + residual
         return keras.ops.relu(y) if relu else y
     return _operations().KerasSscScaleShift(x=x, scale=scale, shift=shift, **settings)

@@ -115,7 +115,7 @@ def choose_pattern(
     if pattern_for == "gpu" and shift == "cyclic":
         near = np.flatnonzero((miss <= GPU_TOLERANCE) & _few_classes(in_channels, filters, g, p))
     if len(near):
-        cost = _cost_on_gpu(g, p) + miss
+        cost = cost_on_gpu(g, p) + miss
     else:
         near = np.flatnonzero(miss <= LAYER_TOLERANCE)
     if not len(near):
@@ -137,7 +137,7 @@ def _few_classes(in_channels, filters, g, p):
     return divides & (in_channels % np.maximum(g, 1) == 0) & (filters % np.maximum(g, 1) == 0)
 
 
-def _cost_on_gpu(g, p):
+def cost_on_gpu(g, p):
     """What speaks against such (g, p): many classes to read, g far from 8, the width of a block."""
     classes = (g - 1) / np.maximum(p, 1)
     return 0.05 * (classes - 1) + 0.25 * np.abs(np.log2(np.maximum(g, 1) / 8))

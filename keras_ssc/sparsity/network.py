@@ -10,7 +10,8 @@ from keras_ssc.sparsity.distributions import (
     per_filter_candidates,
     uniform_candidates,
 )
-from keras_ssc.sparsity.layer import awkwardness
+from keras_ssc.sparsity.gpu_network import gpu_settings
+from keras_ssc.sparsity.layer import DEVICES, awkwardness
 from keras_ssc.sparsity.mixing import well_mixing
 from keras_ssc.sparsity.shapes import (
     LayerShape,
@@ -39,6 +40,7 @@ def choose_network(
     parity: str = "halves",
     distribution: str = "auto",
     mixing: bool = False,
+    pattern_for: str = "cpu",
 ) -> NetworkChoice:
     """Return settings (g, p) for the sparse layers of a network that reach a target.
 
@@ -59,6 +61,10 @@ def choose_network(
         mixing: bool. True: of the p that leave as many weights and the same max(g, p), each layer
             takes the one with which the layers of a stage join the most channels
             (`stage_mixing`, for the cyclic shift without an offset).
+        pattern_for: `"cpu"`, or `"gpu"`: one g for all KxK layers with a p that divides g - 1, and
+            one p for all 1x1 layers, as the kernels for NVIDIA GPUs want it. The share of weights
+            kept may then miss the target by a quarter; `distribution` and `mixing` have no say.
+            Where no such pattern comes near, the choice is that for a CPU.
 
     Returns:
         `NetworkChoice`, with the settings and the figures reached.
@@ -92,7 +98,10 @@ def choose_network(
     parity = one_of("parity", parity, PARITIES)
     distribution = one_of("distribution", distribution, DISTRIBUTIONS)
     boolean("mixing", mixing)
+    one_of("pattern_for", pattern_for, DEVICES)
     pixels = np.array([layer.pixels if name == "mac_share" else 1 for layer in layers], float)
+    if pattern_for == "gpu" and (settings := gpu_settings(layers, kept, pixels, parity)):
+        return count_network(layers, settings, parity)
     nearest = []
     sparse = [layer for layer in layers if layer.sparse]
     for candidates in _candidates(sparse, distribution, sparsity):

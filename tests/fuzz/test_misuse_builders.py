@@ -78,9 +78,9 @@ def test_classes_from_1_to_21843(name):
 
 ARGUMENTS = [
     "include_top", "weights", "input_tensor", "input_shape", "pooling", "classes",
-    "classifier_activation", "sparsity", "g", "p", "distribution", "mixing", "shift", "parity",
-    "set_offset", "initial_scale", "execution", "sparse_classifier", "data_format", "dtype", "name",
-    "width", "pools", "sparse_shortcuts", "fused",
+    "classifier_activation", "sparsity", "g", "p", "distribution", "mixing", "pattern_for",
+    "shift", "parity", "set_offset", "initial_scale", "execution", "sparse_classifier",
+    "data_format", "dtype", "name", "width", "pools", "sparse_shortcuts", "fused",
 ]  # fmt: skip
 CLASHES = {"sparsity": ["g", "p"], "g": ["p", "kernel_size", "in_channels"], "p": ["g"]}
 

@@ -1,14 +1,15 @@
 """The CUDA kernels without a GPU: their tables walked in NumPy, their source run on the CPU."""
 
+import csv
 import re
 
 import gpu_walk
 import numpy as np
 import pytest
-from gpu_cases import EXPECTED, Case, pattern
+from gpu_cases import EXPECTED, H100, Case, pattern
 from gpu_emulation import SOURCE, aligned, bfloat16, from_bfloat16, run
 
-from keras_ssc.native.gpu import blocks, convolution_plan, launch, order
+from keras_ssc.native.gpu import blocks, convolution_plan, gradient_plan, launch, order, tuned
 from keras_ssc.native.gpu.reads import Geometry
 from keras_ssc.patterns import SSCPattern
 
@@ -168,3 +169,50 @@ def test_one_neighbouring_class_needs_no_more_products_than_it_has_weights():
         steps = blocks.steps_of(places, reads.phases, 8, channels // 128)
         done = len(steps.job) * 2 * 8 * 8 * steps.columns
         assert done <= 1.1 * own.weight_count
+
+
+# The table of plans that were measured.
+
+
+def test_a_measured_plan_is_taken_and_gives_the_same_values():
+    case = Case(pattern(), size=(14, 14), batch=2)
+    numbers = tuned.numbers_of(case.pattern, (1, 1), (56, 56), "bfloat16", "forward")
+    places, reads = order.weight_places(case.pattern), case.geometry.forward()
+    plan = convolution_plan.plan(places, reads, case.batch, 2, H100, numbers)
+    for name in ("columns", "rows", "along_pixels", "along_jobs"):
+        macro = {"columns": "NT", "rows": "MT", "along_pixels": "WM", "along_jobs": "WJ"}[name]
+        assert plan.launch.defines[macro] == numbers[name]
+    packed = np.append(case.weights, 0)[plan.packing]
+    y = gpu_walk.convolve(plan.launch, case.x[..., case.inputs], packed)
+    np.testing.assert_array_equal(y, case.y[..., case.outputs])
+
+
+def test_a_measured_plan_that_does_not_fit_is_left():
+    case = Case(pattern(128, 128), batch=2)
+    places, reads = order.weight_places(case.pattern), case.geometry.forward()
+    numbers = {"columns": 4, "parts": 1, "stages": 2, "along_pixels": 2, "along_jobs": 4,
+               "rows": 7, "tile_images": 99, "tile_rows": 6, "tile_columns": 5,
+               "at_a_time": 1}  # fmt: skip
+    chosen = convolution_plan.plan(places, reads, case.batch, 2, H100)
+    plan = convolution_plan.plan(places, reads, case.batch, 2, H100, numbers)
+    assert plan.launch.problem == chosen.launch.problem
+
+
+def test_every_row_of_the_table_is_a_plan_of_its_layer():
+    """What was measured fits, and is told from the others of its pass by its numbers."""
+    with tuned.TABLE.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) >= 30
+    for row in rows:
+        sizes = [int(row[name]) for name in ("in_channels", "filters")]
+        own = SSCPattern(*sizes, 3, int(row["g"]), int(row["p"]))
+        strides, size = (tuple(map(int, re.findall(r"\d+", row[n]))) for n in ("strides", "map"))
+        numbers = tuned.numbers_of(own, strides, size, row["dtype"], row["pass"])
+        geometry = Geometry((3, 3), strides, "same", (1, 1), size)
+        places = order.weight_places(own)
+        kind = gradient_plan if row["pass"] == "by_weights" else convolution_plan
+        reads = geometry.by_input() if row["pass"] == "by_input" else geometry.forward()
+        places = places.transpose(0, 2, 1) if row["pass"] == "by_input" else places
+        choice = kind.measured_choice(numbers, places, reads, 2, H100)
+        assert kind.numbers_of(choice) == numbers
+    assert tuned.numbers_of(own, strides, (999, 999), "bfloat16", "forward") is None
