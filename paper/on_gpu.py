@@ -17,19 +17,24 @@ and when both have come, the first slice in calls of at most nine minutes; MPS l
 processes share the GPU:
 
 nvidia-cuda-mps-control -d
-KERAS_BACKEND=jax XLA_PYTHON_CLIENT_PREALLOCATE=false python -m paper.on_gpu run --slice 1 \\
-    --data-dir images --processes 5 --minutes 8.5 --out out/records.tar.gz --cache out/cache
-KERAS_BACKEND=jax XLA_PYTHON_CLIENT_PREALLOCATE=false python -m paper.on_gpu run --slice 1 \\
-    --data-dir images --processes 5 --minutes 8.5 --carried out/records.tar.gz \\
-    --out out/records-2.tar.gz --cache out/cache
+export KERAS_BACKEND=jax XLA_PYTHON_CLIENT_PREALLOCATE=false
+python -m paper.on_gpu run --slice 1 --only train --data-dir images --processes 5 --minutes 8.5 \\
+    --out out/records.tar.gz --cache out/cache
+python -m paper.on_gpu run --slice 1 --only train --data-dir images --processes 5 --minutes 8.5 \\
+    --carried out/records.tar.gz --out out/records-2.tar.gz --cache out/cache
 
 Each further call carries the archive of the one before; the folder of compiled programs, if it
 comes along, spares a minute. The second slice is the same with --slice 2. A call ends with exit
-code 143 when the minutes are over, and with 0 when all runs are done. Here, with the last archive:
+code 143 when the minutes are over, and with 0 when all runs are trained. Here, with the last
+archive:
 
+KERAS_BACKEND=jax python -m paper.on_gpu run --slice 1 --only test --data-dir images \\
+    --carried out/records-2.tar.gz --out records.tar.gz
 tar -xzf records.tar.gz --exclude .unfinished --exclude weights --skip-old-files \\
     -C docs/evidence/records
 tar -xzf records.tar.gz -C runs weights
+
+Without --only a call tests and records what it has trained.
 
 The run of "SSC, per_filter" in slice 1 is the calibration: the first records have 89.4 % for it.
 

@@ -68,12 +68,28 @@ def load_pretrained(model, builder, dataset):
     fitting = [one for one in offered if one["structure"] == structure(model)]
     values = read(fitting[0]) if fitting else {}
     if not all(values.get(one.path, np.empty(0)).shape == one.shape for one in model.weights):
-        trained = ", ".join(f"sparsity={one['sparsity']}" for one in offered) or "none"
+        trained = "; ".join(in_words(one["arguments"]) for one in offered) or "none"
         raise ValueError(
             f"`weights={dataset!r}` must go with the arguments of a {builder} that was trained. "
             f"Trained, with the defaults of all other arguments: {trained}. "
             "Received: arguments that give other patterns"
         )
+    put(model, values)
+
+
+def in_words(arguments):
+    """Return a builder's arguments as they are written in a call.
+
+    Example:
+
+    >>> in_words({"sparsity": 0.98, "set_offset": "butterfly"})
+    "sparsity=0.98, set_offset='butterfly'"
+    """
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+
+
+def put(model, values):
+    """Give a network the weights of `decode`, whatever the classifier of the file is."""
     for one in model.weights:
         one.assign(keras.ops.cast(values[one.path], one.dtype))
 
@@ -81,49 +97,87 @@ def load_pretrained(model, builder, dataset):
 def read(card):
     """Return the weights of a card: dict path -> array."""
     path = FOLDER / card["file"]
-    if hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"]:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != card["sha256"]:
         raise ValueError(f"{str(path)!r} must be the file that its card describes; install it anew")
-    with np.load(path, allow_pickle=False) as file:
+    return decode(content)
+
+
+def decode(content):
+    """Return the weights in the bytes of a file: dict path -> array."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
         return dict(file)
 
 
-def round_kernels(model):
-    """Round a network's kernels to float16, as they are stored.
+def encode(model):
+    """Return a network's weights as the bytes of a file, the kernels rounded to float16.
 
     The vectors, BatchNormalization's and biases, stay exact: they are few.
 
     Raises:
         ValueError: a weight is not finite in float16.
     """
+    values = {}
     for one in model.weights:
         value = keras.ops.convert_to_numpy(one)
         if not np.abs(value).max() <= np.finfo("float16").max:
             raise ValueError(f"`model` must have finite weights in float16. Received: {one.path}")
-        if value.ndim > 1:
-            one.assign(value.astype("float16").astype(value.dtype))
+        values[one.path] = value.astype("float16") if value.ndim > 1 else value
+    content = io.BytesIO()
+    np.savez_compressed(content, **values)
+    return content.getvalue()
 
 
-def write(model, card, folder=FOLDER):
+def check_free(content, model, card, folder, replace):
+    """Return the cards of other weights for this very network, which are to be replaced.
+
+    Args:
+        content: bytes of `encode`.
+        model: the network.
+        card: dict with `model` and `dataset`.
+        folder: path.
+        replace: bool.
+
+    Raises:
+        ValueError: there are some, and `replace` is False.
+    """
+    digest, own = hashlib.sha256(content).hexdigest(), structure(model)
+    there = [json.loads(path.read_text(encoding="utf-8")) for path in Path(folder).glob("*.json")]
+    former = [
+        one
+        for one in there
+        if (one["model"], one["dataset"], one["structure"]) == (card["model"], card["dataset"], own)
+        and one["sha256"] != digest
+    ]
+    if former and not replace:
+        raise ValueError(
+            f"`replace` must be True where this network has weights. Received: replace={replace}, "
+            f"with {former[0]['file']} ({former[0]['test_accuracy']:.2%}) in the folder"
+        )
+    return former
+
+
+def write(content, model, card, folder=FOLDER, replace=False):
     """Write a network's weights and card; return the card with `file`, `sha256` and `bytes`.
 
     Args:
-        model: trained network, after `round_kernels`.
-        card: dict with `model`, `dataset`, `sparsity` and what else there is to say.
+        content: bytes of `encode`.
+        model: the network.
+        card: dict with `model`, `dataset`, `sparsity`, `arguments` (the builder's, but for
+            `classes`) and what else there is to say.
         folder: path.
+        replace: bool. True: other weights for this very network are removed.
     """
-    values = {one.path: keras.ops.convert_to_numpy(one) for one in model.weights}
-    values = {
-        path: value.astype("float16") if value.ndim > 1 else value for path, value in values.items()
-    }
-    content = io.BytesIO()
-    np.savez_compressed(content, **values)
-    content = content.getvalue()
+    former = check_free(content, model, card, folder, replace)
     digest = hashlib.sha256(content).hexdigest()
-    name = "-".join((card["model"].lower(), card["dataset"], str(card["sparsity"]), digest[:8]))
+    name = f"{card['model'].lower()}-{card['dataset']}-{card['sparsity']:g}-{digest[:8]}"
     more = {"file": f"{name}.npz", "sha256": digest, "bytes": len(content)}
     card = {**card, **more, "structure": structure(model)}
     with atomic_write(Path(folder) / card["file"]) as temporary:
         temporary.write_bytes(content)
         words = json.dumps(card, indent=2) + "\n"
         temporary.with_suffix(".json").write_text(words, encoding="utf-8")
+    for one in former:
+        for suffix in (".json", ".npz"):
+            (Path(folder) / one["file"]).with_suffix(suffix).unlink()
     return card

@@ -11,17 +11,30 @@ import numpy as np
 from keras_ssc import applications, datasets
 from keras_ssc._summary import summary
 from keras_ssc.applications._preprocess import preprocess_input
-from keras_ssc.applications._pretrained import FOLDER, round_kernels, write
+from keras_ssc.applications._pretrained import (
+    CLASSES,
+    FOLDER,
+    check_free,
+    decode,
+    encode,
+    in_words,
+    put,
+    write,
+)
+from keras_ssc.datasets.facts import FACTS
 from keras_ssc.model_file import read_model
+from keras_ssc.training.environment import environment
 
 RECIPE = ("epochs", "batch_size", "learning_rate", "momentum", "l2", "seed")
 SOURCES = {
     "cifar10": "CIFAR-10 (Krizhevsky, 2009), 50,000 training images",
     "cifar100": "CIFAR-100 (Krizhevsky, 2009), 50,000 training images",
 }
+# Accuracy that a network may lose, or win, when its kernels are rounded to float16.
+ROUNDING = 0.002
 
 
-def publish(run_dir, data_dir, folder=FOLDER):
+def publish(run_dir, data_dir, folder=FOLDER, replace=False):
     """Write the weights of a finished run and their card into the package.
 
     The weights are those of the last epoch, whatever the test accuracies of the others were. They
@@ -31,13 +44,14 @@ def publish(run_dir, data_dir, folder=FOLDER):
         run_dir: path, a folder that `train` has left.
         data_dir: path, where the image set is, as for `datasets.load`.
         folder: path, where the two files go.
+        replace: bool. True: other weights of this very network are removed.
 
     Returns:
         The card, a dict.
 
     Raises:
         ValueError: the run is not finished, or was not made with a builder's defaults (but for
-            `sparsity`), or on all images.
+            `sparsity`), or on all images; or the network has weights, without `replace`.
 
     Example:
 
@@ -54,32 +68,84 @@ def publish(run_dir, data_dir, folder=FOLDER):
             "`run_dir` must hold a run on CIFAR-10 or CIFAR-100 with all of its images, without "
             f"`g` and `p`. Received: {changed or settings['dataset']}"
         )
-    data = datasets.load(settings["dataset"], data_dir)
-    build = getattr(applications, settings["model"])
-    model = build(sparsity=settings["sparsity"], classes=data.classes)
-    trained = read_model(run_dir / "last.keras", compile=False)
-    for one, other in zip(model.weights, trained.weights, strict=True):
-        one.assign(other)
-    round_kernels(model)
-    found = summary(model)
     card = {
         "model": settings["model"],
         "dataset": settings["dataset"],
-        "sparsity": settings["sparsity"],
-        "data": SOURCES[settings["dataset"]] + ", padded by 4, cropped, flipped",
+        "arguments": {"sparsity": settings["sparsity"]},
         "recipe": {key: settings[key] for key in RECIPE},
+        "hardware": described["hardware"]["cpu"]["name"],
+        "versions": described["versions"],
+    }
+    trained = read_model(run_dir / "last.keras", compile=False)
+    data = datasets.load(settings["dataset"], data_dir)
+    return publish_network(trained, card, data, folder, replace)
+
+
+def publish_network(trained, about, data, folder=FOLDER, replace=False, recorded=None):
+    """Write the weights of a network and their card, measured as a user will load them.
+
+    Args:
+        trained: network with the weights.
+        about: dict, what the card has besides what is measured here: `model`, `dataset`,
+            `arguments` (of the builder), `recipe`, `hardware`, `versions`, ...
+        data: `Dataset` whose test images are looked at; None: the accuracy is the recorded one.
+        folder, replace: as for `publish`.
+        recorded: float, the test accuracy before the rounding; None: not known.
+
+    Returns:
+        The card, a dict.
+
+    Raises:
+        ValueError: the network has weights, without `replace`, or another accuracy than recorded.
+    """
+    dataset, arguments, facts = about["dataset"], about["arguments"], FACTS[about["dataset"]]
+    model = untrained(about["model"], dataset, arguments)
+    for one, other in zip(model.weights, trained.weights, strict=True):
+        one.assign(other)
+    content = encode(model)
+    put(model, decode(content))
+    check_free(content, model, about, folder, replace)
+    found = summary(model)
+    if data is None:
+        measured, of = recorded, "of the weights before they were rounded, by the record"
+    else:
+        measured, of = accuracy(model, data), "of this file"
+    if recorded is not None and abs(measured - recorded) > ROUNDING:
+        raise ValueError(
+            f"`weights` must give the recorded test accuracy, {recorded}, within {ROUNDING}. "
+            f"Received: weights that give {measured} in float16"
+        )
+    card = {
+        "model": about["model"],
+        "dataset": dataset,
+        "sparsity": arguments.get("sparsity", round(found.network_sparsity, 3)),
+        "data": f"{SOURCES[dataset]}, padded by 4, cropped, flipped",
+        "preprocess_input": {"mean": list(facts.mean), "std": list(facts.std)},
+        **about,
         "network_sparsity": found.network_sparsity,
         "live_weights": found.live_weights,
         "dense_weights": found.dense_weights,
         "multiply_adds": found.macs,
         "dense_multiply_adds": found.dense_macs,
-        "hardware": described["hardware"]["cpu"]["name"],
-        "versions": described["versions"],
         "licence": "Apache-2.0",
-        "test_accuracy": accuracy(model, data),
+        "test_accuracy": measured,
+        "test_accuracy_is": of,
         "milliseconds": milliseconds(model),
+        "milliseconds_on": environment()["hardware"]["cpu"]["name"],
     }
-    return write(model, card, folder)
+    return write(content, model, card, folder, replace)
+
+
+def untrained(builder, dataset, arguments):
+    """Return a network for an image set.
+
+    Args:
+        builder: str, a name of `keras_ssc.applications`.
+        dataset: str, a key of `SOURCES`.
+        arguments: dict, the builder's.
+    """
+    common = {"input_shape": FACTS[dataset].input_shape, "classes": CLASSES[dataset]}
+    return getattr(applications, builder)(**common, **arguments)
 
 
 def accuracy(model, data):
@@ -112,7 +178,7 @@ def page(cards):
     head = (
         "network",
         "image set",
-        "sparsity",
+        "arguments",
         "test accuracy",
         "epochs",
         "seed",
@@ -126,7 +192,7 @@ def page(cards):
         (
             one["model"],
             one["dataset"],
-            f"{one['sparsity']:g}",
+            f"`{in_words(one['arguments'])}`",
             f"{one['test_accuracy']:.2%}",
             one["recipe"]["epochs"],
             one["recipe"]["seed"],

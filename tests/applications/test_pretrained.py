@@ -6,10 +6,12 @@ import pathlib
 import keras
 import numpy as np
 import pytest
+from tiny_networks import Two
 
 from keras_ssc import applications, datasets
 from keras_ssc.applications import _pretrained as pretrained
 from keras_ssc.applications.cifar_resnet import decode_predictions, preprocess_input
+from keras_ssc.datasets.facts import FACTS
 from keras_ssc.training import publishing
 from keras_ssc.training.publishing import accuracy, page
 
@@ -29,9 +31,11 @@ def folder(tmp_path, monkeypatch):
 
 def written(folder, **arguments):
     model = applications.ResNet20(sparsity=0.9, **arguments)
-    pretrained.round_kernels(model)
-    card = {"model": "ResNet20", "dataset": "cifar10", "sparsity": 0.9}
-    return model, pretrained.write(model, card, folder)
+    content = pretrained.encode(model)
+    pretrained.put(model, pretrained.decode(content))
+    card = {"model": "ResNet20", "dataset": "cifar10", "sparsity": 0.9, "test_accuracy": 0.8}
+    card["arguments"] = {"sparsity": 0.9, **arguments}
+    return model, pretrained.write(content, model, card, folder)
 
 
 def test_weights_are_found_by_the_image_set(folder):
@@ -94,7 +98,50 @@ def test_weights_beyond_float16_are_refused():
     kernel = next(one for one in model.weights if len(one.shape) > 1)
     kernel.assign(keras.ops.full_like(kernel, 1e6))
     with pytest.raises(ValueError, match="finite weights in float16"):
-        pretrained.round_kernels(model)
+        pretrained.encode(model)
+
+
+def two(folder, **arguments):
+    """Weights of a small network, which has arguments of its own."""
+    model = applications.Two(**arguments)
+    content = pretrained.encode(model)
+    pretrained.put(model, pretrained.decode(content))
+    card = {"model": "Two", "dataset": "cifar10", "sparsity": 0, "test_accuracy": 0.8}
+    return model, pretrained.write(content, model, card | {"arguments": arguments}, folder)
+
+
+BUTTERFLY = {"g": 4, "p": 3, "set_offset": "butterfly"}
+
+
+@pytest.mark.parametrize("arguments", [{"sparsity": 0}, BUTTERFLY], ids=["dense", "butterfly"])
+def test_other_arguments_are_named_and_found(folder, monkeypatch, arguments):
+    monkeypatch.setattr(applications, "Two", Two, raising=False)
+    two(folder, g=4, p=3)
+    model, _ = two(folder, **arguments)
+    again = Two(**arguments, weights="cifar10")
+    for one, other in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    words = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    with pytest.raises(ValueError, match=rf"other arguments: .*{words}.*Received: .*patterns"):
+        Two(g=2, p=1, weights="cifar10")
+
+
+def test_weights_are_replaced_only_when_asked(folder, monkeypatch):
+    monkeypatch.setattr(applications, "Two", Two, raising=False)
+    two(folder, sparsity=0)
+    model, first = two(folder, g=4, p=3)
+    model.weights[0].assign(model.weights[0] + 1)
+    content = pretrained.encode(model)
+    card = {**first, "test_accuracy": 0.9}
+    there = {path.name for path in folder.iterdir()}
+    with pytest.raises(ValueError, match=rf"`replace` must be True .*{first['file']} \(80.00%\)"):
+        pretrained.write(content, model, card, folder)
+    assert {path.name for path in folder.iterdir()} == there
+    card = pretrained.write(content, model, card, folder, replace=True)
+    pretrained.write(content, model, card, folder)  # the same again
+    changed = {path.name for path in folder.iterdir()} ^ there
+    stems = {pathlib.Path(one["file"]).stem for one in (first, card)}
+    assert changed == {stem + suffix for stem in stems for suffix in (".npz", ".json")}
 
 
 @pytest.mark.parametrize("card", CARDS, ids=NAMES)
@@ -117,7 +164,7 @@ SHORT_AND_LONG = [
 def test_a_network_is_as_accurate_as_its_card_says(card, real_images):
     build = getattr(applications, card["model"])
     model = build(
-        sparsity=card["sparsity"],
+        **card["arguments"],
         weights=card["dataset"],
         classes=pretrained.CLASSES[card["dataset"]],
     )
@@ -161,6 +208,8 @@ def test_cards_have_what_a_reader_asks_for():
     for card in CARDS:
         for key in ("data", "recipe", "licence", "hardware", "milliseconds", "multiply_adds"):
             assert card[key], key
+        facts = FACTS[card["dataset"]]
+        assert card["preprocess_input"] == {"mean": [*facts.mean], "std": [*facts.std]}
 
 
 def test_a_finished_run_is_published(tmp_path, monkeypatch):
@@ -191,9 +240,8 @@ def test_a_finished_run_is_published(tmp_path, monkeypatch):
     assert card["test_accuracy"] == 0.75
     assert card["live_weights"] < 0.023 * card["dense_weights"]
     assert card == json.loads((made / card["file"]).with_suffix(".json").read_text())
-    assert f"| ResNet20 | cifar10 | 0.98 | 75.00% | 1 | 1 | {card['live_weights']:,} |" in page(
-        [card]
-    )
+    row = f"| ResNet20 | cifar10 | `sparsity=0.98` | 75.00% | 1 | 1 | {card['live_weights']:,} |"
+    assert row in page([card])
     settings["g"] = 8
     (run / "settings.json").write_text(json.dumps(about))
     with pytest.raises(ValueError, match=r"without `g` and `p`\. Received: \['g'\]"):

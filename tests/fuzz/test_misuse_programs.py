@@ -66,6 +66,10 @@ WRONG = {
         (["--run-dir", "{missing}"], 1),
         (["--run-dir", "{folder}"], 1),
         (["--run-dir", "{below}"], 1),
+        (["--record", "{missing}"], 1),
+        (["--record", "{garbage}"], 1),
+        (["--record", "{folder}", "--weights", "{missing}"], 1),
+        (["--weights", "{missing}"], 2),
     ],
     "reproduce": [
         ([], 2),
