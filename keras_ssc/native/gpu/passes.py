@@ -5,6 +5,7 @@ order for the kernels, they are brought into class-major order here, and the res
 """
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from keras_ssc.native.gpu import convolution_plan, costs, gradient_plan, order, 
 from keras_ssc.native.jax_permutation import reordered
 
 DTYPES = ("bfloat16", "float32")
+# Pieces of 16 bytes, and runs of 8 outputs, are counted in 32 bits.
+MOST_VALUES = 4 * 2**31
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,11 @@ def _plan(geometry, size, which, batch, itemsize, device):
     )
     if 0 in (batch, *size, *own.out_size):
         raise CannotBuild("there is nothing to compute")
+    values = batch * max(
+        math.prod(size) * pattern.in_channels, math.prod(own.out_size) * pattern.filters
+    )
+    if values >= MOST_VALUES:
+        raise CannotBuild(f"the GPU's kernels count to {MOST_VALUES} values of a tensor")
     places = order.weight_places(pattern, *_orders(geometry))
     dtype = "bfloat16" if itemsize == 2 else "float32"
     numbers = tuned.numbers_of(pattern, geometry.strides, size, dtype, which)

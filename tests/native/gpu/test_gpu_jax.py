@@ -118,6 +118,14 @@ def test_what_the_kernels_can_not_take_is_computed_by_jax(gpu, caplog, monkeypat
     assert "does not fit in the GPU's shared memory" in caplog.text
 
 
+def test_tensors_that_are_too_large_are_computed_by_jax(gpu, caplog):
+    shapes = [jax.ShapeDtypeStruct(shape, "bfloat16") for shape in ((2**20, 64, 64, 64),)]
+    weights = [jax.ShapeDtypeStruct((len(i), len(n)), "bfloat16") for _, i, n in PATTERN.matrices]
+    text = lowered(lambda x, w: convolve(x, w, PATTERN, "native", padding="same"), *shapes, weights)
+    assert "@KerasSscLaunch" not in text
+    assert "values of a tensor" in caplog.text
+
+
 def layer(**settings):
     made = SSCConv2D(64, 3, padding="same", g=8, p=7, **settings)
     made.build((None, 8, 8, 64))
