@@ -187,8 +187,8 @@ def gpu_patterns(protocol, seeds=(0, 1, 2)):
     """Does the pattern that a GPU computes fastest learn as well? On held-out images.
 
     With p that divides g - 1, (8, 7), the 1x1 kernels of a filter reach one neighbouring class of
-    channels alone, and with the offset "butterfly" another one from layer to layer. (8, 6) has 3 %
-    more weights, (8, 3), which a CPU prefers at 90 %, 21 % more; both reach all classes.
+    channels alone, and with the offset "butterfly" another one from layer to layer. (8, 6) has 2 %
+    more weights, (8, 3), which is chosen for a CPU at 90 %, 20 % more; both reach all classes.
 
     Under the protocol "small" twice, as in `mixing`.
     """
