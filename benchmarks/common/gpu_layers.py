@@ -4,7 +4,7 @@ import concurrent.futures
 import multiprocessing
 
 from keras_ssc import SSCPattern
-from keras_ssc.native.gpu import build, convolution_plan, gradient_plan, order, tuned
+from keras_ssc.native.gpu import build, convolution_plan, gradient_plan, order, planning, tuned
 from keras_ssc.native.gpu.reads import Geometry
 
 PASSES = ("forward", "by_input", "by_weights")
@@ -48,7 +48,7 @@ def geometry_of(layer):
 
 
 def planner_of(layer, dtype, which, batch):
-    """(module that plans a pass, the arguments of its `plan` but for the shared memory)."""
+    """(module that plans a pass, the first arguments of `planning.plan` after it)."""
     places, geometry = order.weight_places(pattern_of(layer)), geometry_of(layer)
     kind = gradient_plan if which == "by_weights" else convolution_plan
     reads = geometry.by_input() if which == "by_input" else geometry.forward()
@@ -69,10 +69,10 @@ def compiled(variant):
 def _planned(job):
     *own, shared, architecture = job
     kind, settings = planner_of(*own)
-    (layer, dtype, which, _), (_, _, _, _, side, stride) = own, own[0]
+    (layer, dtype, which, batch), (*_, side, stride) = own, own[0]
     sizes = ((stride,) * 2, (side,) * 2)
-    numbers = tuned.numbers_of(pattern_of(layer), *sizes, dtype, which)
-    plan = kind.plan(*settings, shared, numbers)
+    numbers = tuned.numbers_of(pattern_of(layer), *sizes, dtype, which, batch)
+    plan = planning.plan(kind, *settings, shared, numbers)
     return plan and variant_of(plan, architecture)
 
 

@@ -8,14 +8,15 @@ program. Whoever does not know of this reads the tensor: right by construction.
 
 import contextlib
 import contextvars
-import weakref
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from keras_ssc.native.traced_tensors import Known
+
 _kept = contextvars.ContextVar("keras_ssc_kept_orders", default=True)
-_made_of = {}  # id of a tensor -> (weak reference to it, its channels in order, the Order)
+_made_of = Known()  # a tensor -> (its channels in order, the Order)
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,13 @@ def in_order(x, order):
 
 def restored(ordered, order):
     """Return the tensor whose channels in `order` are `ordered`, and remember that it was so."""
-    import jax
-
     from keras_ssc.native.jax_permutation import permuted
 
     x = permuted(ordered, order.inverse)
-    if isinstance(x, jax.core.Tracer) and x is not ordered:
-        key, table = id(x), _made_of  # the name is gone when Python ends
-        table[key] = (weakref.ref(x, lambda _: table.pop(key, None)), ordered, order)
+    if x is not ordered:
+        _made_of.remember(x, (ordered, order))
     return x
 
 
 def _remembered(x):
-    reference, ordered, order = _made_of.get(id(x), (None, None, None))
-    return (ordered, order) if reference is not None and reference() is x else (None, None)
+    return _made_of.find(x) or (None, None)

@@ -7,19 +7,14 @@ other weights and biases; nothing reads the first one any more, and XLA leaves i
     (conv(x, w) + bias) * scale + shift = conv(x, w * scale) + bias * scale + shift
 """
 
-import weakref
+from keras_ssc.native.traced_tensors import Known
 
-import jax
-
-_made_of = {}  # id of a tensor -> (weak reference to it, x, weights, geometry, bias)
+_made_of = Known()  # a tensor -> (x, weights, geometry, bias)
 
 
 def remember(y, x, weights, geometry, bias):
     """Remember that `y` is conv(x, weights) + bias; arguments as for `jax_convolution.convolve`."""
-    if isinstance(y, jax.core.Tracer):
-        key, table = id(y), _made_of  # the name is gone when Python ends
-        reference = weakref.ref(y, lambda _: table.pop(key, None))
-        table[key] = (reference, x, weights, geometry, bias)
+    _made_of.remember(y, (x, weights, geometry, bias))
 
 
 def normalized(y, scale, shift, residual, relu):
@@ -33,8 +28,8 @@ def normalized(y, scale, shift, residual, relu):
     """
     from keras_ssc.native.jax_convolution import convolve
 
-    reference, *made_of = _made_of.get(id(y), (None,))
-    if reference is None or reference() is not y:
+    made_of = _made_of.find(y)
+    if made_of is None:
         return None
     x, weights, geometry, bias = made_of
     weights = [

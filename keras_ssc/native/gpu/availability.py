@@ -4,10 +4,10 @@ import csv
 import functools
 from pathlib import Path
 
-# Written by benchmarks/gpu_check.py, a row for each layer and card. Empty: nothing was run yet.
+# Written by benchmarks/gpu_check.py, a row for each layer and card.
 MEASURED = Path(__file__).with_name("measured.csv")
 TASKS = ("inference", "training")
-MARGIN = 1.1
+MARGIN = 1.1  # by which a layer must win that is the first in the kernels' order
 IN_FULL = ("highest", "float32", "HIGHEST", "FLOAT32")
 
 

@@ -44,28 +44,6 @@ class ConvolutionPlan:
     packing: np.ndarray
 
 
-def plan(
-    places, reads, batch, itemsize, max_shared, numbers=None, multiprocessors=costs.MULTIPROCESSORS
-):
-    """Return the ConvolutionPlan that should take least time, or None where none fits.
-
-    Args:
-        places: int array (taps, inputs, outputs) of this pass, from `order.weight_places`.
-        reads: `reads.Reads`.
-        batch: int, images.
-        itemsize: int, bytes of a value: 2 (bfloat16) or 4 (float32).
-        max_shared: int, bytes of shared memory that a block may have.
-        numbers: dict, `numbers_of` the Choice that was measured as the fastest, or None.
-        multiprocessors: int, of the GPU.
-    """
-    best = numbers and measured_choice(numbers, places, reads, itemsize, max_shared)
-    if best:
-        return made(best, places, reads, batch, itemsize)
-    choices = all_choices(places, reads, batch, itemsize, max_shared, multiprocessors)
-    best = min(choices, key=lambda choice: choice.cost, default=None)
-    return best and made(best, places, reads, batch, itemsize)
-
-
 @dataclass(frozen=True, eq=False)
 class Choice:
     """One of the ways to compute a pass.
@@ -91,12 +69,11 @@ class Choice:
 
 def numbers_of(choice):
     """Return what tells a Choice from the others of its pass: dict of ints."""
-    tile, warps = choice.tile, choice.warps
+    warps = choice.warps
     return {"columns": choice.steps.columns, "parts": len(choice.own.read),
             "stages": choice.stages, "along_pixels": warps.along_pixels,
-            "along_jobs": warps.along_jobs, "rows": warps.rows, "tile_images": tile.images,
-            "tile_rows": tile.rows, "tile_columns": tile.columns,
-            "at_a_time": choice.at_a_time}  # fmt: skip
+            "along_jobs": warps.along_jobs, "rows": warps.rows,
+            **tiles.numbers_of(choice.tile), "at_a_time": choice.at_a_time}  # fmt: skip
 
 
 def measured_choice(numbers, places, reads, itemsize, max_shared):
@@ -108,8 +85,7 @@ def measured_choice(numbers, places, reads, itemsize, max_shared):
     steps = blocks.steps_of(blocks.live_of(places, block), reads.phases, block, columns)
     own = _parts(steps, min(numbers["parts"], steps.jobs))
     warps = Warps(numbers["along_pixels"], numbers["along_jobs"], numbers["rows"])
-    sizes = (numbers["tile_images"], numbers["tile_rows"], numbers["tile_columns"])
-    tile = tiles.tile_of(*sizes, reads)
+    tile = tiles.tile_from(numbers, reads)
     choice = Choice(0, steps, own, numbers["stages"], warps, tile, numbers["at_a_time"])
     fits = tile.results <= warps.results and _shared_of(choice, reads) <= max_shared
     return choice if fits and max(tile.window) <= tiles.MAX_SIDE else None
@@ -123,7 +99,7 @@ def _shared_of(choice, reads):
 
 
 def all_choices(places, reads, batch, itemsize, max_shared, multiprocessors=costs.MULTIPROCESSORS):
-    """Yield every Choice that fits, with its best tile. Arguments as for `plan`."""
+    """Yield every Choice that fits, with its best tile. Arguments as for `planning.plan`."""
     settings = (reads, batch, itemsize, max_shared, multiprocessors)
     tiles_of = functools.cache(functools.partial(tiles.all_tiles, reads, batch))
     block = 16 // itemsize
@@ -228,13 +204,13 @@ def registers_of(rows, columns, together):
 
 
 def made(choice, places, reads, batch, itemsize):
-    """Return the ConvolutionPlan of a Choice. Other arguments as for `plan`."""
+    """Return the ConvolutionPlan of a Choice. Other arguments as for `planning.plan`."""
     own = launch_of(choice, places, reads, batch, itemsize)
     return ConvolutionPlan(own, blocks.packing_of(choice.steps, places, reads.phases))
 
 
 def launch_of(choice, places, reads, batch, itemsize):
-    """Return the Launch of a Choice. Other arguments as for `plan`."""
+    """Return the Launch of a Choice. Other arguments as for `planning.plan`."""
     steps, own, warps, tile = choice.steps, choice.own, choice.warps, choice.tile
     _, inputs, outputs = places.shape
     pieces = own.read.shape[1]

@@ -25,19 +25,6 @@ class GradientPlan:
     picking: np.ndarray
 
 
-def plan(
-    places, reads, batch, itemsize, max_shared, numbers=None, multiprocessors=costs.MULTIPROCESSORS
-):
-    """Return the GradientPlan, or None where none fits. Arguments as for `convolution_plan.plan`,
-    of the forward pass."""
-    best = numbers and measured_choice(numbers, places, reads, itemsize, max_shared)
-    if best:
-        return made(best, places, reads, batch, itemsize)
-    choices = all_choices(places, reads, batch, itemsize, max_shared, multiprocessors)
-    best = min(choices, key=lambda choice: choice.cost, default=None)
-    return best and made(best, places, reads, batch, itemsize)
-
-
 @dataclass(frozen=True, eq=False)
 class Units:
     """What the warps have to do.
@@ -94,10 +81,9 @@ class Choice:
 
 def numbers_of(choice):
     """Return what tells a Choice from the others of its pass: dict of ints."""
-    work, tile = choice.work, choice.tile
+    work = choice.work
     return {"columns": work.steps.columns, "steps": work.most, "warps": work.warps,
-            "results": choice.results, "stages": choice.stages, "tile_images": tile.images,
-            "tile_rows": tile.rows, "tile_columns": tile.columns,
+            "results": choice.results, "stages": choice.stages, **tiles.numbers_of(choice.tile),
             "at_a_time": choice.at_a_time}  # fmt: skip
 
 
@@ -109,8 +95,7 @@ def measured_choice(numbers, places, reads, itemsize, max_shared):
     steps = blocks.steps_of(blocks.live_of(places, BLOCK), reads.phases, BLOCK, columns)
     work = _units(steps, numbers["steps"], numbers["warps"])
     read = blocks.blocks_of_parts(steps, work.part)
-    sizes = (numbers["tile_images"], numbers["tile_rows"], numbers["tile_columns"])
-    tile = tiles.tile_of(*sizes, reads)
+    tile = tiles.tile_from(numbers, reads)
     results = numbers["results"]
     choice = Choice(0, work, read, results, numbers["stages"], tile, numbers["at_a_time"])
     fits = tile.results <= results and _shared_of(choice, reads, itemsize) <= max_shared
@@ -126,7 +111,7 @@ def _shared_of(choice, reads, itemsize):
 
 
 def all_choices(places, reads, batch, itemsize, max_shared, multiprocessors=costs.MULTIPROCESSORS):
-    """Yield every Choice that fits, with its best tile. Arguments as for `plan`."""
+    """Yield every Choice that fits, with its best tile. Arguments as for `planning.plan`."""
     settings = (reads, batch, itemsize, max_shared, multiprocessors)
     tiles_of = functools.cache(functools.partial(tiles.all_tiles, reads, batch))
     live = blocks.live_of(places, BLOCK)
@@ -199,7 +184,7 @@ def clocks_of(choice, reads, batch, itemsize, multiprocessors):
 
 
 def made(choice, places, reads, batch, itemsize):
-    """Return the GradientPlan of a Choice. Other arguments as for `plan`."""
+    """Return the GradientPlan of a Choice. Other arguments as for `planning.plan`."""
     steps = choice.work.steps
     sums = len(steps.job) * 2 * BLOCK * 8 * steps.columns
     own = launch_of(choice, places, reads, batch, itemsize)
@@ -207,7 +192,7 @@ def made(choice, places, reads, batch, itemsize):
 
 
 def launch_of(choice, places, reads, batch, itemsize):
-    """Return the Launch of a Choice. Other arguments as for `plan`."""
+    """Return the Launch of a Choice. Other arguments as for `planning.plan`."""
     work, tile, results = choice.work, choice.tile, choice.results
     steps, units = work.steps, work.units
     _, inputs, outputs = places.shape

@@ -14,7 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from keras_ssc.native.build import CannotBuild
-from keras_ssc.native.gpu import convolution_plan, costs, gradient_plan, order, reads, tuned
+from keras_ssc.native.gpu import (
+    convolution_plan,
+    costs,
+    gradient_plan,
+    order,
+    planning,
+    reads,
+    tuned,
+)
 from keras_ssc.native.jax_permutation import reordered
 
 DTYPES = ("bfloat16", "float32")
@@ -145,15 +153,12 @@ def _plan(geometry, size, which, batch, itemsize, device):
         raise CannotBuild(f"the GPU's kernels count to {MOST_VALUES} values of a tensor")
     places = order.weight_places(pattern, *_orders(geometry))
     dtype = "bfloat16" if itemsize == 2 else "float32"
-    numbers = tuned.numbers_of(pattern, geometry.strides, size, dtype, which)
+    numbers = tuned.numbers_of(pattern, geometry.strides, size, dtype, which, batch)
+    kind = gradient_plan if which == "by_weights" else convolution_plan
+    read = own.by_input() if which == "by_input" else own.forward()
+    places = places.transpose(0, 2, 1) if which == "by_input" else places
     settings = (batch, itemsize, device.shared, numbers, device.multiprocessors)
-    if which == "by_weights":
-        plan = gradient_plan.plan(places, own.forward(), *settings)
-    elif which == "by_input":
-        turned = places.transpose(0, 2, 1)
-        plan = convolution_plan.plan(turned, own.by_input(), *settings)
-    else:
-        plan = convolution_plan.plan(places, own.forward(), *settings)
+    plan = planning.plan(kind, places, read, *settings)
     if plan is None:
         raise CannotBuild("a tile of the layer does not fit in the GPU's shared memory")
     return plan

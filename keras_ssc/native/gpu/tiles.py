@@ -40,6 +40,16 @@ def tile_of(images, rows, columns, reads):
     return Tile(images, rows, columns, tuple((n - 1) * step + reach for n, step, reach in sides))
 
 
+def numbers_of(tile):
+    """Return what tells a Tile from the others of its pass: dict of ints."""
+    return {"tile_images": tile.images, "tile_rows": tile.rows, "tile_columns": tile.columns}
+
+
+def tile_from(numbers, reads):
+    """Return the Tile with these `numbers_of`."""
+    return tile_of(*(numbers[f"tile_{name}"] for name in ("images", "rows", "columns")), reads)
+
+
 @dataclass(frozen=True)
 class Window:
     """How the window of a tile lies in shared memory, in bytes.

@@ -17,18 +17,20 @@ NUMBERS = (
 )
 
 
-def numbers_of(pattern, strides, sizes, dtype, which):
+def numbers_of(pattern, strides, sizes, dtype, which, batch):
     """Return the numbers of the plan that was the fastest for a pass, or None: not measured.
 
-    What is best on one card is taken on others too, and for every batch: it is a better guess than
-    the one from costs.
+    What is best on one card is taken on others too, as costs.py was fitted on one; but for no other
+    batch: with few images other tiles are better.
 
     Args:
         pattern, strides, sizes: as for `availability.why_not_by_itself`.
         dtype: str.
         which: `"forward"`, `"by_input"` or `"by_weights"`.
+        batch: int, images.
     """
-    return _numbers().get(_key({"dtype": dtype, "pass": which}, pattern, strides, sizes))
+    asked = {"dtype": dtype, "pass": which, "batch": batch}
+    return _numbers().get(_key(asked | layer_key(pattern, strides, sizes)))
 
 
 def row_of(card, batch, pattern, strides, sizes, dtype, which, numbers):
@@ -46,9 +48,8 @@ def write(rows):
     _numbers.cache_clear()
 
 
-def _key(row, pattern=None, strides=None, sizes=None):
-    row = row | (layer_key(pattern, strides, sizes) if pattern else {})
-    return tuple(str(row[name]) for name in KEY if name not in ("card", "batch"))
+def _key(row):
+    return tuple(str(row[name]) for name in KEY if name != "card")
 
 
 @functools.cache

@@ -4,7 +4,7 @@ import numpy as np
 import reference
 
 from keras_ssc import SSCPattern
-from keras_ssc.native.gpu import convolution_plan, gradient_plan, order
+from keras_ssc.native.gpu import convolution_plan, gradient_plan, order, planning
 from keras_ssc.native.gpu.reads import Geometry
 
 H100 = 232448  # bytes of shared memory of a block
@@ -45,11 +45,11 @@ class Case:
             ("y", self.x, places, forward, self.inputs, self.outputs),
             ("dx", self.dy, turned, by_input, self.outputs, self.inputs),
         ):
-            plan = convolution_plan.plan(own, reads, *settings)
+            plan = planning.plan(convolution_plan, own, reads, *settings)
             packed = np.append(self.weights, 0)[plan.packing]
             found[name] = np.empty((*x.shape[:1], *reads.out_size, own.shape[2]))
             found[name][..., after] = convolve(plan.launch, x[..., before], packed)
-        plan = gradient_plan.plan(places, forward, *settings)
+        plan = planning.plan(gradient_plan, places, forward, *settings)
         sums = weight_gradient(plan.launch, self.x[..., self.inputs], self.dy[..., self.outputs])
         assert sums.size == plan.sums
         found["dw"] = sums[plan.picking]

@@ -45,9 +45,10 @@ def test_the_table_has_the_fastest_and_gives_its_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr(tuned, "TABLE", tmp_path / "tuned.csv")
     tuned.write([gpu_plans.table_row(row)])
     own = (gpu_plans.pattern_of(LAYER), (1, 1), (8, 8), "bfloat16")
-    found = tuned.numbers_of(*own, "forward")
+    found = tuned.numbers_of(*own, "forward", 16)
     assert found == {name: about[name] for name in tuned.NUMBERS if name in about}
-    assert tuned.numbers_of(*own, "by_input") is None
+    assert tuned.numbers_of(*own, "by_input", 16) is None
+    assert tuned.numbers_of(*own, "forward", 17) is None
     monkeypatch.undo()
     tuned._numbers.cache_clear()
 

@@ -9,7 +9,15 @@ import pytest
 from gpu_cases import EXPECTED, H100, Case, pattern
 from gpu_emulation import SOURCE, aligned, bfloat16, from_bfloat16, run
 
-from keras_ssc.native.gpu import blocks, convolution_plan, gradient_plan, launch, order, tuned
+from keras_ssc.native.gpu import (
+    blocks,
+    convolution_plan,
+    gradient_plan,
+    launch,
+    order,
+    planning,
+    tuned,
+)
 from keras_ssc.native.gpu.reads import Geometry
 from keras_ssc.patterns import SSCPattern
 
@@ -121,8 +129,13 @@ def test_source_gives_values_and_gradients_of_all_cases(name, shared, itemsize):
 @pytest.mark.parametrize("itemsize", [2, 4])
 def test_source_adds_bias_and_residual_and_cuts_at_zero(itemsize):
     case = Case(pattern(), batch=2)
-    plan = convolution_plan.plan(
-        order.weight_places(case.pattern), case.geometry.forward(), case.batch, itemsize, 232448
+    plan = planning.plan(
+        convolution_plan,
+        order.weight_places(case.pattern),
+        case.geometry.forward(),
+        case.batch,
+        itemsize,
+        232448,
     )
     random = np.random.default_rng(1)
     bias = random.integers(-9, 9, 64).astype(np.float32)
@@ -176,9 +189,9 @@ def test_one_neighbouring_class_needs_no_more_products_than_it_has_weights():
 
 def test_a_measured_plan_is_taken_and_gives_the_same_values():
     case = Case(pattern(), size=(14, 14), batch=2)
-    numbers = tuned.numbers_of(case.pattern, (1, 1), (56, 56), "bfloat16", "forward")
+    numbers = tuned.numbers_of(case.pattern, (1, 1), (56, 56), "bfloat16", "forward", 256)
     places, reads = order.weight_places(case.pattern), case.geometry.forward()
-    plan = convolution_plan.plan(places, reads, case.batch, 2, H100, numbers)
+    plan = planning.plan(convolution_plan, places, reads, case.batch, 2, H100, numbers)
     for name in ("columns", "rows", "along_pixels", "along_jobs"):
         macro = {"columns": "NT", "rows": "MT", "along_pixels": "WM", "along_jobs": "WJ"}[name]
         assert plan.launch.defines[macro] == numbers[name]
@@ -193,8 +206,8 @@ def test_a_measured_plan_that_does_not_fit_is_left():
     numbers = {"columns": 4, "parts": 1, "stages": 2, "along_pixels": 2, "along_jobs": 4,
                "rows": 7, "tile_images": 99, "tile_rows": 6, "tile_columns": 5,
                "at_a_time": 1}  # fmt: skip
-    chosen = convolution_plan.plan(places, reads, case.batch, 2, H100)
-    plan = convolution_plan.plan(places, reads, case.batch, 2, H100, numbers)
+    chosen = planning.plan(convolution_plan, places, reads, case.batch, 2, H100)
+    plan = planning.plan(convolution_plan, places, reads, case.batch, 2, H100, numbers)
     assert plan.launch.problem == chosen.launch.problem
 
 
@@ -207,7 +220,7 @@ def test_every_row_of_the_table_is_a_plan_of_its_layer():
         sizes = [int(row[name]) for name in ("in_channels", "filters")]
         own = SSCPattern(*sizes, 3, int(row["g"]), int(row["p"]))
         strides, size = (tuple(map(int, re.findall(r"\d+", row[n]))) for n in ("strides", "map"))
-        numbers = tuned.numbers_of(own, strides, size, row["dtype"], row["pass"])
+        numbers = tuned.numbers_of(own, strides, size, row["dtype"], row["pass"], 256)
         geometry = Geometry((3, 3), strides, "same", (1, 1), size)
         places = order.weight_places(own)
         kind = gradient_plan if row["pass"] == "by_weights" else convolution_plan
@@ -215,4 +228,5 @@ def test_every_row_of_the_table_is_a_plan_of_its_layer():
         places = places.transpose(0, 2, 1) if row["pass"] == "by_input" else places
         choice = kind.measured_choice(numbers, places, reads, 2, H100)
         assert kind.numbers_of(choice) == numbers
-    assert tuned.numbers_of(own, strides, (999, 999), "bfloat16", "forward") is None
+    assert tuned.numbers_of(own, strides, (999, 999), "bfloat16", "forward", 256) is None
+    assert tuned.numbers_of(own, strides, size, "bfloat16", "forward", 8) is None

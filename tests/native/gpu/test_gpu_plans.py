@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gpu_cases import H100, pattern
 
-from keras_ssc.native.gpu import convolution_plan, costs, gradient_plan, order, tiles
+from keras_ssc.native.gpu import convolution_plan, costs, gradient_plan, order, planning, tiles
 from keras_ssc.native.gpu.reads import Geometry
 from keras_ssc.patterns import SSCPattern
 
@@ -56,7 +56,7 @@ def test_a_plan_is_the_same_by_its_numbers(itemsize):
             clocks = kind.clocks_of(own, settings[1], 5, itemsize, 30)
             np.testing.assert_allclose(clocks, choice.cost)
         least = min(choice.cost for choice in choices)
-        plan = kind.plan(*settings, 5, itemsize, 101376, multiprocessors=30)
+        plan = planning.plan(kind, *settings, 5, itemsize, 101376, multiprocessors=30)
         best = next(choice for choice in choices if choice.cost == least)
         made = kind.made(best, *settings, 5, itemsize).launch
         assert (plan.launch.defines, plan.launch.problem) == (made.defines, made.problem)
