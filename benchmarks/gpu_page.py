@@ -8,19 +8,13 @@ from pathlib import Path
 import matplotlib
 
 from common import results
-from common.sections import with_section
+from common.sections import table, with_section
 
 ROOT = Path(__file__).parents[1]
 PAGE, PICTURE = ROOT / "docs/gpu.md", ROOT / "docs/gpu.png"
 MAKER = "benchmarks/gpu_page.py"
 PASSES = ("forward", "by_input", "by_weights")
 TASKS = {"forward": "forward", "forward and gradients": "with gradients"}
-
-
-def table(head, rows):
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def name_of(row):

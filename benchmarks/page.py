@@ -12,19 +12,13 @@ from common import results
 from common.cells import INFER, TRAIN, Cells, batches, settings
 from common.page_text import BEFORE, FORMS, HOW, INTRODUCTION
 from common.picture import SIX, draw
-from common.sections import with_section
+from common.sections import table, with_section
 
 ROOT = Path(__file__).parents[1]
 PAGE, README, PICTURE = ROOT / "docs/performance.md", ROOT / "README.md", ROOT / "docs/speed.png"
 MAKER = "benchmarks/page.py"
 DENSE = "dense, Keras's layers"
 PASS_NAMES = {INFER: "inference", TRAIN: "training step"}
-
-
-def table(head, rows):
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def times(row):

@@ -1,8 +1,14 @@
-"""Sections of pages that a program makes, between two marks."""
+"""Tables of pages, and sections that a program makes, between two marks."""
 
 import re
 
 END = "<!-- end of what is made -->"
+
+
+def table(head, rows):
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def with_section(text, maker, section, source=""):
