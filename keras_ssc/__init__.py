@@ -14,7 +14,7 @@ from keras_ssc import (
 from keras_ssc._summary import ModelSummary, summary
 from keras_ssc.convert import conversion_plan, densify, recalibrate, sparsify
 from keras_ssc.correlation import filter_correlation, layer_correlations
-from keras_ssc.export import export, fold
+from keras_ssc.export import export, fold, optimize_for_inference
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.model_plots import plot_correlation, plot_model_sparsity
 from keras_ssc.native import portable
@@ -45,6 +45,7 @@ __all__ = [
     "initializers",
     "layer_correlations",
     "layers",
+    "optimize_for_inference",
     "pareto",
     "plot_correlation",
     "plot_model_sparsity",

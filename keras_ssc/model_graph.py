@@ -1,5 +1,7 @@
 """A Keras model as a graph of layers: what is in it, and a way through it."""
 
+from dataclasses import dataclass
+
 import keras
 
 # Activations that treat every entry alike.
@@ -159,6 +161,58 @@ def call_graph(model, copy, call=None):
         keras.tree.pack_sequence_as(inputs, tensors),
         keras.tree.pack_sequence_as(outputs, walked.outputs),
     )
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer.
+
+    Args:
+        layer: layer or operation.
+        args: tuple.
+        kwargs: dict.
+        result: symbolic tensors, in the structure that the layer gives.
+    """
+
+    layer: keras.Operation
+    args: tuple
+    kwargs: dict
+    result: object
+
+    @property
+    def inputs(self):
+        """The symbolic tensors among the arguments, in order."""
+        everything = keras.tree.flatten((self.args, self.kwargs))
+        return [x for x in everything if isinstance(x, keras.KerasTensor)]
+
+    @property
+    def outputs(self):
+        """The symbolic tensors of the result, in order."""
+        return keras.tree.flatten(self.result)
+
+
+def calls_of(model, copy=lambda layer: layer):
+    """Call the layers of a graph once more, on new inputs, and say what was called.
+
+    Args:
+        model: functional or Sequential model.
+        copy: function (layer) -> the layer that is called in its place.
+
+    Returns:
+        (inputs, outputs, calls): symbolic tensors in the structure of the model's, and a list of
+        `Call`, each behind those that it needs.
+    """
+    calls = []
+
+    def call(layer, *args, **kwargs):
+        calls.append(Call(layer, args, kwargs, layer(*args, **kwargs)))
+        return calls[-1].result
+
+    def layer_for(one):
+        return type(one).from_config(one.get_config()) if is_input(one) else copy(one)
+
+    inputs, outputs = call_graph(model, layer_for, call)
+    return inputs, outputs, calls
 
 
 def is_input(layer):

@@ -34,11 +34,21 @@ struct Attributes {
 
 int output_size(int in, int kernel, int stride, int dilation, bool same);
 
+// Zeros around an image.
+struct Zeros {
+  int above = 0, below = 0, left = 0, right = 0;
+};
+
+// Of an output; where `same` is not asked for, `before` and `after` are the zeros around the input.
+Axis make_axis(int in, int kernel, int stride, int dilation, bool same, int before = 0,
+               int after = 0);
+
 // Messages are null where nothing is wrong.
 class Geometry {
  public:
   // `widest`: floats of the widest vectors to use; 0: the library's choice.
-  const char* set(const Attributes&, bool same, int widest);
+  // `zeros`: what x is taken to have around it before anything else.
+  const char* set(const Attributes&, bool same, int widest, const Zeros& zeros = {});
   // For x (batch, rows, columns, channels).
   const char* problem(const std::array<long, 4>& x, Problem*) const;
 
@@ -52,6 +62,7 @@ class Geometry {
   Pattern pattern_ = {};
   std::array<int, 2> strides_ = {}, dilations_ = {};
   bool same_ = false;
+  Zeros zeros_;
   int widest_ = 0;
 };
 

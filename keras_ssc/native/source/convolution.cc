@@ -53,19 +53,29 @@ void check(const Problem& problem, std::size_t matrices, int slices) {
 
 }  // namespace
 
-void forward(const Problem& problem, const float* x, const std::vector<const float*>& weights,
-             const Epilogue& epilogue, float* y, int slices, const Runner& run) {
+ForwardPass prepare_forward(const Problem& problem, const std::vector<const float*>& weights,
+                            const Epilogue& epilogue, int slices) {
   check(problem, weights.size(), slices);
   assert(!epilogue.scale || epilogue.bias);
   assert(!epilogue.mean == !epilogue.variance);
-  if (forward_by_rows(problem, x, weights, epilogue, y, slices, run)) return;
-  const Source source(problem, x, slices, run);
-  if (pointwise_forward(problem, source.data(), weights, epilogue, y, slices, run)) return;
-  forward_by_vectors(problem, source.data(), weights, epilogue, y, slices, run);
-  if (!epilogue.mean) return;
-  const long pixels = (long)problem.batch * problem.rows.out * problem.columns.out;
-  moments({pixels, problem.pattern.out_channels, (int)std::min<long>(slices, pixels), run}, y,
-          epilogue.mean, epilogue.variance);
+  if (ForwardPass pass = forward_by_rows(problem, weights, epilogue, slices)) return pass;
+  ForwardPass pass = pointwise_forward(problem, weights, epilogue, slices);
+  const bool moments_after = !pass && epilogue.mean;
+  if (!pass) pass = forward_by_vectors(problem, weights, epilogue, slices);
+  if (!problem.prologue.scale && !moments_after) return pass;
+  return [&problem, &epilogue, slices, pass, moments_after](const float* x, const float* residual,
+                                                            float* y, const Runner& run) {
+    pass(Source(problem, x, slices, run).data(), residual, y, run);
+    if (!moments_after) return;
+    const long pixels = (long)problem.batch * problem.rows.out * problem.columns.out;
+    moments({pixels, problem.pattern.out_channels, (int)std::min<long>(slices, pixels), run}, y,
+            epilogue.mean, epilogue.variance);
+  };
+}
+
+void forward(const Problem& problem, const float* x, const std::vector<const float*>& weights,
+             const Epilogue& epilogue, float* y, int slices, const Runner& run) {
+  prepare_forward(problem, weights, epilogue, slices)(x, epilogue.residual, y, run);
 }
 
 void input_gradient(const Problem& problem, const float* dy,

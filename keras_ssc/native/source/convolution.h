@@ -69,6 +69,15 @@ struct Epilogue {
   const float* scale = nullptr;
 };
 
+// The forward pass with its weights in order of use, for any number of runs, also at a time.
+// `residual` stands for the epilogue's.
+using ForwardPass =
+    std::function<void(const float* x, const float* residual, float* y, const Runner&)>;
+
+// Refers to all of its arguments: they must live as long.
+ForwardPass prepare_forward(const Problem&, const std::vector<const float*>& weights,
+                            const Epilogue&, int slices);
+
 void forward(const Problem&, const float* x, const std::vector<const float*>& weights,
              const Epilogue&, float* y, int slices, const Runner&);
 void input_gradient(const Problem&, const float* dy, const std::vector<const float*>& weights,

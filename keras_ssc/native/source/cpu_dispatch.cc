@@ -1,5 +1,6 @@
 // Which compiled inner loops this CPU can run.
 #include "convolution.h"
+#include "image_loops.h"
 #include "normalize.h"
 #include "row_convolution.h"
 
@@ -44,6 +45,14 @@ const RowSums* row_sums_for(int lanes, int repeats) {
     if (const RowSums* sums = row_sums_avx2(lanes, repeats)) return sums;
 #endif
   return row_sums_plain(lanes, repeats);
+}
+
+const ImageLoops& image_loops() {
+#ifdef __x86_64__
+  if (has_avx512()) return *image_loops_avx512();
+  if (has_avx2()) return *image_loops_avx2();
+#endif
+  return *image_loops_plain();
 }
 
 const NormalizeLoops& normalize_loops() {

@@ -3,6 +3,7 @@
 // Both walk along lines of pixels that share their taps: the pixels of a row, with zeros copied
 // beyond its ends; on small maps the same pixel of several images, where dead taps are left out.
 #include <algorithm>
+#include <memory>
 
 #include "block_product.h"
 #include "fetch.h"
@@ -153,9 +154,11 @@ class Worker {
   int first_row_ = 0;
 };
 
-void contract(const Problem& problem, const Plan& plan, bool forward, const float* source,
-              const Epilogue& epilogue, float* destination, int slices, const Runner& run) {
-  const Pass pass(problem, plan, forward, (slices + 3) / 4);
+int parts_of(int slices) { return (slices + 3) / 4; }
+
+void contract(const Pass& pass, const float* source, const Epilogue& epilogue, float* destination,
+              int slices, const Runner& run) {
+  const Problem& problem = pass.problem;
   const int images = pass.tile.images;
   const int groups = (problem.batch + images - 1) / images;
   const int tiles = (pass.rows + pass.tile_rows - 1) / pass.tile_rows;
@@ -173,18 +176,23 @@ void contract(const Problem& problem, const Plan& plan, bool forward, const floa
 
 }  // namespace
 
-void forward_by_vectors(const Problem& problem, const float* x,
-                        const std::vector<const float*>& weights, const Epilogue& epilogue,
-                        float* y, int slices, const Runner& run) {
-  const Plan plan = forward_plan(problem, weights, epilogue);
-  contract(problem, plan, true, x, epilogue, y, slices, run);
+ForwardPass forward_by_vectors(const Problem& problem, const std::vector<const float*>& weights,
+                               const Epilogue& epilogue, int slices) {
+  const auto plan = std::make_shared<const Plan>(forward_plan(problem, weights, epilogue));
+  const auto pass = std::make_shared<const Pass>(problem, *plan, true, parts_of(slices));
+  return [&epilogue, plan, pass, slices](const float* x, const float* residual, float* y,
+                                         const Runner& run) {
+    Epilogue with_residual = epilogue;
+    with_residual.residual = residual;
+    contract(*pass, x, with_residual, y, slices, run);
+  };
 }
 
 void input_gradient_by_vectors(const Problem& problem, const float* dy,
                                const std::vector<const float*>& weights, float* dx, int slices,
                                const Runner& run) {
   const Plan plan = input_gradient_plan(problem, weights);
-  contract(problem, plan, false, dy, {}, dx, slices, run);
+  contract(Pass(problem, plan, false, parts_of(slices)), dy, {}, dx, slices, run);
 }
 
 }  // namespace keras_ssc

@@ -5,8 +5,8 @@
 
 namespace keras_ssc {
 
-void forward_by_vectors(const Problem&, const float* x, const std::vector<const float*>& weights,
-                        const Epilogue&, float* y, int slices, const Runner&);
+ForwardPass forward_by_vectors(const Problem&, const std::vector<const float*>& weights,
+                               const Epilogue&, int slices);
 void input_gradient_by_vectors(const Problem&, const float* dy,
                                const std::vector<const float*>& weights, float* dx, int slices,
                                const Runner&);

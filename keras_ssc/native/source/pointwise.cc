@@ -1,6 +1,7 @@
 #include "pointwise.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "block_product.h"
 #include "fetch.h"
@@ -138,15 +139,18 @@ void contract(const Plan& plan, const Problem& problem, int source_channels, int
 
 }  // namespace
 
-bool pointwise_forward(const Problem& problem, const float* x,
-                       const std::vector<const float*>& weights, const Epilogue& epilogue, float* y,
-                       int slices, const Runner& run) {
-  if (!reads_its_own_pixel(problem)) return false;
-  const Plan plan = forward_plan(problem, weights, epilogue);
-  if (!plan.destination.empty()) return false;
-  const Pattern& p = problem.pattern;
-  contract(plan, problem, p.in_channels, p.out_channels, x, epilogue, y, slices, run);
-  return true;
+ForwardPass pointwise_forward(const Problem& problem, const std::vector<const float*>& weights,
+                              const Epilogue& epilogue, int slices) {
+  if (!reads_its_own_pixel(problem)) return {};
+  const auto plan = std::make_shared<const Plan>(forward_plan(problem, weights, epilogue));
+  if (!plan->destination.empty()) return {};
+  return [&problem, &epilogue, plan, slices](const float* x, const float* residual, float* y,
+                                             const Runner& run) {
+    const Pattern& p = problem.pattern;
+    Epilogue with_residual = epilogue;
+    with_residual.residual = residual;
+    contract(*plan, problem, p.in_channels, p.out_channels, x, with_residual, y, slices, run);
+  };
 }
 
 bool pointwise_input_gradient(const Problem& problem, const float* dy,

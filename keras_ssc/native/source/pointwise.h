@@ -6,9 +6,10 @@
 
 namespace keras_ssc {
 
+// No pass where it can't serve.
+ForwardPass pointwise_forward(const Problem&, const std::vector<const float*>& weights,
+                              const Epilogue&, int slices);
 // Each does the pass and returns true, or returns false where it can't serve.
-bool pointwise_forward(const Problem&, const float* x, const std::vector<const float*>& weights,
-                       const Epilogue&, float* y, int slices, const Runner&);
 bool pointwise_input_gradient(const Problem&, const float* dy,
                               const std::vector<const float*>& weights, float* dx, int slices,
                               const Runner&);

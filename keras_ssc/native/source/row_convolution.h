@@ -1,8 +1,8 @@
 // 3x3 convolutions of stride 1 on maps at least 8 pixels wide, row by row: the three passes.
 //
 // What serves them all: even filters, then odd ones, in whole vectors; filter n shifted by n mod q,
-// where q divides the vector or the vector q. Each returns false, having done nothing, where it
-// does not serve.
+// where q divides the vector or the vector q. Each returns false, having done nothing, or no pass,
+// where it does not serve.
 #pragma once
 
 #include "convolution.h"
@@ -14,8 +14,8 @@ namespace keras_ssc {
 const RowKernels* row_kernels_for(int lanes, int repeats);
 const RowSums* row_sums_for(int lanes, int repeats);
 
-bool forward_by_rows(const Problem&, const float* x, const std::vector<const float*>& weights,
-                     const Epilogue&, float* y, int slices, const Runner&);
+ForwardPass forward_by_rows(const Problem&, const std::vector<const float*>& weights,
+                            const Epilogue&, int slices);
 bool input_gradient_by_rows(const Problem&, const float* dy,
                             const std::vector<const float*>& weights, float* dx, int slices,
                             const Runner&);

@@ -1,4 +1,6 @@
 // The forward pass row by row: the newest rows of x in a ring, all filters of a row of y from it.
+#include <memory>
+
 #include "row_weights.h"
 
 namespace keras_ssc {
@@ -24,18 +26,12 @@ Packed forward_weights(const Pattern& p, const RowLayout& l, int block,
   return packed;
 }
 
-}  // namespace
-
-bool forward_by_rows(const Problem& problem, const float* x,
-                     const std::vector<const float*>& weights, const Epilogue& epilogue, float* y,
-                     int slices, const Runner& run) {
-  const RowLayout l = row_layout(problem);
-  if (!l.kernels) return false;
+void by_rows(const Problem& problem, const RowLayout& l, const Packed& packed, const float* x,
+             const Epilogue& epilogue, float* y, int slices, const Runner& run) {
   const Pattern& p = problem.pattern;
   const Axis &rows = problem.rows, &columns = problem.columns;
   const int M = p.in_channels, N = p.out_channels;
   const int block = row_block(l.half / l.step), blocks = l.half / l.step / block;
-  const Packed packed = forward_weights(p, l, block, weights, epilogue.scale);
   const std::size_t block_weights = packed.size() / (l.shifts * blocks);
   std::vector<int> relative = p.kxk;
   relative.insert(relative.end(), p.pointwise.begin(), p.pointwise.end());
@@ -43,7 +39,7 @@ bool forward_by_rows(const Problem& problem, const float* x,
   const long x_row = (long)columns.in * M, y_row = (long)columns.out * N;
   const RowParts parts(problem.batch, rows.out, slices);
   slices = (int)std::min<long>(slices, parts.count());
-  MomentSums moments(N, slices);
+  MomentSums moments(N, epilogue.mean ? slices : 0);
   run(slices, [&](int slice) {
     RowRing ring(l, problem.prologue, 3, columns.in, columns.pad, columns.pad, M, l.again);
     parts.share(slice, slices, [&](int image, int from, int to) {
@@ -89,7 +85,23 @@ bool forward_by_rows(const Problem& problem, const float* x,
     });
   });
   if (epilogue.mean) moments.finish(epilogue.mean, epilogue.variance);
-  return true;
+}
+
+}  // namespace
+
+ForwardPass forward_by_rows(const Problem& problem, const std::vector<const float*>& weights,
+                            const Epilogue& epilogue, int slices) {
+  const RowLayout l = row_layout(problem);
+  if (!l.kernels) return {};
+  const int block = row_block(l.half / l.step);
+  const auto packed = std::make_shared<const Packed>(
+      forward_weights(problem.pattern, l, block, weights, epilogue.scale));
+  return [&problem, &epilogue, l, packed, slices](const float* x, const float* residual, float* y,
+                                                  const Runner& run) {
+    Epilogue with_residual = epilogue;
+    with_residual.residual = residual;
+    by_rows(problem, l, *packed, x, with_residual, y, slices, run);
+  };
 }
 
 }  // namespace keras_ssc

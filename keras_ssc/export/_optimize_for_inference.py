@@ -1,0 +1,116 @@
+"""A model for inference in as few operations as can be."""
+
+import keras
+
+from keras_ssc.export._fold import fold
+from keras_ssc.layers.inference_network import InferenceNetwork
+from keras_ssc.layers.network_steps import serves
+from keras_ssc.model_graph import calls_of, is_graph
+
+
+def optimize_for_inference(model):
+    """Return a copy of a trained model for fast inference on a CPU: the network is one operation.
+
+    The model is folded (see `fold`), then all layers in a row that the native library can compute
+    become one layer, `layers.InferenceNetwork`: convolutions sparse and dense, depthwise ones,
+    pooling, sums, ReLU, concatenation, dense layers. The others stay as they are. The outputs are
+    those of `model(x, training=False)`, to rounding.
+
+    The copy can be saved to a .keras file, and loaded where keras_ssc is; it can't be trained. For
+    other runtimes, `export` the model itself. On JAX, and where there is no compiler, it is as fast
+    as `fold(model)`, since its layers compute.
+
+    Args:
+        model: a built functional or Sequential `keras.Model`, channels last; it is only read.
+            Models inside it are optimized too.
+
+    Returns:
+        `keras.Model`, not compiled.
+
+    Raises:
+        TypeError: `model` is no Keras model.
+        ValueError: it is subclassed, not built, or holds a layer that its config can't make anew.
+
+    Example:
+
+    >>> model = keras_ssc.applications.ResNet20(sparsity=0.9)
+    >>> fast = keras_ssc.optimize_for_inference(model)
+    >>> [type(layer).__name__ for layer in fast.layers]
+    ['InputLayer', 'InferenceNetwork', 'Activation']
+    """
+    return _optimized(fold(model))
+
+
+def _optimized(folded):
+    """The copy of a folded model, whose layers are used in it."""
+    inner = {}
+
+    def own(layer):
+        if is_graph(layer) and id(layer) not in inner:
+            inner[id(layer)] = _optimized(layer)
+        return inner.get(id(layer), layer)
+
+    inputs, outputs, calls = calls_of(folded, own)
+    groups = _groups(calls)
+    new = {
+        id(x): keras.Input(batch_shape=x.shape, dtype=x.dtype, name=one.name)
+        for x, one in zip(keras.tree.flatten(inputs), folded.inputs, strict=True)
+    }
+
+    def renewed(x):
+        return new[id(x)] if isinstance(x, keras.KerasTensor) else x
+
+    for i, group in enumerate(groups):
+        later = {id(x) for other in groups[i + 1 :] for call in other for x in call.inputs}
+        later |= {id(x) for x in keras.tree.flatten(outputs)}
+        for x, y in _called(group, later, renewed):
+            new[id(x)] = y
+    ends = keras.tree.map_structure(renewed, (inputs, outputs))
+    return keras.Model(*ends, name=folded.name)
+
+
+def _called(group, later, renewed):
+    """Call a group on new tensors.
+
+    Args:
+        group: list of `Call`.
+        later: set of ids of the tensors that are needed after it.
+        renewed: function (anything) -> the new tensor for an old one; anything else as it is.
+
+    Returns:
+        Pairs of an old tensor and the new one.
+    """
+    if len(group) == 1:
+        call = group[0]
+        args, kwargs = keras.tree.map_structure(renewed, (call.args, call.kwargs))
+        outputs = keras.tree.flatten(call.layer(*args, **kwargs))
+        return zip(call.outputs, outputs, strict=True)
+    made = {id(x): x for call in group for x in call.outputs}
+    inputs = {id(x): x for call in group for x in call.inputs if id(x) not in made}
+    outputs = [x for key, x in made.items() if key in later]
+    network = keras.Model(_alone(list(inputs.values())), _alone(outputs))
+    layer = InferenceNetwork(network)
+    results = layer(_alone([renewed(x) for x in inputs.values()]))
+    return zip(outputs, keras.tree.flatten(results), strict=True)
+
+
+def _alone(tensors):
+    """One tensor by itself, several as a list."""
+    return tensors[0] if len(tensors) == 1 else tensors
+
+
+def _groups(calls):
+    """Calls as lists: those that one operation computes, and each of the others by itself."""
+    groups, group, inside = [], [], set()
+    for call in calls:
+        own = {id(x) for x in call.inputs}
+        of_images = all(len(x.shape) == 4 for x in call.inputs if id(x) not in inside)
+        if serves(call) and of_images:
+            group.append(call)
+            inside |= {id(x) for x in call.outputs}
+        else:
+            if own & inside:
+                groups.append(group)
+                group, inside = [], set()
+            groups.append([call])
+    return [*groups, group] if group else groups

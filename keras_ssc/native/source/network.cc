@@ -1,0 +1,238 @@
+// Which images a thread takes through which steps at a time, where arrays lie, and the steps.
+#include "network.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "image_loops.h"
+
+namespace keras_ssc {
+namespace {
+
+// Of what a step reads and writes at a time: stays in the second cache.
+constexpr long kPiece = 96 * 1024;
+constexpr int kMostImages = 32;
+
+long floats_of_matrices(const Step& step) {
+  long all = 0;
+  for (int m = 0; step.kind == kConvolution && m < step.geometry.matrices(); ++m)
+    all += step.geometry.matrix_shape(m)[0] * step.geometry.matrix_shape(m)[1];
+  return all;
+}
+
+// Images at a time for each step: as many as fit, or as make it worth reading the weights. Never
+// fewer than an earlier step.
+std::vector<int> images_by_step(const Network& network, const std::vector<Size>& sizes) {
+  std::vector<int> all(network.steps.size());
+  int most = kMostImages;
+  for (int i = (int)all.size() - 1; i >= 0; --i) {
+    const Step& step = network.steps[i];
+    long floats = sizes[network.inputs + i].floats();
+    for (int input : step.inputs) floats += sizes[input].floats();
+    const long fit = std::max(kPiece, floats_of_matrices(step)) / floats;
+    while (most > 1 && most > fit) most /= 2;
+    all[i] = most;
+  }
+  return all;
+}
+
+// The most images, at most so many, that can be had again and again without a rest.
+int divisor(int images, int most) {
+  int best = std::min(images, most);
+  while (images % best) --best;
+  return best;
+}
+
+// Calls window(place of an output pixel, places of its input pixels, how many).
+template <typename Window>
+void for_windows(const Step& step, const Size& x, const Size& y, const Window& window) {
+  const Axis rows = make_axis(x.rows, step.window[0], step.strides[0], 1, step.same);
+  const Axis columns = make_axis(x.columns, step.window[1], step.strides[1], 1, step.same);
+  std::vector<long> places(step.window[0] * step.window[1]);
+  for (int r = 0; r < y.rows; ++r)
+    for (int c = 0; c < y.columns; ++c) {
+      const int top = r * rows.stride - rows.pad, left = c * columns.stride - columns.pad;
+      int count = 0;
+      for (int i = std::max(0, top); i < std::min(x.rows, top + step.window[0]); ++i)
+        for (int j = std::max(0, left); j < std::min(x.columns, left + step.window[1]); ++j)
+          places[count++] = ((long)i * x.columns + j) * x.channels;
+      window(((long)r * y.columns + c) * y.channels, places.data(), count);
+    }
+}
+
+void pool(const Step& step, const Size& size, const float* x, const Size& out, float* y) {
+  const ImageLoops& loops = image_loops();
+  for_windows(step, size, out, [&](long to, const long* from, int count) {
+    std::copy_n(x + from[0], size.channels, y + to);
+    for (int i = 1; i < count; ++i)
+      (step.kind == kMaxPool ? loops.larger : loops.add)(x + from[i], size.channels, y + to);
+    if (step.kind == kAveragePool) loops.scale(1.f / count, size.channels, y + to);
+  });
+}
+
+void mean(const Size& size, const float* x, float* y) {
+  const ImageLoops& loops = image_loops();
+  const long pixels = (long)size.rows * size.columns;
+  std::copy_n(x, size.channels, y);
+  for (long i = 1; i < pixels; ++i) loops.add(x + i * size.channels, size.channels, y);
+  loops.scale(1.f / pixels, size.channels, y);
+}
+
+void with_zeros(const Zeros& zeros, const Size& size, const float* x, const Size& out, float* y) {
+  const long row = (long)size.columns * size.channels, left = (long)zeros.left * size.channels;
+  std::fill_n(y, out.floats(), 0.f);
+  for (int r = 0; r < size.rows; ++r)
+    std::copy_n(x + r * row, row, y + (long)(zeros.above + r) * out.columns * out.channels + left);
+}
+
+}  // namespace
+
+int images_at_a_time(const Network& network, const std::vector<Size>& sizes, int images) {
+  return std::min(images, images_by_step(network, sizes).back());
+}
+
+PreparedNetwork::PreparedNetwork(const Network& network, const std::vector<Size>& sizes, int images,
+                                 const std::vector<const float*>& weights, int most_slices)
+    : network_(network), convolutions_(network.steps.size()), images_(images) {
+  for (const Size& size : sizes) arrays_.push_back({size, images, 0, 0, -1, -1, -1});
+  for (int i = 0; i < network.inputs; ++i) arrays_[i].input = i;
+  for (int i = 0; i < (int)network.outputs.size(); ++i) arrays_[network.outputs[i]].output = i;
+  const std::vector<int> wanted = images_by_step(network, sizes);
+  for (int i = 0; i < (int)network.steps.size(); ++i) {
+    const int at_a_time = most_slices > 1 ? images : divisor(images, wanted[i]);
+    if (parts_.empty() || parts_.back().images != at_a_time) parts_.push_back({i, i, at_a_time});
+    parts_.back().end = i + 1;
+  }
+  set_memory();
+  for (const Part& part : parts_)
+    for (int i = part.first; i < part.end; ++i) {
+      const Step& step = network.steps[i];
+      if (step.kind != kConvolution) continue;
+      convolutions_[i] = std::make_unique<Convolution>();
+      Convolution& own = *convolutions_[i];
+      const Size& x = sizes[step.inputs[0]];
+      step.geometry.problem({part.images, x.rows, x.columns, x.channels}, &own.problem);
+      const auto first = weights.begin() + step.first_weight;
+      const std::vector<const float*> matrices(first, first + step.geometry.matrices());
+      if (step.has_bias) own.epilogue.bias = first[step.geometry.matrices()];
+      own.epilogue.relu = step.relu;
+      own.epilogue.ceiling = step.ceiling;
+      const int slices = most_slices > 1 ? worth_slices(own.problem, most_slices) : 1;
+      own.pass = prepare_forward(own.problem, matrices, own.epilogue, slices);
+    }
+}
+
+// An array stays until its last reader is done; one that another part reads, from the beginning of
+// its own part to the end of that one, since the images take turns there.
+void PreparedNetwork::set_memory() {
+  std::vector<const Part*> part_of(network_.steps.size());
+  for (const Part& part : parts_)
+    for (int i = part.first; i < part.end; ++i) part_of[i] = &part;
+  const int inputs = network_.inputs, count = (int)network_.steps.size();
+  for (int i = 0; i < count; ++i) {
+    arrays_[inputs + i].first_step = arrays_[inputs + i].last_step = i;
+    arrays_[inputs + i].images = part_of[i]->images;
+  }
+  for (int i = 0; i < count; ++i)
+    for (int input : network_.steps[i].inputs) {
+      Array& array = arrays_[input];
+      if (array.input >= 0) continue;
+      const Part *from = part_of[input - inputs], *to = part_of[i];
+      array.last_step = std::max(array.last_step, i);
+      if (from == to) continue;
+      array.images = images_;
+      array.first_step = from->first;
+      array.last_step = std::max(array.last_step, to->end - 1);
+    }
+  std::vector<Array*> placed;
+  for (Array& array : arrays_) {
+    if (array.input >= 0 || array.output >= 0) continue;
+    // Whole vectors are read at the last float.
+    const auto room = [](const Array& a) { return (a.size.floats() * a.images + 47) / 16 * 16; };
+    array.offset = 0;
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (const Array* other : placed)
+        if (other->first_step <= array.last_step && array.first_step <= other->last_step &&
+            other->offset < array.offset + room(array) &&
+            array.offset < other->offset + room(*other)) {
+          array.offset = other->offset + room(*other);
+          moved = true;
+        }
+    }
+    placed.push_back(&array);
+    floats_ = std::max<std::size_t>(floats_, array.offset + room(array));
+  }
+}
+
+void PreparedNetwork::run(const std::vector<const float*>& inputs,
+                          const std::vector<float*>& outputs, const Runner& runner) const {
+  Buffer memory = take_memory();
+  for (const Part& part : parts_)
+    for (int first = 0; first < images_; first += part.images) {
+      const auto at = [&](int number) {
+        const Array& array = arrays_[number];
+        const long floats = array.size.floats();
+        if (array.input >= 0) return const_cast<float*>(inputs[array.input]) + first * floats;
+        if (array.output >= 0) return outputs[array.output] + first * floats;
+        return memory.data() + array.offset + (array.images == images_ ? first * floats : 0);
+      };
+      for (int i = part.first; i < part.end; ++i) compute(i, part.images, at, runner);
+    }
+  std::lock_guard<std::mutex> lock(mutex_);
+  idle_.push_back(std::move(memory));
+}
+
+Buffer PreparedNetwork::take_memory() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (idle_.empty()) return Buffer(floats_);
+  Buffer memory = std::move(idle_.back());
+  idle_.pop_back();
+  return memory;
+}
+
+void PreparedNetwork::compute(int i, int images, const std::function<float*(int)>& array,
+                              const Runner& runner) const {
+  const Step& step = network_.steps[i];
+  const int made = network_.inputs + i;
+  const Size &in = arrays_[step.inputs[0]].size, &out = arrays_[made].size;
+  const float* x = array(step.inputs[0]);
+  const float* more = step.inputs.size() > 1 ? array(step.inputs[1]) : nullptr;
+  float* y = array(made);
+  switch (step.kind) {
+    case kConvolution:
+      return convolutions_[i]->pass(x, more, y, runner);
+    case kMaxPool:
+    case kAveragePool:
+      for (int n = 0; n < images; ++n)
+        pool(step, in, x + n * in.floats(), out, y + n * out.floats());
+      return;
+    case kMean:
+      for (int n = 0; n < images; ++n) mean(in, x + n * in.floats(), y + n * out.floats());
+      return;
+    case kChannels: {
+      const long pixels = (long)images * out.rows * out.columns;
+      const int count = out.channels;
+      for (std::size_t k = 0; k < step.inputs.size(); ++k) {
+        const float* from = array(step.inputs[k]);
+        const int from_channels = arrays_[step.inputs[k]].size.channels;
+        for (int c = 0; c < count; ++c) {
+          if (step.channels[c][0] != (int)k) continue;
+          const float* one = from + step.channels[c][1];
+          for (long p = 0; p < pixels; ++p) y[p * count + c] = one[p * from_channels];
+        }
+      }
+      return;
+    }
+    case kZeros:
+      for (int n = 0; n < images; ++n)
+        with_zeros(step.zeros, in, x + n * in.floats(), out, y + n * out.floats());
+      return;
+    case kSum:
+      return image_loops().sum(x, more, step.relu, step.ceiling, images * out.floats(), y);
+    case kFlat:
+      std::copy_n(x, images * out.floats(), y);
+  }
+}
+
+}  // namespace keras_ssc
