@@ -76,9 +76,10 @@ class NetworkProgram:
         outputs: list of symbolic tensors.
         calls: list of `model_graph.Call`, the layers between, in order.
         append: function (program, call, values of its inputs) -> value, or list of values.
+        bfloat16: bool, whether convolutions may multiply numbers rounded to bfloat16.
     """
 
-    def __init__(self, inputs, outputs, calls, append):
+    def __init__(self, inputs, outputs, calls, append, bfloat16=False):
         self.weights = []  # variables, in order of use
         self._steps = []
         self._inputs = len(inputs)
@@ -99,7 +100,7 @@ class NetworkProgram:
             n for x, one in zip(outputs, numbers, strict=True) for n in (one, len(x.shape) == 2)
         ]
         steps = [number for step in self._steps for number in step.integers()]
-        head = [self._inputs, len(self._steps)]
+        head = [bfloat16, self._inputs, len(self._steps)]
         self.integers = [int(n) for n in (*head, *steps, len(outputs), *ends)]
 
     def _whole(self, number):

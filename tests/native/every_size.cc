@@ -8,6 +8,7 @@
 
 #include "convolution.h"
 #include "normalize.h"
+#include "pairs.h"
 
 using namespace keras_ssc;
 
@@ -22,20 +23,28 @@ static std::vector<float> numbers(long count) {
 }
 
 static std::string setting;
+static int of_bfloat16 = 0;  // settings
 
-static void compare(const char* what, const std::vector<float>& is,
-                    const std::vector<double>& is_to) {
+// The largest difference as a part of the largest value, or not a number.
+static double error_of(const std::vector<float>& is, const std::vector<double>& is_to) {
   double largest = 0.1, error = 0;
   for (std::size_t i = 0; i < is.size(); ++i) {
     largest = std::max(largest, std::fabs(is_to[i]));
     const double difference = std::fabs(is[i] - is_to[i]);
     if (!(difference <= error)) error = difference;  // not a number stays
   }
-  if (!(error <= 1e-5 * largest)) {  // not a number fails
-    std::printf("%s differs by %g of %g: %s\n", what, error, largest, setting.c_str());
-    std::exit(1);
-  }
+  return error / largest;
 }
+
+static void compare(const char* what, const std::vector<float>& is,
+                    const std::vector<double>& is_to) {
+  const double error = error_of(is, is_to);
+  if (error <= 1e-5) return;  // not a number fails
+  std::printf("%s differs by %g: %s\n", what, error, setting.c_str());
+  std::exit(1);
+}
+
+static float rounded(float value) { return pair_of(0.f, value) + 0.f; }
 
 struct Rules {
   int M, N, rows, columns, g, p;
@@ -97,7 +106,7 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
     gradients.push_back(numbers(weights.back().size()));
     sums.emplace_back(weights.back().size());
   }
-  std::vector<double> y(dy.size()), dx(x.size());
+  std::vector<double> y(dy.size()), dx(x.size()), y16(dy.size());
   for (std::size_t m = 0; m < pattern.filters.size(); ++m) {
     std::vector<std::array<int, 3>> positions;
     for (const auto& tap : pattern.taps[m])
@@ -117,6 +126,7 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
               const long in = ((long)(b * rows.in + at) * columns.in + to) * M + channel;
               const long out = ((long)(b * rows.out + i) * columns.out + j) * N + n;
               y[out] += (double)x[in] * weights[m][k * count + f];
+              y16[out] += (double)rounded(x[in]) * rounded(weights[m][k * count + f]);
               dx[in] += (double)dy[out] * weights[m][k * count + f];
               sums[m][k * count + f] += (double)x[in] * dy[out];
             }
@@ -138,22 +148,28 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
   input_gradient(problem, dy.data(), matrices, slope.data(), slices, run);
   weight_gradient(problem, x.data(), dy.data(), outputs, slices, run);
   const auto scale = numbers(N);
-  const auto after = [&](bool scaled) {
+  const auto after = [&](bool scaled, const std::vector<double>& sums) {
     std::vector<double> all(y.size());
     for (std::size_t i = 0; i < y.size(); ++i) {
-      all[i] = y[i] * (scaled ? scale[i % N] : 1) + bias[i % N] + residual[i];
+      all[i] = sums[i] * (scaled ? scale[i % N] : 1) + bias[i % N] + residual[i];
       all[i] = std::min(scaled ? INFINITY : 2.5, std::max(0.0, all[i]));
     }
     return all;
   };
-  compare("y", result, after(false));
+  compare("y", result, after(false, y));
   std::fill(result.begin(), result.end(), NAN);
   Epilogue with_scale = {bias.data(), residual.data(), true};  // errors are those of large sums
   with_scale.scale = scale.data();
   forward(problem, x.data(), matrices, with_scale, result.data(), slices, run);
-  compare("scaled y", result, after(true));
+  compare("scaled y", result, after(true, y));
   compare("dx", slope, dx);
   for (std::size_t m = 0; m < weights.size(); ++m) compare("dw", gradients[m], sums[m]);
+  problem.bfloat16 = true;
+  std::fill(result.begin(), result.end(), NAN);
+  forward(problem, x.data(), matrices, epilogue, result.data(), slices, run);
+  if (error_of(result, after(false, y)) <= 1e-5) return;  // it would not pay
+  compare("y of bfloat16", result, after(false, y16));
+  ++of_bfloat16;
 }
 
 static void normalization(long pixels, int channels, int slices) {
@@ -253,5 +269,6 @@ int main() {
           }
   for (int channels : {1, 3, 8, 13, 32, 40, 64})
     for (long pixels : {1, 7, 63, 64, 65, 1000}) normalization(pixels, channels, 1 + runs++ % 3);
+  if (paired_microkernels()) std::printf("%d of bfloat16\n", of_bfloat16);
   std::printf("%d settings\n", runs);
 }

@@ -42,6 +42,7 @@ struct Problem {
   int lanes;                  // floats in a vector, at most; `usable_lanes` says which serve
   const Microkernels* micro;  // of that many lanes
   Prologue prologue = {};     // of the forward pass and the gradient by weights
+  bool bfloat16 = false;      // products of the forward pass, where that is faster (pairs.h)
 };
 
 // Runs job(0) ... job(count - 1), on several threads or one.
@@ -52,6 +53,8 @@ int usable_lanes(const Pattern& pattern, int widest);
 
 // The inner loops for vectors of `lanes` floats on this CPU; null if it has none.
 const Microkernels* microkernels_for(int lanes);
+// Those for pairs of bfloat16.
+const Microkernels* paired_microkernels();
 
 // Into how many parts, at most so many, it pays to cut a pass: little work is done sooner than
 // other threads would have begun with it.

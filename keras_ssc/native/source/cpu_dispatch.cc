@@ -13,6 +13,7 @@ bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
 }
+bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 #endif
 
 }  // namespace
@@ -25,6 +26,20 @@ const Microkernels* microkernels_for(int lanes) {
     if (const Microkernels* micro = microkernels_avx2(lanes)) return micro;
 #endif
   return microkernels_plain(lanes);
+}
+
+const Microkernels* paired_microkernels() {
+#ifdef __x86_64__
+  if (has_avx512bf16()) return microkernels_avx512bf16(16);
+#endif
+  return nullptr;
+}
+
+const RowKernels* paired_row_kernels_for(int lanes, int repeats) {
+#ifdef __x86_64__
+  if (has_avx512bf16()) return row_kernels_avx512bf16(lanes, repeats);
+#endif
+  return nullptr;
 }
 
 const RowKernels* row_kernels_for(int lanes, int repeats) {

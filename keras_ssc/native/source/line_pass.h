@@ -95,6 +95,7 @@ struct Pass {
     tile.columns = source_columns;
     tile.channels = source_channels;
     if (!plan.source.empty()) tile.order = Order(plan.source, source_channels, *plan.micro);
+    tile.distances = plan.distances;
     tile.extra = forward ? plan.again : 8;  // off the power of two
     tile.images = 1;
     for (const Line& line : lines)

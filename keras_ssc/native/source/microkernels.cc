@@ -1,16 +1,19 @@
-// Compiled with -DINSTRUCTIONS=plain, avx2 or avx512 and that instruction set's flags. No standard
-// library here: an inline function of it, compiled for AVX-512, could be linked into code for all
+// Compiled with -DINSTRUCTIONS=plain, avx2, avx512 or avx512bf16 and that instruction set's flags,
+// which for the last one are -DPAIRS, too, and nothing else where the compiler doesn't know it. No
+// standard library here: an inline function of it, compiled for AVX-512, could be linked into code for all
 // CPUs. (`assert` is a macro; build.py defines NDEBUG.)
 #include "microkernels.h"
 
 #include <cassert>
 
 #include "lanes.h"
+#include "multiply_add.h"
 
 #define JOIN(a, b) a##b
 #define NAME(instructions) JOIN(microkernels_, instructions)
 
 namespace keras_ssc {
+#if !defined(PAIRS) || defined(__AVX512BF16__)
 namespace {
 
 // Keep a loaded value in a register: GCC would load it again for every multiply-add.
@@ -77,7 +80,7 @@ void product(const Product& a) {
       vec value = load(x + p * pixel);
       HOLD(value);
 #pragma GCC unroll 8
-      for (int f = 0; f < F; ++f) sum[p][f] += value * weights[f];
+      for (int f = 0; f < F; ++f) multiply_add(sum[p][f], value, weights[f]);
     }
   }
   if (a.scale)
@@ -130,6 +133,7 @@ void product(const Product& a) {
   }
 }
 
+#ifndef PAIRS
 template <int V, Load L, int T, int F>
 void weight_sum(const Sum& a) {
   assert(a.images >= 0 && a.rows >= 0 && a.columns >= 0);
@@ -227,6 +231,39 @@ void unwrap_channels(const ChannelWrap& a) {
   }
 }
 
+#else
+// The `count` floats from channel `first` on, around the end of a pixel.
+inline __m512 around(const float* pixel, int channels, int first, int count) {
+  const int before = channels - first;
+  if (before >= 16 && count == 16) return _mm512_loadu_ps(pixel + first);
+  const __mmask16 live = (__mmask16)((1u << count) - 1);
+  const __mmask16 fit = before >= 16 ? live : (__mmask16)(((1u << before) - 1) & live);
+  const __m512 head = _mm512_maskz_loadu_ps(fit, pixel + first);
+  return _mm512_mask_loadu_ps(head, (__mmask16)(live & ~fit), pixel + first - channels);
+}
+
+void pair_channels(const ChannelPairs& a) {
+  assert(a.pixels >= 0 && a.channels >= 16 && a.extra >= 0 && a.count >= 1);
+  alignas(64) short order[32];
+  for (int i = 0; i < 32; ++i) order[i] = (short)(i / 2 + i % 2 * 16);
+  const __m512i in_turn = _mm512_load_si512(order);
+  const int all = a.channels + a.extra;
+  for (int d = 0; d < a.count; ++d)
+    for (int j = 0; j < all; j += 16) {
+      const int first = j % a.channels, second = (j + a.distances[d]) % a.channels;
+      const int count = all - j < 16 ? all - j : 16;
+      const __mmask16 live = (__mmask16)((1u << count) - 1);
+      const float* from = a.from;
+      float* to = a.to + (long)d * all + j;
+      for (long i = 0; i < a.pixels; ++i, from += a.channels, to += (long)a.count * all) {
+        const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(around(from, a.channels, second, count),
+                                                          around(from, a.channels, first, count));
+        _mm512_mask_storeu_epi32(to, live, _mm512_permutexvar_epi16(in_turn, both));
+      }
+    }
+}
+#endif
+
 #if defined(__AVX512F__)
 constexpr int kRegisters = 24;  // of 32
 #elif defined(__AVX2__)
@@ -239,7 +276,9 @@ template <int V, Load L, int P, int F>
 void fill(Microkernels& m) {
   if constexpr (P * F <= kRegisters && is_size(P)) {
     m.product[L][P][F] = product<V, L, P, F>;
+#ifndef PAIRS
     m.sum[L][P][F] = weight_sum<V, L, P, F>;
+#endif
   }
   if constexpr (F < kMaxVectors)
     fill<V, L, P, F + 1>(m);
@@ -253,9 +292,13 @@ const Microkernels* table() {
     Microkernels m = {};
     m.lanes = V;
     m.registers = kRegisters;
+#ifdef PAIRS
+    m.pair_channels = pair_channels;
+#else
     m.wrap_channels = wrap_channels<V>;
     m.unwrap_channels = unwrap_channels<V>;
     m.in_order = in_order<V>;
+#endif
     fill<V, kOne, 1, 1>(m);
     fill<V, kTwo, 1, 1>(m);
     if constexpr (V > 4) fill<V, kFour, 1, 1>(m);
@@ -285,5 +328,8 @@ const Microkernels* NAME(INSTRUCTIONS)(int lanes) {
       return nullptr;
   }
 }
+#else
+const Microkernels* NAME(INSTRUCTIONS)(int) { return nullptr; }
+#endif
 
 }  // namespace keras_ssc

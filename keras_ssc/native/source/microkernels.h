@@ -84,6 +84,18 @@ struct Reorder {
   const int* pieces;
 };
 
+// Pixels of `channels` floats, as many as lanes or more, to pixels of pairs of bfloat16, in 32 bits
+// each: for every distance d the pairs (j, j + d), around the end, of every channel j and of the
+// first `extra` once more.
+struct ChannelPairs {
+  const float* from;
+  float* to;
+  long pixels;
+  int channels, extra;
+  const int* distances;
+  int count;
+};
+
 struct Microkernels {
   int lanes;
   int registers;  // accumulators that fit
@@ -92,6 +104,8 @@ struct Microkernels {
   void (*unwrap_channels)(
       const ChannelWrap&);  // and back: the extra channels are added to the first ones
   void (*in_order)(const Reorder&);
+  // Not null: x and w hold pairs of bfloat16, and a step adds both products; there are no sums.
+  void (*pair_channels)(const ChannelPairs&);
   // By rows and vectors; null where there are more of both than registers, or where not `is_size`.
   void (*product[kLoads][kMaxRows + 1][kMaxVectors + 1])(const Product&);
   void (*sum[kLoads][kMaxRows + 1][kMaxVectors + 1])(const Sum&);
@@ -101,5 +115,6 @@ struct Microkernels {
 const Microkernels* microkernels_plain(int lanes);
 const Microkernels* microkernels_avx2(int lanes);
 const Microkernels* microkernels_avx512(int lanes);
+const Microkernels* microkernels_avx512bf16(int lanes);
 
 }  // namespace keras_ssc

@@ -112,6 +112,7 @@ PreparedNetwork::PreparedNetwork(const Network& network, const std::vector<Size>
       Convolution& own = *convolutions_[i];
       const Size& x = sizes[step.inputs[0]];
       step.geometry.problem({part.images, x.rows, x.columns, x.channels}, &own.problem);
+      own.problem.bfloat16 = network.bfloat16;
       const auto first = weights.begin() + step.first_weight;
       const std::vector<const float*> matrices(first, first + step.geometry.matrices());
       if (step.has_bias) own.epilogue.bias = first[step.geometry.matrices()];

@@ -46,6 +46,7 @@ struct Network {
   std::vector<int> outputs;
   std::vector<bool> flat;  // of each output: (images, channels), not (images, 1, 1, channels)
   int weights = 0;
+  bool bfloat16 = false;  // products of convolutions (pairs.h); all arrays are float32
 
   // Messages are null where nothing is wrong.
   const char* set(const std::vector<int>& program);

@@ -131,6 +131,7 @@ Size size_after(const Step& step, const std::vector<Size>& arrays,
 const char* Network::set(const std::vector<int>& program) {
   Reader read(program);
   try {
+    bfloat16 = read.next(0, 1);
     inputs = read.next(1);
     for (int left = read.next(1); left; --left)
       steps.push_back(read_step(read, inputs + (int)steps.size(), &weights));

@@ -4,6 +4,8 @@
 #include <map>
 #include <tuple>
 
+#include "pairs.h"
+
 namespace keras_ssc {
 
 // So few that each weight is hardly used more often than it would be copied.
@@ -60,12 +62,52 @@ void spread(const float* of_channel, const int* channels, int live, int lanes, f
   for (int l = 0; l < lanes; ++l) to[l] = l < live ? of_channel[channels[l]] : 0.f;
 }
 
+// A step of a matrix's sums, which takes one row of it, or two where terms go in pairs; the second
+// is -1 where there is none.
+struct Rows {
+  Term term;
+  int distance, first, second;
+};
+
+std::vector<Rows> steps_of(const Pattern& p, int matrix, int shift, const Pairs& pairs) {
+  std::vector<Rows> steps;
+  int row = 0;
+  const auto add = [&](const std::array<int, 2>& tap, const std::vector<int>& kernels,
+                       const std::vector<Pair>& of_two) {
+    const auto term = [&](int kernel) {
+      return Term{tap[0], tap[1], (kernels[kernel] + shift) % p.in_channels};
+    };
+    if (pairs.distances.empty())
+      for (int i = 0; i < (int)kernels.size(); ++i) steps.push_back({term(i), 0, row + i, -1});
+    for (const Pair& pair : of_two)
+      steps.push_back({term(pair.first), pair.distance, row + pair.first,
+                       pair.second < 0 ? -1 : row + pair.second});
+    row += (int)kernels.size();
+  };
+  for (const auto& tap : p.taps[matrix]) add(tap, p.kxk, pairs.kxk);
+  add(p.centre, p.pointwise, pairs.pointwise);
+  return steps;
+}
+
+// As `put`, of two rows.
+float* put_pairs(float* to, const float* first, const float* second, int live, int lanes) {
+  for (int l = 0; l < lanes; ++l)
+    to[l] = l < live ? pair_of(first[l], second ? second[l] : 0.f) : 0.f;
+  return to + lanes;
+}
+
 Plan forward_plan(const Problem& problem, const std::vector<const float*>& weights,
                   const Epilogue& epilogue) {
   const Pattern& p = problem.pattern;
-  const bool few = (long)problem.batch * problem.rows.out * problem.columns.out <= kFewPixels;
+  const Pairs pairs = pairs_of(problem);
+  const bool paired = !pairs.distances.empty();
+  const bool few =
+      !paired && (long)problem.batch * problem.rows.out * problem.columns.out <= kFewPixels;
   Plan plan{};
-  plan.micro = cheapest(problem.lanes, [&](int lanes) { return (int)vectors_of(p, lanes).size(); });
+  plan.distances = pairs.distances;
+  plan.micro =
+      paired ? paired_microkernels()
+             : cheapest(problem.lanes, [&](int lanes) { return (int)vectors_of(p, lanes).size(); });
   const int lanes = plan.micro->lanes;
   std::vector<int> starts;  // of each matrix's filters in the order of the output
   for (const auto& filters : p.filters) {
@@ -80,13 +122,12 @@ Plan forward_plan(const Problem& problem, const std::vector<const float*>& weigh
     }
   };
   std::map<Key, std::vector<Vector>> groups;  // they share their x
+  std::vector<std::vector<Rows>> steps;       // of each of them
   for (const Vector& v : vectors_of(p, lanes)) groups[{v.matrix, v.shift, v.access}].push_back(v);
   for (const auto& [key, group] : groups) {
     std::vector<Term> terms;
-    for (const auto& tap : p.taps[key.matrix])
-      for (int r : p.kxk) terms.push_back({tap[0], tap[1], (r + key.shift) % p.in_channels});
-    for (int r : p.pointwise)
-      terms.push_back({p.centre[0], p.centre[1], (r + key.shift) % p.in_channels});
+    steps.push_back(steps_of(p, key.matrix, key.shift, pairs));
+    for (const Rows& step : steps.back()) terms.push_back(step.term);
     plan.terms.push_back(terms);
     plan.accesses.push_back(key.access);
     std::vector<Plan::Output> out;
@@ -98,11 +139,15 @@ Plan forward_plan(const Problem& problem, const std::vector<const float*>& weigh
     for (const Term& term : terms) plan.wraps |= term.place + last >= p.in_channels;
     plan.add_blocks(out, false, false, epilogue.bias, epilogue.scale);
   }
+  plan.again = std::max(0, plan.reads() - p.in_channels);
+  for (std::size_t i = 0; i < steps.size(); ++i)
+    for (std::size_t k = 0; k < steps[i].size(); ++k)
+      plan.terms[i][k].place += steps[i][k].distance * (p.in_channels + plan.again);
   plan.packed = Buffer(plan.floats);
   Block* block = plan.blocks.data();
+  const std::vector<Rows>* own = steps.data();
   for (const auto& [key, group] : groups) {
     const auto& filters = p.filters[key.matrix];
-    const int steps = (int)(p.taps[key.matrix].size() * p.kxk.size() + p.pointwise.size());
     int first = 0;
     for (int size : even_parts((int)group.size(), kMaxVectors)) {
       const float* from = weights[key.matrix];
@@ -116,9 +161,13 @@ Plan forward_plan(const Problem& problem, const std::vector<const float*>& weigh
         block->in_place = from + group[first].column;
         block->row = row;
       } else {
-        for (int k = 0; k < steps; ++k)
-          for (int f = first; f < first + size; ++f)
-            to = put(to, from + k * row + group[f].column, group[f].live, lanes);
+        for (const Rows& step : *own)
+          for (int f = first; f < first + size; ++f) {
+            const float* at = from + step.first * row + group[f].column;
+            const float* other = step.second < 0 ? nullptr : at + (step.second - step.first) * row;
+            to = paired ? put_pairs(to, at, other, group[f].live, lanes)
+                        : put(to, at, group[f].live, lanes);
+          }
       }
       for (int f = first; f < first + size; ++f) {
         const int* channels = &filters[group[f].column];
@@ -133,9 +182,9 @@ Plan forward_plan(const Problem& problem, const std::vector<const float*>& weigh
       first += size;
       ++block;
     }
+    ++own;
   }
   if (as_they_are(plan.destination, p.out_channels)) plan.destination.clear();
-  plan.again = std::max(0, plan.reads() - p.in_channels);
   return plan;
 }
 

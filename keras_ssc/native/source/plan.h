@@ -38,6 +38,7 @@ struct Plan {
   // channels as they are, then the first `again` of them once more.
   std::vector<int> source;
   int again;
+  std::vector<int> distances;  // not empty: of pairs in the place of floats (pairs.h)
   bool wraps;  // whether the channels read once more count; else they are in lanes not stored
   // Which channel of the destination each place of the blocks' output is; empty: the channels as
   // they are.

@@ -40,13 +40,13 @@ class Source {
   // `again`: channels that are read beyond a pixel's last one: the first ones once more, where
   // `wraps`, or whatever is there.
   Source(const float* line, long pixels, int channels, int again, bool wraps, const Order& order,
-         long chunk)
+         const std::vector<int>& distances, long chunk)
       : line_(line),
         pixels_(pixels),
         channels_(channels),
-        always_(wraps || !order.channels.empty()),
+        always_(wraps || !order.channels.empty() || !distances.empty()),
         last_(again > 0),
-        tile_{always_ || last_ ? 1 : 0, 1, (int)chunk, channels, 0, 0, again, order},
+        tile_{always_ || last_ ? 1 : 0, 1, (int)chunk, channels, 0, 0, again, order, distances},
         copy_(tile_.floats()) {}
 
   const float* chunk(const Microkernels& micro, long from, long to) {
@@ -102,12 +102,14 @@ void contract(const Plan& plan, const Problem& problem, int source_channels, int
   const bool far = parts == 1 && pixels * (source_channels + channels) > kFetchFrom;
   const long units = chunks * parts;
   slices = (int)std::min<long>(slices, units);
-  const int again = plan.source.empty() ? std::max(0, plan.reads() - source_channels) : 8;
+  const int again = !plan.source.empty()      ? 8
+                    : !plan.distances.empty() ? plan.again
+                                              : std::max(0, plan.reads() - source_channels);
   const Order order =
       plan.source.empty() ? Order() : Order(plan.source, source_channels, *plan.micro);
   MomentSums moments(channels, epilogue.mean && parts == 1 ? slices : 0);
   run(slices, [&](int slice) {
-    Source line(source, pixels, source_channels, again, plan.wraps, order, chunk);
+    Source line(source, pixels, source_channels, again, plan.wraps, order, plan.distances, chunk);
     for (long unit = units * slice / slices; unit < units * (slice + 1) / slices; ++unit) {
       const long from = unit / parts * chunk, to = std::min(pixels, from + chunk);
       const int part = (int)(unit % parts), count = (int)plan.blocks.size();
@@ -281,7 +283,7 @@ bool pointwise_weight_gradient(const Problem& problem, const float* x, const flo
   WeightSums sums(layout, slices);
   run(slices, [&](int slice) {
     float* own = sums.of(slice);
-    Source line(x, pixels, p.in_channels, layout.again, layout.wraps, {}, chunk);
+    Source line(x, pixels, p.in_channels, layout.again, layout.wraps, {}, {}, chunk);
     Buffer panel(chunk * kMaxVectors * layout.micro->lanes);
     for (long i = chunks * slice / slices; i < chunks * (slice + 1) / slices; ++i) {
       const long from = i * chunk, to = std::min(pixels, from + chunk);

@@ -12,6 +12,7 @@ namespace keras_ssc {
 
 // The best kernels of this CPU for vectors of `lanes` floats that hold `repeats` sets; or null.
 const RowKernels* row_kernels_for(int lanes, int repeats);
+const RowKernels* paired_row_kernels_for(int lanes, int repeats);
 const RowSums* row_sums_for(int lanes, int repeats);
 
 ForwardPass forward_by_rows(const Problem&, const std::vector<const float*>& weights,

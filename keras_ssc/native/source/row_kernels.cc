@@ -1,8 +1,9 @@
-// Compiled with -DINSTRUCTIONS=plain, avx2 or avx512 and that instruction set's flags. No standard
-// library here: an inline function of it, compiled for AVX-512, could be linked into code for all
+// Compiled as microkernels.cc is, for pairs the forward pass alone. No standard library here: an
+// inline function of it, compiled for AVX-512, could be linked into code for all
 // CPUs.
 #include "row_kernels.h"
 
+#include "multiply_add.h"
 #include "row_gradient_kernels.h"
 #include "row_vectors.h"
 
@@ -10,6 +11,7 @@
 #define NAME(instructions) JOIN(row_kernels_, instructions)
 
 namespace keras_ssc {
+#if !defined(PAIRS) || defined(__AVX512BF16__)
 namespace {
 
 // One row of taps: `outer` filters have its columns 0 and 2, `inner` ones column 1.
@@ -26,10 +28,11 @@ INLINE const float* taps(const RowForward& a, const float* x, const float* w,
     }
     UNROLL for (int c = 0; c < P + 2; ++c, at += a.pixel) {
       const vec_of<V> value = spread<V, R>(at);
-      if (c < P) UNROLL for (int f = 0; f < F; ++f) outer[f][c] += value * weights[0][f];
+      if (c < P) UNROLL for (int f = 0; f < F; ++f) multiply_add(outer[f][c], value, weights[0][f]);
       if (c >= 1 && c <= P)
-        UNROLL for (int f = 0; f < F; ++f) inner[f][c - 1] += value * weights[1][f];
-      if (c >= 2) UNROLL for (int f = 0; f < F; ++f) outer[f][c - 2] += value * weights[2][f];
+        UNROLL for (int f = 0; f < F; ++f) multiply_add(inner[f][c - 1], value, weights[1][f]);
+      if (c >= 2)
+        UNROLL for (int f = 0; f < F; ++f) multiply_add(outer[f][c - 2], value, weights[2][f]);
     }
   }
   return w;
@@ -82,8 +85,8 @@ void forward(const RowForward& a, Ahead& kept) {
       UNROLL for (int p = 0; p < P; ++p, x += a.pixel) {
         const vec_of<V> value = spread<V, R>(x);
         UNROLL for (int f = 0; f < F; ++f) {
-          even[f][p] += value * weights[0][f];
-          odd[f][p] += value * weights[1][f];
+          multiply_add(even[f][p], value, weights[0][f]);
+          multiply_add(odd[f][p], value, weights[1][f]);
         }
       }
     }
@@ -110,6 +113,7 @@ void fill_forward(RowKernels& k) {
   }
 }
 
+#ifndef PAIRS
 template <int V, int R, int F, int P, int Least, int J>
 void fill_gradient(RowKernels& k) {
   if constexpr (P >= Least) {
@@ -118,13 +122,17 @@ void fill_gradient(RowKernels& k) {
   }
 }
 
+#endif
+
 template <int V, int R, int F, int Forward, int Gradient, int J>
 void fill(RowKernels& k) {
   k.forward_pixels[F] = Forward;
+  fill_forward<V, R, F, Forward, (Forward + 1) / 2>(k);
+#ifndef PAIRS
   k.gradient_pixels[F] = Gradient;
   k.gradient_pointwise[F] = J;
-  fill_forward<V, R, F, Forward, (Forward + 1) / 2>(k);
   fill_gradient<V, R, F, Gradient, (Gradient + 1) / 2, J>(k);
+#endif
 }
 
 template <int V, int R>
@@ -159,5 +167,8 @@ const RowKernels* NAME(INSTRUCTIONS)(int lanes, int repeats) {
 #endif
   return nullptr;
 }
+#else
+const RowKernels* NAME(INSTRUCTIONS)(int, int) { return nullptr; }
+#endif
 
 }  // namespace keras_ssc

@@ -83,6 +83,8 @@ struct RowSums {
 const RowKernels* row_kernels_plain(int lanes, int repeats);
 const RowKernels* row_kernels_avx2(int lanes, int repeats);
 const RowKernels* row_kernels_avx512(int lanes, int repeats);
+// Of x and weights that hold pairs of bfloat16 (microkernels.h): the forward pass alone.
+const RowKernels* row_kernels_avx512bf16(int lanes, int repeats);
 const RowSums* row_sums_plain(int lanes, int repeats);
 const RowSums* row_sums_avx2(int lanes, int repeats);
 const RowSums* row_sums_avx512(int lanes, int repeats);

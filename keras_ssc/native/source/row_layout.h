@@ -38,17 +38,19 @@ void for_strips(int pixels, int most, const Function& run) {
 // once, with zero pixels on both sides.
 class RowRing {
  public:
-  // `prologue`: of what is copied; the zero pixels stay zero.
+  // `prologue`: of what is copied; the zero pixels stay zero. `distances`: of pairs that are copied
+  // (pairs.h), all of them with `again`; none: floats.
   RowRing(const RowLayout& layout, const Prologue& prologue, int rows, int pixels, int left,
-          int right, int channels, int again)
+          int right, int channels, int again, const std::vector<int>& distances = {})
       : prologue_(prologue),
         copy_(layout.kernels->copy),
+        distances_(distances),
         rows_(rows),
         pixels_(pixels),
         left_(left),
         channels_(channels),
         again_(again),
-        pixel_(channels + (again ? again : layout.V)),
+        pixel_(std::max(1, (int)distances.size()) * (channels + (again ? again : layout.V))),
         row_((long)(left + pixels + right) * pixel_),
         buffer_(rows * row_),
         normalized_(prologue.scale ? (std::size_t)pixels * channels : 0) {
@@ -68,7 +70,12 @@ class RowRing {
                                 channels_, normalized_.data());
         from = normalized_.data();
       }
-      copy_(from, slot(next_) + left_ * pixel_, pixels_, channels_, pixel_, again_);
+      float* to = slot(next_) + left_ * pixel_;
+      if (distances_.empty())
+        copy_(from, to, pixels_, channels_, pixel_, again_);
+      else
+        paired_microkernels()->pair_channels(
+            {from, to, pixels_, channels_, again_, distances_.data(), (int)distances_.size()});
     }
   }
   const float* row(int r) const { return slot(r); }
@@ -79,6 +86,7 @@ class RowRing {
 
   const Prologue prologue_;
   void (*copy_)(const float*, float*, int, int, int, int);
+  const std::vector<int> distances_;
   const int rows_, pixels_, left_, channels_, again_, pixel_;
   const long row_;
   Buffer buffer_, normalized_;

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "pairs.h"
 #include "row_layout.h"
 
 namespace keras_ssc {
@@ -25,13 +26,16 @@ inline int rows_of(const Pattern& p, int parity) {
 // A copy of all weights, in the order in which a pass uses them.
 class Packed {
  public:
-  // `scale`: of each filter, that its weights are multiplied with; or null.
-  Packed(const Pattern& p, const RowLayout& l, const std::vector<const float*>& weights,
-         const float* scale = nullptr)
+  Packed(const Pattern& p, const RowLayout& l, const std::vector<const float*>& weights)
+      : Packed(l, weights, nullptr, rows_of(p, 0) + rows_of(p, 1)) {}
+  // `scale`: of each filter, that its weights are multiplied with; or null. `rows`: of half of the
+  // filters, that will be added.
+  Packed(const RowLayout& l, const std::vector<const float*>& weights, const float* scale,
+         std::size_t rows)
       : weights_(weights),
         scale_(scale),
         half_(l.half),
-        size_((std::size_t)l.half * (rows_of(p, 0) + rows_of(p, 1))),
+        size_(l.half * rows),
         buffer_(size_),
         to_(buffer_.data()) {}
   // `count` weights of one row, from that filter on.
@@ -40,6 +44,15 @@ class Packed {
     if (scale_)
       for (int i = 0; i < count; ++i) to_[i] *= scale_[parity * half_ + filter + i];
     to_ += count;
+  }
+  // Pairs of two rows, or of one where `second` is negative.
+  void add_pairs(int parity, int first, int second, int filter, int count) {
+    const float* matrix = weights_[parity] + filter;
+    for (int i = 0; i < count; ++i) {
+      const float scale = scale_ ? scale_[parity * half_ + filter + i] : 1.f;
+      *to_++ = pair_of(matrix[(long)first * half_ + i] * scale,
+                       second < 0 ? 0.f : matrix[(long)second * half_ + i] * scale);
+    }
   }
   const float* data() const { return buffer_.data(); }
   std::size_t size() const { return size_; }

@@ -18,7 +18,10 @@ void Tile::fill(const Microkernels& micro, float* buffer, const float* source, l
     for (int r = 0; r < copied_rows; ++r) {
       const float* from = source + i * source_image + r * source_row;
       float* to = buffer + i * image() + r * row() + left * pixel();
-      if (order.channels.empty()) {
+      if (!distances.empty()) {
+        micro.pair_channels(
+            {from, to, columns, channels, extra, distances.data(), (int)distances.size()});
+      } else if (order.channels.empty()) {
         micro.wrap_channels({from, to, columns, channels, extra});
       } else if (!order.pieces.empty()) {
         const int count = (int)order.channels.size();

@@ -56,8 +56,10 @@ struct Tile {
   int images, rows, columns, channels;  // of what is copied
   int left, right, extra;               // zero pixels; repeated channels, or room for them
   Order order;
+  std::vector<int> distances = {};  // not empty: pairs, as in ChannelPairs
 
   long pixel() const {
+    if (!distances.empty()) return (long)distances.size() * (channels + extra);
     return (order.channels.empty() ? channels : (int)order.channels.size()) + extra;
   }
   long row() const { return (left + columns + right) * pixel(); }
