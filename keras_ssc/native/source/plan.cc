@@ -140,6 +140,7 @@ Plan forward_plan(const Problem& problem, const std::vector<const float*>& weigh
     plan.add_blocks(out, false, false, epilogue.bias, epilogue.scale);
   }
   plan.again = std::max(0, plan.reads() - p.in_channels);
+  if (paired) plan.again += -(p.in_channels + plan.again) & 7;  // stored by eight
   for (std::size_t i = 0; i < steps.size(); ++i)
     for (std::size_t k = 0; k < steps[i].size(); ++k)
       plan.terms[i][k].place += steps[i][k].distance * (p.in_channels + plan.again);
