@@ -269,6 +269,6 @@ int main() {
           }
   for (int channels : {1, 3, 8, 13, 32, 40, 64})
     for (long pixels : {1, 7, 63, 64, 65, 1000}) normalization(pixels, channels, 1 + runs++ % 3);
-  if (paired_microkernels()) std::printf("%d of bfloat16\n", of_bfloat16);
+  if (paired_microkernels_for(16)) std::printf("%d of bfloat16\n", of_bfloat16);
   std::printf("%d settings\n", runs);
 }

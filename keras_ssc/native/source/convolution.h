@@ -54,7 +54,7 @@ int usable_lanes(const Pattern& pattern, int widest);
 // The inner loops for vectors of `lanes` floats on this CPU; null if it has none.
 const Microkernels* microkernels_for(int lanes);
 // Those for pairs of bfloat16.
-const Microkernels* paired_microkernels();
+const Microkernels* paired_microkernels_for(int lanes);
 
 // Into how many parts, at most so many, it pays to cut a pass: little work is done sooner than
 // other threads would have begun with it.

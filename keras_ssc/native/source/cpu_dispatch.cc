@@ -28,9 +28,9 @@ const Microkernels* microkernels_for(int lanes) {
   return microkernels_plain(lanes);
 }
 
-const Microkernels* paired_microkernels() {
+const Microkernels* paired_microkernels_for(int lanes) {
 #ifdef __x86_64__
-  if (has_avx512bf16()) return microkernels_avx512bf16(16);
+  if (has_avx512bf16()) return microkernels_avx512bf16(lanes);
 #endif
   return nullptr;
 }

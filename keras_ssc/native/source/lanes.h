@@ -35,7 +35,8 @@ struct Loader {
       return (vec)_mm512_broadcast_f32x4(_mm_loadu_ps(x));
     } else if constexpr (V == 16 && L == kEight) {
       return (vec)_mm512_broadcast_f32x8(_mm256_loadu_ps(x));
-#elif defined(__AVX2__)
+#endif
+#if defined(__AVX2__)
     } else if constexpr (V == 8 && L == kOne) {
       return (vec)_mm256_set1_ps(*x);
     } else if constexpr (V == 8 && L == kTwo) {
@@ -64,19 +65,19 @@ struct Loader<V, kPermuted> {
   explicit Loader(const int* lanes) : index(*(const ints*)lanes) {}
   vec operator()(const float* x) const {
 #if defined(__AVX512F__)
-    return (vec)_mm512_permutexvar_ps((__m512i)index, _mm512_loadu_ps(x));
-#elif defined(__AVX2__)
-    return (vec)_mm256_permutevar8x32_ps(_mm256_loadu_ps(x), (__m256i)index);
-#else
+    if constexpr (V == 16) return (vec)_mm512_permutexvar_ps((__m512i)index, _mm512_loadu_ps(x));
+#endif
+#if defined(__AVX2__)
+    if constexpr (V == 8) return (vec)_mm256_permutevar8x32_ps(_mm256_loadu_ps(x), (__m256i)index);
+#endif
     vec all;
 #pragma GCC unroll 16
     for (int l = 0; l < V; ++l) all[l] = x[index[l]];
     return all;
-#endif
   }
 };
 
-#if !defined(__AVX512F__) && defined(__AVX2__)
+#if defined(__AVX2__)
 inline __m256i first_lanes(int count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
@@ -87,25 +88,26 @@ template <int V>
 typename Lanes<V>::vec load_part(const float* from, int count) {
   typedef typename Lanes<V>::vec vec;
 #if defined(__AVX512F__)
-  return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
-#elif defined(__AVX2__)
-  return (vec)_mm256_maskload_ps(from, first_lanes(count));
-#else
+  if constexpr (V == 16) return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
+#endif
+#if defined(__AVX2__)
+  if constexpr (V == 8) return (vec)_mm256_maskload_ps(from, first_lanes(count));
+#endif
   vec all = {};
   for (int l = 0; l < count; ++l) all[l] = from[l];
   return all;
-#endif
 }
 
 template <int V>
 void store_part(float* to, typename Lanes<V>::vec value, int count) {
 #if defined(__AVX512F__)
-  _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), (__m512)value);
-#elif defined(__AVX2__)
-  _mm256_maskstore_ps(to, first_lanes(count), (__m256)value);
-#else
-  for (int l = 0; l < count; ++l) to[l] = value[l];
+  if constexpr (V == 16)
+    return _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), (__m512)value);
 #endif
+#if defined(__AVX2__)
+  if constexpr (V == 8) return _mm256_maskstore_ps(to, first_lanes(count), (__m256)value);
+#endif
+  for (int l = 0; l < count; ++l) to[l] = value[l];
 }
 
 // `value`, but from[index[l]] in every lane l whose index is not negative.

@@ -23,6 +23,7 @@ namespace {
 #define HOLD(value)
 #endif
 
+#ifndef PAIRS
 // Adds the lanes of a vector to the places that they belong to.
 template <int V>
 void fold(const Product& a, const float* sum, float* y, int live) {
@@ -31,6 +32,7 @@ void fold(const Product& a, const float* sum, float* y, int live) {
   else
     add_folded<V>(y, load_part<V>(sum, live), a.fold);
 }
+#endif
 
 template <typename vec>
 inline vec cut(const Product& a, vec value) {
@@ -115,10 +117,12 @@ void product(const Product& a) {
 #pragma GCC unroll 1
     for (int f = 0; f < F; ++f) {
       const int at = a.y_offsets[f], live = a.live[f];
+#ifndef PAIRS
       if (a.fold) {
         fold<V>(a, (const float*)&sums[p][f], y + at, live);
         continue;
       }
+#endif
       vec value = sums[p][f];
       if (live == V) {
         if (a.add) value += *(const vec*)(y + at);
@@ -373,10 +377,12 @@ const Microkernels* NAME(INSTRUCTIONS)(int lanes) {
 #ifdef __AVX512F__
     case 16:
       return table<16>();
-#elif defined(__AVX2__)
+#endif
+#if defined(PAIRS) || (defined(__AVX2__) && !defined(__AVX512F__))
     case 8:
       return table<8>();
-#else
+#endif
+#ifndef __AVX2__
     case 4:
       return table<4>();
 #endif

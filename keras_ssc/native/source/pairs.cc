@@ -63,12 +63,12 @@ Choice choose(const std::vector<int>& kxk, long taps, const std::vector<int>& po
 
 Pairs pairs_of(const Problem& problem) {
   const Pattern& p = problem.pattern;
-  if (!problem.bfloat16 || problem.lanes < kLanes || !paired_microkernels() ||
+  if (!problem.bfloat16 || problem.lanes < kLanes || !paired_microkernels_for(kLanes) ||
       p.in_channels < kLanes)
     return {};
   double taps = 0, vectors = 0;  // taps of a vector
   for (std::size_t m = 0; m < p.filters.size(); ++m) {
-    const double own = (double)(p.filters[m].size() + kLanes - 1) / kLanes;
+    const double own = (double)((p.filters[m].size() + kLanes - 1) / kLanes);
     taps += own * p.taps[m].size();
     vectors += own;
   }
@@ -77,7 +77,7 @@ Pairs pairs_of(const Problem& problem) {
   const double terms = taps * p.kxk.size() + vectors * p.pointwise.size();
   const auto saved = [&](std::size_t kxk, std::size_t pointwise, int copies) {
     return (terms - taps * kxk - vectors * pointwise) * pixels -
-           copies * kCopy * p.in_channels / kLanes;
+           copies * kCopy * (p.in_channels + kLanes) / kLanes;
   };
   const long most_taps = std::max(1L, (long)(taps / vectors + 0.5));
   Choice one = choose(p.kxk, most_taps, p.pointwise, p.in_channels);

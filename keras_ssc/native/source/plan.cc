@@ -105,9 +105,9 @@ Plan forward_plan(const Problem& problem, const std::vector<const float*>& weigh
       !paired && (long)problem.batch * problem.rows.out * problem.columns.out <= kFewPixels;
   Plan plan{};
   plan.distances = pairs.distances;
+  const auto vectors = [&](int lanes) { return (int)vectors_of(p, lanes).size(); };
   plan.micro =
-      paired ? paired_microkernels()
-             : cheapest(problem.lanes, [&](int lanes) { return (int)vectors_of(p, lanes).size(); });
+      cheapest(problem.lanes, vectors, paired ? paired_microkernels_for : microkernels_for);
   const int lanes = plan.micro->lanes;
   std::vector<int> starts;  // of each matrix's filters in the order of the output
   for (const auto& filters : p.filters) {

@@ -74,7 +74,7 @@ class RowRing {
       if (distances_.empty())
         copy_(from, to, pixels_, channels_, pixel_, again_);
       else
-        paired_microkernels()->pair_channels(
+        paired_microkernels_for(16)->pair_channels(
             {from, to, pixels_, channels_, again_, distances_.data(), (int)distances_.size()});
     }
   }

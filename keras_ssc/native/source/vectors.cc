@@ -35,15 +35,16 @@ int usable_lanes(const Pattern&, int widest) {
   return 4;
 }
 
-const Microkernels* cheapest(int widest, const std::function<int(int lanes)>& count) {
+const Microkernels* cheapest(int widest, const std::function<int(int lanes)>& count,
+                             const Microkernels* (*of)(int lanes)) {
   const Microkernels* best = nullptr;
   long least = 0;
   for (int lanes : {16, 8, 4}) {
-    if (lanes > widest || !microkernels_for(lanes) || (best && lanes == 4)) continue;
+    if (lanes > widest || !of(lanes) || (best && lanes == 4)) continue;
     const long cost =
         count(lanes) * (lanes == 16 ? 10L : 8L);  // half the lanes cost nearly as much
     if (best && cost >= least) continue;
-    best = microkernels_for(lanes);
+    best = of(lanes);
     least = cost;
   }
   return best;

@@ -38,7 +38,8 @@ int fitting(const std::vector<int>& numbers, int first, int lanes);
 
 // The microkernels, of at most `widest` floats, that take the fewest steps for a vector each for
 // `count(lanes)` vectors.
-const Microkernels* cheapest(int widest, const std::function<int(int lanes)>& count);
+const Microkernels* cheapest(int widest, const std::function<int(int lanes)>& count,
+                             const Microkernels* (*of)(int lanes) = microkernels_for);
 
 // Cuts `count` into parts of at most `most`, as equal as can be: the sizes.
 std::vector<int> even_parts(int count, int most);
