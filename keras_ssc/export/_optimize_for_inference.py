@@ -3,6 +3,7 @@
 import keras
 
 from keras_ssc.export._fold import fold
+from keras_ssc.export.inference_model import CONVOLUTIONS
 from keras_ssc.layers.inference_network import InferenceNetwork
 from keras_ssc.layers.network_steps import serves
 from keras_ssc.model_graph import calls_of, is_graph
@@ -110,7 +111,14 @@ def _groups(calls):
             inside |= {id(x) for x in call.outputs}
         else:
             if own & inside:
-                groups.append(group)
+                groups += _worth_it(group)
                 group, inside = [], set()
             groups.append([call])
-    return [*groups, group] if group else groups
+    return groups + _worth_it(group)
+
+
+def _worth_it(group):
+    """Calls as one group where there is a convolution among others; else each by itself."""
+    if any(type(call.layer) in CONVOLUTIONS for call in group):
+        return [group]
+    return [[call] for call in group]
