@@ -63,6 +63,13 @@ def mixed(x):
     return layers.Concatenate()([second, first, second])
 
 
+def normalized(x):
+    """BatchNormalization that is behind no convolution."""
+    y = layers.BatchNormalization()(x)
+    z = layers.Conv2D(8, 3, padding="same")(layers.ReLU()(y))
+    return layers.BatchNormalization(scale=False)(layers.Concatenate()([y, z]))
+
+
 def several(x, z):
     """Two inputs, three outputs, one of them in the middle."""
     y = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
@@ -128,6 +135,7 @@ MODELS = {
     "two readers": lambda: graph(two_readers, (9, 10, 8)),
     "sums": lambda: graph(sums, (9, 10, 8)),
     "mixed": lambda: graph(mixed, (9, 10, 8)),
+    "normalized": lambda: graph(normalized, (9, 10, 8)),
     "several": lambda: graph(several, (9, 10, 8), (9, 10, 4)),
     "not all": lambda: graph(not_all, (9, 10, 8)),
     "nested": lambda: graph(nested, (9, 10, 8)),
