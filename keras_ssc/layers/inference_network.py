@@ -2,11 +2,14 @@
 
 import keras
 
+from keras_ssc.arguments import one_of
 from keras_ssc.layers.network_program import NetworkProgram
 from keras_ssc.layers.network_steps import append
 from keras_ssc.model_graph import calls_of
 from keras_ssc.native import why_not_native_operations
-from keras_ssc.native.network import NativeNetwork, serves_networks
+from keras_ssc.native.network import NativeNetwork, multiplies_bfloat16, serves_networks
+
+PRODUCTS = ("float32", "bfloat16")
 
 
 @keras.saving.register_keras_serializable(package="keras_ssc")
@@ -22,6 +25,9 @@ class InferenceNetwork(keras.layers.Layer):
     Args:
         network: functional `keras.Model` for inference, of layers that have a step in
             `network_steps`.
+        products: "float32", or "bfloat16": convolutions may round inputs and weights to bfloat16
+            before they multiply them, where that is faster. Sums and all arrays are float32. Where
+            the CPU has no AVX512_BF16 (one line is logged), or the layers compute: float32.
         **kwargs: name, dtype.
 
     Input shape, output shape:
@@ -35,10 +41,11 @@ class InferenceNetwork(keras.layers.Layer):
     ('InferenceNetwork', 'Conv2D')
     """
 
-    def __init__(self, network: keras.Model, **kwargs):
+    def __init__(self, network: keras.Model, products="float32", **kwargs):
         super().__init__(**{"trainable": False, **kwargs})
         self.network = network
         self.network.trainable = self.trainable
+        self.products = one_of("products", products, PRODUCTS)
         self._native = None
 
     def build(self, *input_shapes):
@@ -60,7 +67,8 @@ class InferenceNetwork(keras.layers.Layer):
     def _make_native(self):
         inputs, outputs, calls = calls_of(self.network)
         ends = keras.tree.flatten(inputs), keras.tree.flatten(outputs)
-        program = NetworkProgram(*ends, calls, append)
+        bfloat16 = self.products == "bfloat16" and multiplies_bfloat16()
+        program = NetworkProgram(*ends, calls, append, bfloat16)
 
         def weights():
             return [keras.ops.convert_to_tensor(one) for one in program.weights]
@@ -74,7 +82,7 @@ class InferenceNetwork(keras.layers.Layer):
     def get_config(self):
         """Return the arguments."""
         network = keras.saving.serialize_keras_object(self.network)
-        return {**super().get_config(), "network": network}
+        return {**super().get_config(), "network": network, "products": self.products}
 
     @classmethod
     def from_config(cls, config):

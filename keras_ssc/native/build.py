@@ -25,12 +25,14 @@ from keras_ssc.native.frameworks import FRAMEWORKS
 SOURCE = Path(__file__).parent / "source"  # the kernels; in its folders, one binding each
 # Compiled once for every instruction set, into functions that end in its name.
 LOOPS = ("image_loops", "microkernels", "normalize_loops", "row_kernels", "row_sums")
-FLAGS = {"plain": ()}
+PAIRED = ("microkernels", "row_kernels")  # those for PAIRED_SET, too, whose vectors hold pairs
+FLAGS, PAIRED_SET = {"plain": ()}, "avx512bf16"
 if platform.machine().lower() in ("x86_64", "amd64"):
     FLAGS |= {
         "avx2": ("-mavx2", "-mfma"),
         "avx512": ("-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw"),
     }
+    FLAGS[PAIRED_SET] = (*FLAGS["avx512"], "-mavx512bf16")
 _RELEASE = "-DNDEBUG"  # no `assert`: tests/native/every_size.cc runs with them
 COMPILE_MINUTES = 10
 
@@ -182,7 +184,8 @@ def find():
         _, binding = _plan(compiler, FRAMEWORKS[keras.backend.backend()]())
         library = binding.target
     built = library is not None and library.exists()
-    return Found(compiler, tuple(FLAGS), cache_folder(), library, built)
+    sets = tuple(name for name, flags in FLAGS.items() if not compiler or knows(compiler, flags))
+    return Found(compiler, sets, cache_folder(), library, built)
 
 
 def _plan(compiler, framework):
@@ -216,12 +219,30 @@ def _kernel_commands(compiler):
     for source in sorted(SOURCE.glob("*.cc")):
         if source.stem not in LOOPS:
             commands.append(_compile(compiler, ["-O2", _RELEASE], source, source.stem))
-            continue
         # GNU's dialect: products and sums may be contracted to one multiply-add.
-        for name, flags in FLAGS.items():
-            options = ["-std=gnu++17", "-O3", _RELEASE, *flags, f"-DINSTRUCTIONS={name}"]
+        for name, flags in loops(compiler, source.stem).items():
+            options = ["-std=gnu++17", "-O3", _RELEASE, *flags]
             commands.append(_compile(compiler, options, source, f"{source.stem}_{name}"))
     return commands
+
+
+def loops(compiler, stem):
+    """Return {instruction set: options} to compile a source for, if it is one of `LOOPS`."""
+    options = {}
+    for name, flags in FLAGS.items() if stem in LOOPS else ():
+        if name != PAIRED_SET:
+            options[name] = (*flags, f"-DINSTRUCTIONS={name}")
+        elif stem in PAIRED:  # without the flags it holds no loops
+            flags = flags if knows(compiler, flags) else ()
+            options[name] = (*flags, "-DPAIRS", f"-DINSTRUCTIONS={name}")
+    return options
+
+
+@functools.cache
+def knows(compiler, flags):
+    """Whether a compiler takes these options."""
+    command = [compiler, *flags, "-x", "c++", "-E", os.devnull]
+    return not subprocess.run(command, capture_output=True, check=False).returncode
 
 
 def _binding_command(compiler, framework):

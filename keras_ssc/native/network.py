@@ -1,5 +1,8 @@
 """A whole network for inference as one native operation."""
 
+import ctypes
+import logging
+
 import keras
 
 from keras_ssc.native import build
@@ -56,6 +59,19 @@ def _operations():
         )
 
     return build.operations()
+
+
+@build.once
+def multiplies_bfloat16():
+    """Whether native networks can multiply bfloat16 here; says so, once, where they can't."""
+    build.operations()  # the library is there
+    library = ctypes.CDLL(str(build.find().library))
+    if library.keras_ssc_multiplies_bfloat16():
+        return True
+    logging.getLogger("keras_ssc").warning(
+        "keras-ssc multiplies float32 in place of bfloat16: no AVX512_BF16 in this CPU or compiler"
+    )
+    return False
 
 
 def serves_networks():

@@ -17,7 +17,8 @@ from keras_ssc.layers import InferenceNetwork
 from keras_ssc.layers.network_program import NetworkProgram
 from keras_ssc.layers.network_steps import append
 from keras_ssc.model_graph import calls_of
-from keras_ssc.native.build import FLAGS, LOOPS, SOURCE
+from keras_ssc.native import build
+from keras_ssc.native.build import LOOPS, SOURCE
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
 PROGRAMS = ("every_size", "every_network")
@@ -46,10 +47,9 @@ def compile_all(compiler, folder):
     for source in sorted(SOURCE.glob("*.cc")):
         if source.stem in LOOPS:
             # Not optimised: what is read and written is the same. Vectors need not be aligned.
-            loops = [str(source), "-O0", "-fno-sanitize=alignment"]
-            commands += [
-                [*loops, *flags, f"-DINSTRUCTIONS={name}"] for name, flags in FLAGS.items()
-            ]
+            plain = [str(source), "-O0", "-fno-sanitize=alignment"]
+            sets = build.loops(compiler, source.stem)
+            commands += [[*plain, *options] for options in sets.values()]
         else:
             commands.append([str(source), "-O1"])
     objects = [f"{i}.o" for i in range(len(commands))]

@@ -78,4 +78,7 @@ const NormalizeLoops& normalize_loops() {
   return *normalize_plain();
 }
 
+// For native/network.py.
+extern "C" int keras_ssc_multiplies_bfloat16() { return paired_microkernels_for(16) != nullptr; }
+
 }  // namespace keras_ssc
