@@ -55,7 +55,8 @@ void read_convolution(Reader& read, Step* step, int* weights) {
 
 Step read_step(Reader& read, int arrays, int* weights) {
   Step step = {(StepKind)read.next(kConvolution, kFlat), {}};
-  for (int i = 0, count = read.next(1, arrays); i < count; ++i)
+  // Two may be the same one.
+  for (int i = 0, count = read.next(1, std::max(2, arrays)); i < count; ++i)
     step.inputs.push_back(read.next(0, arrays - 1));
   step.relu = read.next(0, 1);
   if (const int ceiling = read.next(0)) step.ceiling = (float)ceiling;  // 0: none
