@@ -243,6 +243,7 @@ Plan input_gradient_plan(const Problem& problem, const std::vector<const float*>
   if (plan.folded)
     add_folded_blocks(plan, p, kxk && !classes.kxk, pointwise && !classes.pointwise, weights);
   if (as_they_are(plan.source, p.out_channels)) plan.source.clear();
+  plan.again = std::max(0, plan.reads() - p.out_channels);
   return plan;
 }
 

@@ -102,9 +102,7 @@ void contract(const Plan& plan, const Problem& problem, int source_channels, int
   const bool far = parts == 1 && pixels * (source_channels + channels) > kFetchFrom;
   const long units = chunks * parts;
   slices = (int)std::min<long>(slices, units);
-  const int again = !plan.source.empty()      ? 8
-                    : !plan.distances.empty() ? plan.again
-                                              : std::max(0, plan.reads() - source_channels);
+  const int again = plan.source.empty() ? plan.again : 8;
   const Order order =
       plan.source.empty() ? Order() : Order(plan.source, source_channels, *plan.micro);
   MomentSums moments(channels, epilogue.mean && parts == 1 ? slices : 0);
