@@ -9,6 +9,8 @@
 namespace keras_ssc {
 namespace {
 
+constexpr long kSmallWeights = 1 << 20;  // are compared before another thread is awake
+
 // A network, and a copy of the weights that it was last called with. XLA's buffers can't be held,
 // and another program may write into them, so each call compares the weights with the copy: what
 // was packed serves again where they are equal.
@@ -20,14 +22,14 @@ class KeptNetwork {
   }
 
   // Equal weights that stay where they are.
-  Weights keep(const std::vector<const float*>& given, const std::vector<long>& floats) {
-    const auto equal = [&](const Weights& kept) {
-      for (std::size_t i = 0; i < given.size(); ++i)
-        if (std::memcmp(kept.at[i], given[i], floats[i] * sizeof(float))) return false;
-      return true;
-    };
+  Weights keep(const std::vector<const float*>& given, const std::vector<long>& floats,
+               const Runner& run) {
     Weights kept = last();
-    if (kept.holder && equal(kept)) return kept;
+    std::atomic<bool> equal{kept.holder != nullptr};
+    run((int)given.size(), [&](int i) {
+      if (equal && std::memcmp(kept.at[i], given[i], floats[i] * sizeof(float))) equal = false;
+    });
+    if (equal) return kept;
     long all = 0;
     for (long count : floats) all += with_rest(count);
     const auto copy = std::make_shared<Buffer>(all);
@@ -91,8 +93,8 @@ KeptNetworks& kept_networks() {
 // The inputs, then the weights.
 void run_network(const Call& call) {
   const auto program = call.attribute<ffi::Span<const int32_t>>("program");
-  const auto own = kept_networks().find(call.attribute<int64_t>("number"),
-                                        {program.begin(), program.end()});
+  const auto own =
+      kept_networks().find(call.attribute<int64_t>("number"), {program.begin(), program.end()});
   const Network& network = own->runs.network();
   require(call.count() == network.inputs + network.weights, "not the arguments of the network");
   std::vector<Size> given, sizes;
@@ -107,8 +109,9 @@ void run_network(const Call& call) {
       continue;
     }
     const auto shape = x.dimensions();
-    require(shape.size() == 4 && (i == 0 || shape[0] == images) && x.element_count() < INT_MAX * 16L,
-            "inputs must be images, as many of each");
+    require(
+        shape.size() == 4 && (i == 0 || shape[0] == images) && x.element_count() < INT_MAX * 16L,
+        "inputs must be images, as many of each");
     images = shape[0];
     given.push_back({(int)shape[1], (int)shape[2], (int)shape[3]});
     from.push_back(x.typed_data());
@@ -125,7 +128,10 @@ void run_network(const Call& call) {
     to.push_back(call.out((int)i));
   }
   if (!images) return;
-  own->runs.run(sizes, (int)images, own->keep(weights, floats), from, to, threads_of(call.threads),
+  long all = 0;
+  for (long count : floats) all += count;
+  const Weights kept = own->keep(weights, floats, runner(call.threads, all < kSmallWeights));
+  own->runs.run(sizes, (int)images, kept, from, to, threads_of(call.threads),
                 runner(call.threads, false));
 }
 
