@@ -19,8 +19,8 @@ def optimize_for_inference(model):
     those of `model(x, training=False)`, to rounding.
 
     The copy can be saved to a .keras file, and loaded where keras_ssc is; it can't be trained. For
-    other runtimes, `export` the model itself. On JAX, and where there is no compiler, it is as fast
-    as `fold(model)`, since its layers compute.
+    other runtimes, `export` the model itself. On a GPU, and where there is no compiler, it is as
+    fast as `fold(model)`, since its layers compute.
 
     Args:
         model: a built functional or Sequential `keras.Model`, channels last; it is only read.

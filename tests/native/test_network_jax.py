@@ -76,15 +76,25 @@ def test_an_exported_program_needs_nothing_of_ours(fast):
     assert_close(jax.export.deserialize(exported.serialize()).call(x), expected)
 
 
+def of_keras_layers():
+    """A model for inference that any device and any batch may have."""
+    steps = layers.Conv2D(8, 3, activation="relu"), layers.MaxPooling2D()
+    return keras_ssc.optimize_for_inference(keras.Sequential([keras.Input((7, 6, 8)), *steps]))
+
+
 def test_exports_any_batch_size():
-    keras_only = keras.Sequential(
-        [keras.Input((7, 6, 8)), layers.Conv2D(8, 3, activation="relu"), layers.MaxPooling2D()]
-    )
-    function = jax.jit(keras_ssc.optimize_for_inference(keras_only))
+    function = jax.jit(of_keras_layers())
     (batch,) = jax.export.symbolic_shape("batch")
     exported = jax.export.export(function)(jax.ShapeDtypeStruct((batch, 7, 6, 8), "float32"))
     for x in (normal(3, 7, 6, 8), normal(1, 7, 6, 8)):
         assert_close(exported.call(x), function(x))
+
+
+def test_on_a_gpu_the_layers_compute(monkeypatch):
+    fast, x = of_keras_layers(), normal(1, 7, 6, 8)
+    assert "keras_ssc_network" in str(jax.make_jaxpr(lambda x: fast(x))(x))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert "keras_ssc_network" not in str(jax.make_jaxpr(lambda x: fast(x))(x))
 
 
 def test_mapped_images_are_one_batch(model, fast):
