@@ -4,11 +4,15 @@
 #include <memory>
 
 #include "depthwise_loops.h"
+#include "fetch.h"
 #include "row_layout.h"
 #include "vectors.h"
 
 namespace keras_ssc {
 namespace {
+
+constexpr long kFar = 256 * 1024;  // more than the second cache holds, in floats
+constexpr long kPart = 64 * 1024;  // floats that a part of an image reads and writes
 
 // Consecutive filters of a matrix that read consecutive channels.
 struct Run {
@@ -105,24 +109,38 @@ void run_strips(const Problem& problem, const Depthwise& depthwise, const Epilog
                 const float* x, const float* residual, float* y, int slices, const Runner& run) {
   const Pattern& p = problem.pattern;
   const Axis &rows = problem.rows, &columns = problem.columns;
-  const RowParts parts(problem.batch, rows.out, slices);
+  const long row = (long)columns.in * p.in_channels, row_out = (long)columns.out * p.out_channels;
+  const long floats = problem.batch * rows.in * row, floats_out = problem.batch * rows.out * row_out;
+  const bool far = floats + floats_out > kFar;
+  const long part_rows = std::max(1L, kPart / (row * rows.stride + row_out));
+  const int least = far ? (int)((rows.out + part_rows - 1) / part_rows) : 1;  // parts of an image
+  const RowParts parts(problem.batch, rows.out, slices, least);
   slices = (int)std::min<long>(slices, parts.count());
+  int vectors = 0;
+  for (const Filters& filters : depthwise.filters) vectors += (int)filters.from.size();
   run(slices, [&](int slice) {
     DepthwiseStrip a = {};
     a.rows_in = rows.in;
     a.columns_in = columns.in;
     a.pixel = p.in_channels;
-    a.row = a.pixel * columns.in;
+    a.row = row;
     a.row_stride = rows.stride;
     a.kernel_rows = p.kernel[0];
     a.pixel_out = p.out_channels;
-    a.row_out = a.pixel_out * columns.out;
+    a.row_out = row_out;
     a.relu = epilogue.relu;
     a.ceiling = epilogue.ceiling;
     parts.share(slice, slices, [&](int image, int from, int to) {
       a.x = x + (long)image * rows.in * a.row;
       a.top = from * rows.stride - rows.pad;
       a.rows = to - from;
+      const int strips = (columns.out + kStripPixels - 1) / kStripPixels;
+      const long steps = far ? (long)strips * vectors * a.rows : 0;
+      const int read = std::min(rows.in, (to - 1) * rows.stride - rows.pad + p.kernel[0]);
+      const long next = ((long)image * rows.in + std::max(0, read)) * row;
+      const long next_out = ((long)image * rows.out + to) * row_out;
+      Fetch source(x + next, floats_left(next, a.rows * rows.stride * row, floats), steps);
+      Fetch destination(y + next_out, floats_left(next_out, a.rows * row_out, floats_out), steps);
       for_strips(columns.out, kStripPixels, [&](int size, int first, int strips) {
         const DepthwiseLoop loop = depthwise.loops->loop(p.kernel[1], columns.stride, size);
         for (; strips; --strips, first += size) {
@@ -137,6 +155,9 @@ void run_strips(const Problem& problem, const Depthwise& depthwise, const Epilog
             a.to = filters.to.data();
             a.weights = filters.weights.data();
             a.bias = filters.bias.data();
+            const long calls = far ? (long)a.vectors * a.rows : 0;
+            a.next_source = source.begin(calls, &a.source_lines);
+            a.next_destination = destination.begin(calls, &a.destination_lines);
             loop(a);
           }
         }

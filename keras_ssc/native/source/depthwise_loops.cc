@@ -32,40 +32,60 @@ INLINE void add_taps(const float* x, long pixel, int left, int columns, const fl
   }
 }
 
+// Fetches `lines` lines for the second cache; returns what comes behind them.
+inline const float* fetch(const float* at, int lines) {
+  for (; lines; --lines, at += kLine) __builtin_prefetch(at, 0, 2);
+  return at;
+}
+
+// The pixels of one row, of one vector of filters. A function of its own: what else the loops around
+// it keep would take the registers.
 template <int V, int K, int S, int P>
-void strip(const DepthwiseStrip& a) {
-  assert(a.x && a.y && a.weights && a.taps && a.from && a.to);
-  const vec_of<V> ceiling = vec_of<V>{} + a.ceiling;
-  const float* weights = a.weights;
-  for (int n = 0; n < a.vectors; ++n, weights += a.kernel_rows * K * V) {
-    const float* x = a.x + (long)a.top * a.row + a.left * a.pixel + a.from[n];
-    const vec_of<V> start = a.bias ? load<V>(a.bias + n * V) : vec_of<V>{};
-    for (int i = 0; i < a.rows; ++i, x += a.row_stride * a.row) {
-      vec_of<V> sums[P];
-      UNROLL for (int p = 0; p < P; ++p) sums[p] = start;
-      const int top = a.top + i * a.row_stride;
-      for (int t = 0; t < a.kernel_rows; ++t) {
-        if ((unsigned)(top + t) >= (unsigned)a.rows_in) continue;
-        const float *at = x + t * a.row, *w = weights + t * K * V;
-        if (a.taps[t] == kAllTaps)
-          add_taps<V, K, S, P, 0, 1>(at, a.pixel, a.left, a.columns_in, w, sums);
-        else if (a.taps[t] == kEvenTaps)
-          add_taps<V, K, S, P, 0, 2>(at, a.pixel, a.left, a.columns_in, w, sums);
-        else if (a.taps[t] == kOddTaps)
-          add_taps<V, K, S, P, 1, 2>(at, a.pixel, a.left, a.columns_in, w, sums);
-      }
-      const long place = i * a.row_out + a.to[n];
-      UNROLL for (int p = 0; p < P; ++p) {
-        vec_of<V> value = sums[p];
-        if (a.residual) value += load<V>(a.residual + place + p * a.pixel_out);
-        if (a.relu) {
-          value = value < 0 ? vec_of<V>{} : value;
-          value = value > ceiling ? ceiling : value;
-        }
-        store<V>(a.y + place + p * a.pixel_out, value);
-      }
+__attribute__((noinline)) void row_of(const DepthwiseStrip& a, int n, int i) {
+  const float* weights = a.weights + (long)n * a.kernel_rows * K * V;
+  const int top = a.top + i * a.row_stride;
+  const int first = top < 0 ? -top : 0;
+  const int end = a.kernel_rows < a.rows_in - top ? a.kernel_rows : a.rows_in - top;
+  const float* x = a.x + (long)(top + first) * a.row + a.left * a.pixel + a.from[n];
+  const float* w = weights + first * K * V;
+  vec_of<V> sums[P];
+  const vec_of<V> start = load<V>(a.bias + n * V);
+  UNROLL for (int p = 0; p < P; ++p) sums[p] = start;
+  for (int t = first; t < end; ++t, x += a.row, w += K * V) {
+    if (a.taps[t] == kAllTaps)
+      add_taps<V, K, S, P, 0, 1>(x, a.pixel, a.left, a.columns_in, w, sums);
+    else if (a.taps[t] == kEvenTaps)
+      add_taps<V, K, S, P, 0, 2>(x, a.pixel, a.left, a.columns_in, w, sums);
+    else if (a.taps[t] == kOddTaps)
+      add_taps<V, K, S, P, 1, 2>(x, a.pixel, a.left, a.columns_in, w, sums);
+  }
+  const long place = i * a.row_out + a.to[n], pixel = a.pixel_out;
+  const float* residual = a.residual;
+  if (residual) {
+    residual += place;
+    UNROLL for (int p = 0; p < P; ++p) sums[p] += load<V>(residual + p * pixel);
+  }
+  if (a.relu) {
+    const vec_of<V> ceiling = vec_of<V>{} + a.ceiling;
+    UNROLL for (int p = 0; p < P; ++p) {
+      sums[p] = sums[p] < 0 ? vec_of<V>{} : sums[p];
+      sums[p] = sums[p] > ceiling ? ceiling : sums[p];
     }
   }
+  float* y = a.y + place;
+  UNROLL for (int p = 0; p < P; ++p) store<V>(y + p * pixel, sums[p]);
+}
+
+template <int V, int K, int S, int P>
+void strip(const DepthwiseStrip& a) {
+  assert(a.x && a.y && a.weights && a.bias && a.taps && a.from && a.to);
+  const float *source = a.next_source, *destination = a.next_destination;
+  for (int n = 0; n < a.vectors; ++n)
+    for (int i = 0; i < a.rows; ++i) {
+      source = fetch(source, a.source_lines);
+      destination = fetch(destination, a.destination_lines);
+      row_of<V, K, S, P>(a, n, i);
+    }
 }
 
 template <int V, int K, int S, int P = kStripPixels>

@@ -26,6 +26,10 @@ struct DepthwiseStrip {
   long row_out, pixel_out;
   bool relu;
   float ceiling;
+  // What is read and written next: so many lines of the caches are fetched with every row of every
+  // vector, of the source, then of the destination.
+  const float *next_source, *next_destination;
+  int source_lines, destination_lines;
 };
 
 constexpr int kStripPixels = 8;  // at most
