@@ -60,12 +60,10 @@ ForwardPass prepare_forward(const Problem& problem, const std::vector<const floa
   assert(!epilogue.scale || epilogue.bias);
   assert(!epilogue.mean == !epilogue.variance);
   ForwardPass pass = depthwise_forward(problem, weights, epilogue, slices);
-  bool moments_after = epilogue.mean;
-  if (!pass) {
+  if (!pass)
     if (ForwardPass rows = forward_by_rows(problem, weights, epilogue, slices)) return rows;
-    pass = pointwise_forward(problem, weights, epilogue, slices);
-    moments_after &= !pass;
-  }
+  if (!pass) pass = pointwise_forward(problem, weights, epilogue, slices);
+  const bool moments_after = !pass && epilogue.mean;
   if (!pass) pass = forward_by_vectors(problem, weights, epilogue, slices);
   if (!problem.prologue.scale && !moments_after) return pass;
   return [&problem, &epilogue, slices, pass, moments_after](const float* x, const float* residual,

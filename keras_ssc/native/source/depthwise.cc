@@ -110,7 +110,8 @@ void run_strips(const Problem& problem, const Depthwise& depthwise, const Epilog
   const Pattern& p = problem.pattern;
   const Axis &rows = problem.rows, &columns = problem.columns;
   const long row = (long)columns.in * p.in_channels, row_out = (long)columns.out * p.out_channels;
-  const long floats = problem.batch * rows.in * row, floats_out = problem.batch * rows.out * row_out;
+  const long floats = problem.batch * rows.in * row,
+             floats_out = problem.batch * rows.out * row_out;
   const bool far = floats + floats_out > kFar;
   const long part_rows = std::max(1L, kPart / (row * rows.stride + row_out));
   const int least = far ? (int)((rows.out + part_rows - 1) / part_rows) : 1;  // parts of an image
@@ -118,6 +119,7 @@ void run_strips(const Problem& problem, const Depthwise& depthwise, const Epilog
   slices = (int)std::min<long>(slices, parts.count());
   int vectors = 0;
   for (const Filters& filters : depthwise.filters) vectors += (int)filters.from.size();
+  MomentSums moments(p.out_channels, epilogue.mean ? slices : 0);
   run(slices, [&](int slice) {
     DepthwiseStrip a = {};
     a.rows_in = rows.in;
@@ -162,8 +164,12 @@ void run_strips(const Problem& problem, const Depthwise& depthwise, const Epilog
           }
         }
       });
+      if (!epilogue.mean) return;
+      const long first = (long)image * rows.out + from;
+      moments.add(slice, y + first * row_out, (long)a.rows * columns.out);
     });
   });
+  if (epilogue.mean) moments.finish(epilogue.mean, epilogue.variance);
 }
 
 }  // namespace
@@ -174,6 +180,8 @@ ForwardPass depthwise_forward(const Problem& problem, const std::vector<const fl
   if (p.kxk.size() != 1 || !p.pointwise.empty() || problem.rows.dilation != 1 ||
       problem.columns.dilation != 1)
     return {};
+  // Of few channels that many filters read, others load each once for several vectors.
+  if (p.in_channels < problem.lanes && p.out_channels > 2 * p.in_channels) return {};
   const std::vector<Run> runs = runs_of(p);
   const auto count = [&](int lanes) { return vectors_for(runs, lanes); };
   const int lanes = cheapest(problem.lanes, count)->lanes;

@@ -5,7 +5,7 @@
 
 namespace keras_ssc {
 
-// No pass where it can't serve. It has no prologue and takes no moments.
+// No pass where it can't serve. It leaves out the prologue.
 ForwardPass depthwise_forward(const Problem&, const std::vector<const float*>& weights,
                               const Epilogue&, int slices);
 

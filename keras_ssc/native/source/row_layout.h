@@ -91,7 +91,8 @@ struct RowParts {
   int batch, rows, parts;  // parts of an image
 
   // `least`: parts of an image, at least.
-  RowParts(int batch, int rows, int slices, int least = 1) : batch(batch), rows(rows), parts(least) {
+  RowParts(int batch, int rows, int slices, int least = 1)
+      : batch(batch), rows(rows), parts(least) {
     if (batch < slices) parts = std::max(least, std::min(rows, (slices + batch - 1) / batch));
   }
   long count() const { return (long)batch * parts; }
