@@ -93,7 +93,10 @@ int images_at_a_time(const Network& network, const std::vector<Size>& sizes, int
 
 PreparedNetwork::PreparedNetwork(const Network& network, const std::vector<Size>& sizes, int images,
                                  const std::vector<const float*>& weights, int most_slices)
-    : network_(network), convolutions_(network.steps.size()), images_(images) {
+    : network_(network),
+      convolutions_(network.steps.size()),
+      orders_(network.steps.size()),
+      images_(images) {
   for (const Size& size : sizes) arrays_.push_back({size, images, 0, 0, -1, -1, -1});
   for (int i = 0; i < network.inputs; ++i) arrays_[i].input = i;
   for (int i = 0; i < (int)network.outputs.size(); ++i) arrays_[network.outputs[i]].output = i;
@@ -107,6 +110,11 @@ PreparedNetwork::PreparedNetwork(const Network& network, const std::vector<Size>
   for (const Part& part : parts_)
     for (int i = part.first; i < part.end; ++i) {
       const Step& step = network.steps[i];
+      if (step.kind == kChannels) {
+        std::vector<int> channels;
+        for (int input : step.inputs) channels.push_back(sizes[input].channels);
+        orders_[i] = std::make_unique<ChannelOrder>(step.channels, channels);
+      }
       if (step.kind != kConvolution) continue;
       convolutions_[i] = std::make_unique<Convolution>();
       Convolution& own = *convolutions_[i];
@@ -211,18 +219,9 @@ void PreparedNetwork::compute(int i, int images, const std::function<float*(int)
       for (int n = 0; n < images; ++n) mean(in, x + n * in.floats(), y + n * out.floats());
       return;
     case kChannels: {
-      const long pixels = (long)images * out.rows * out.columns;
-      const int count = out.channels;
-      for (std::size_t k = 0; k < step.inputs.size(); ++k) {
-        const float* from = array(step.inputs[k]);
-        const int from_channels = arrays_[step.inputs[k]].size.channels;
-        for (int c = 0; c < count; ++c) {
-          if (step.channels[c][0] != (int)k) continue;
-          const float* one = from + step.channels[c][1];
-          for (long p = 0; p < pixels; ++p) y[p * count + c] = one[p * from_channels];
-        }
-      }
-      return;
+      std::vector<const float*> from;
+      for (int input : step.inputs) from.push_back(array(input));
+      return orders_[i]->copy(from, (long)images * out.rows * out.columns, y);
     }
     case kZeros:
       for (int n = 0; n < images; ++n)
