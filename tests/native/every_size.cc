@@ -4,17 +4,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <random>
-#include <string>
 
-#include "convolution.h"
-#include "depthwise.h"
+#include "every_size.h"
 #include "normalize.h"
 
 using namespace keras_ssc;
 
 static std::mt19937 generator(0);
 
-static std::vector<float> numbers(long count) {
+std::vector<float> numbers(long count) {
   std::normal_distribution<float> normal;
   std::vector<float> all(count);
   for (float& one : all) one = normal(generator);
@@ -22,10 +20,9 @@ static std::vector<float> numbers(long count) {
   return all;
 }
 
-static std::string setting;
+std::string setting;
 
-static void compare(const char* what, const std::vector<float>& is,
-                    const std::vector<double>& is_to) {
+void compare(const char* what, const std::vector<float>& is, const std::vector<double>& is_to) {
   double largest = 0.1, error = 0;
   for (std::size_t i = 0; i < is.size(); ++i) {
     largest = std::max(largest, std::fabs(is_to[i]));
@@ -38,13 +35,7 @@ static void compare(const char* what, const std::vector<float>& is,
   }
 }
 
-struct Rules {
-  int M, N, rows, columns, g, p;
-  bool block = false, alternate = false, dense_taps = false;
-  int set_offset = 0;
-};
-
-static Pattern pattern_of(const Rules& rules) {
+Pattern pattern_of(const Rules& rules) {
   const auto [M, N, rows, columns, g, p, block, alternate, dense_taps, set_offset] = rules;
   const int q = std::max(g, p);
   Pattern pattern;
@@ -75,15 +66,15 @@ static Pattern pattern_of(const Rules& rules) {
   return pattern;
 }
 
-static Axis axis_of(int in, int kernel, int stride, int dilation, bool same) {
+Axis axis_of(int in, int kernel, int stride, int dilation, bool same) {
   const int reach = (kernel - 1) * dilation + 1;
   const int out = same ? (in + stride - 1) / stride : (in - reach) / stride + 1;
   const int needed = (out - 1) * stride + reach;
   return {in, out, stride, dilation, same && needed > in ? (needed - in) / 2 : 0};
 }
 
-static void convolution(const Pattern& pattern, int batch, Axis rows, Axis columns, int widest,
-                        int slices) {
+void convolution(const Pattern& pattern, int batch, Axis rows, Axis columns, int widest,
+                 int slices) {
   Problem problem = {pattern, batch, rows, columns, usable_lanes(pattern, widest), nullptr};
   problem.micro = microkernels_for(problem.lanes);
   const int M = pattern.in_channels, N = pattern.out_channels;
@@ -155,45 +146,6 @@ static void convolution(const Pattern& pattern, int batch, Axis rows, Axis colum
   compare("scaled y", result, after(true));
   compare("dx", slope, dx);
   for (std::size_t m = 0; m < weights.size(); ++m) compare("dw", gradients[m], sums[m]);
-}
-
-// Filters of one channel each: of every kernel and stride that a pass of their own serves.
-static int depthwise() {
-  const int kernels[][2] = {{3, 3}, {5, 5}, {7, 7}, {2, 3}, {1, 5}};
-  const int strides[][2] = {{1, 1}, {2, 2}, {3, 1}, {1, 2}};
-  const int maps[][3] = {{1, 1, 3}, {3, 7, 2}, {9, 8, 1}, {4, 17, 1}};
-  int runs = 0, turn = 0;
-  for (int channels : {4, 8, 9, 16, 17, 24, 31, 40})
-    for (const auto& kernel : kernels)
-      for (const auto& stride : strides)
-        for (const auto& map : maps) {
-          const bool halves = turn % 2;
-          const int zeros = turn++ / 2 % 4;  // before the image: as many, or what "same" comes to
-          Axis axes[2];
-          for (int i = 0; i < 2; ++i) {
-            axes[i] = axis_of(map[i], kernel[i], stride[i], 1, true);
-            const int room = map[i] + 2 * zeros - kernel[i];
-            if (zeros < 3 && room >= 0)
-              axes[i] = {map[i], room / stride[i] + 1, stride[i], 1, zeros};
-          }
-          for (int widest : {4, 8, 16}) {
-            setting = "depthwise";
-            for (int one : {channels, kernel[0], kernel[1], stride[0], stride[1], map[0], map[1],
-                            (int)halves, zeros, widest})
-              setting += " " + std::to_string(one);
-            const Pattern pattern = pattern_of({channels, channels << halves, kernel[0], kernel[1],
-                                                channels, 0, false, false, !halves});
-            convolution(pattern, map[2], axes[0], axes[1], widest, 1 << runs++ % 3);
-            const Problem problem = {pattern, map[2], axes[0], axes[1], widest, nullptr};
-            const std::vector<float> zero(kernel[0] * kernel[1] * channels);
-            const int least = widest == 4 || !microkernels_for(8) ? 4 : 8;
-            const std::vector<const float*> matrices(pattern.filters.size(), zero.data());
-            if (!!depthwise_forward(problem, matrices, {}, 1) == channels >= least) continue;
-            std::printf("a pass or none: %s\n", setting.c_str());
-            std::exit(1);
-          }
-        }
-  return runs;
 }
 
 static void normalization(long pixels, int channels, int slices) {
@@ -289,7 +241,7 @@ int main() {
                         axis_of(map[0] + (same ? 0 : 2), 3, 1, 1, same), widest, 1 << runs % 3);
             ++runs;
           }
-  runs += depthwise();
+  runs += depthwise_sizes() + channel_orders();
   for (int channels : {1, 3, 8, 13, 32, 40, 64})
     for (long pixels : {1, 7, 63, 64, 65, 1000}) normalization(pixels, channels, 1 + runs++ % 3);
   std::printf("%d settings\n", runs);
