@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from common import results
-from common.cells import INFER, TRAIN, Cells, batches, settings
+from common.cells import AS_USED, INFER, TRAIN, Cells, batches, settings
 from common.page_text import BEFORE, FORMS, HOW, INTRODUCTION
 from common.picture import SIX, draw
 from common.sections import table, with_section
@@ -72,9 +72,7 @@ def does_not_pay(cells):
     slower, thinner, compared = [], 0, 0
     for network in cells.networks:
         for task, batch in cells.runs(network):
-            thin = cells.get(
-                network, task, batch, "thinner dense" + (", folded" if task == INFER else "")
-            )
+            thin = cells.get(network, task, batch, f"thinner dense{AS_USED[task]}")
             for setting in settings(network):
                 row = cells.ssc(network, task, batch, setting)
                 if row and float(row["times_as_fast"] or 1) < 1:
@@ -167,13 +165,13 @@ def readme_table(path):
     for network in SIX:
         most = max(batches(network))
         for setting in settings(network):
-            plain, folded = f"SSC {setting}", f"SSC {setting}, folded"
-            asked = ((INFER, most, plain), (INFER, most, folded), (TRAIN, most, plain))
-            found = [cells.get(network, *run) for run in (*asked, (INFER, 1, plain))]
+            plain, optimized = f"SSC {setting}", f"SSC {setting}{AS_USED[INFER]}"
+            asked = [(INFER, batch, name) for batch in (most, 1) for name in (plain, optimized)]
+            found = [cells.get(network, *run) for run in (*asked, (TRAIN, most, plain))]
             size = _share_of_parameters(cells, network, most, plain)
             rows.append([network, setting, size, most, *map(times, found)])
     heads = ["network", "sparsity or (g, p)", "parameters, of dense", "batch", "`predict`"]
-    heads += ["folded", "training step", "`predict`, one image"]
+    heads += ["optimized", "one image, `predict`", "one image, optimized", "training step"]
     return f"{machine_line(cells.rows[0])}\n\n{table(heads, rows)}"
 
 

@@ -191,12 +191,12 @@ class Call:
         return keras.tree.flatten(self.result)
 
 
-def calls_of(model, copy=lambda layer: layer):
+def calls_of(model, change=lambda *call: call):
     """Call the layers of a graph once more, on new inputs, and say what was called.
 
     Args:
         model: functional or Sequential model.
-        copy: function (layer) -> the layer that is called in its place.
+        change: function (layer, args, kwargs) -> the layer and arguments to call it with instead.
 
     Returns:
         (inputs, outputs, calls): symbolic tensors in the structure of the model's, and a list of
@@ -205,11 +205,12 @@ def calls_of(model, copy=lambda layer: layer):
     calls = []
 
     def call(layer, *args, **kwargs):
+        layer, args, kwargs = change(layer, args, kwargs)
         calls.append(Call(layer, args, kwargs, layer(*args, **kwargs)))
         return calls[-1].result
 
     def layer_for(one):
-        return type(one).from_config(one.get_config()) if is_input(one) else copy(one)
+        return type(one).from_config(one.get_config()) if is_input(one) else one
 
     inputs, outputs = call_graph(model, layer_for, call)
     return inputs, outputs, calls

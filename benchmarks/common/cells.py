@@ -3,6 +3,8 @@
 from common import results, subjects
 
 INFER, TRAIN = "infer", "train"
+# The ending of a competitor's name as one uses it.
+AS_USED = {INFER: ", optimized", TRAIN: ""}
 
 
 class Cells:
@@ -33,9 +35,8 @@ class Cells:
         return self._found.get((network, task, batch, competitor))
 
     def ssc(self, network, task, batch, setting):
-        """The row of SSC as one uses it: folded for inference."""
-        folded = ", folded" if task == INFER else ""
-        return self.get(network, task, batch, f"SSC {setting}{folded}")
+        """The row of SSC as one uses it: optimized for inference."""
+        return self.get(network, task, batch, f"SSC {setting}{AS_USED[task]}")
 
     def competitors(self, network):
         """Their names, in the order of the file."""

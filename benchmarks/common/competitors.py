@@ -21,6 +21,10 @@ MORE = {
 }
 
 
+# How a model is made fast for inference, by the ending of the competitor's name.
+FOR_INFERENCE = {", folded": keras_ssc.fold, ", optimized": keras_ssc.optimize_for_inference}
+
+
 class NotRun(Exception):
     """Why a competitor does not take part."""
 
@@ -98,17 +102,19 @@ class Comparison:
         yield "dense, Keras's layers", "dense", plain, auto
         yield "dense, our BatchNormalization", "dense", dense, auto
         if infer:
-            yield "dense, folded", "dense", keras_ssc.fold(plain), auto
+            for ending, form in FOR_INFERENCE.items():
+                yield f"dense{ending}", "dense", form(plain), auto
         models = {name: self.subject.build(**own) for name, own in self.subject.sparse.items()}
         for name, model in models.items():
             yield f"SSC {name}", "ssc", model, auto
             if infer:
-                yield f"SSC {name}, folded", "ssc", keras_ssc.fold(model), auto
+                for ending, form in FOR_INFERENCE.items():
+                    yield f"SSC {name}{ending}", "ssc", form(model), auto
         first = next(iter(models.values()))
         thinner = alternatives.thinner(dense, first.count_params())
-        ending = ", folded" if infer else ""
-        thinner = keras_ssc.fold(thinner) if infer else thinner
-        yield f"thinner dense{ending}", "smaller", thinner, auto
+        forms = FOR_INFERENCE if infer else {"": lambda model: model}
+        for ending, form in forms.items():
+            yield f"thinner dense{ending}", "smaller", form(thinner), auto
         for name in self.more:
             if name == "XLA":
                 again = alternatives.in_keras(dense, alternatives.dense)

@@ -5,8 +5,8 @@ INTRODUCTION = """# How fast
 Made by `benchmarks/page.py` from the CSV files in `benchmarks/results`; no number here was copied
 by hand. A cell reads: how many times as fast as the fastest dense network of the same run, the
 median, and in brackets the quartiles. Below 1 is slower. The fastest dense one is bold: it may be
-plain Keras, folded Keras, PyTorch, ONNX Runtime or DeepSparse. An empty cell is a competitor that
-has no such pass."""
+plain Keras, folded Keras, the dense network as one operation of ours, PyTorch, ONNX Runtime or
+DeepSparse. An empty cell is a competitor that has no such pass."""
 
 FORMS = """On JAX there are kernels of our own for NVIDIA GPUs: [On a GPU](gpu.md) has their times.
 Elsewhere on an XLA device (GPU, TPU) SSC is computed as a dense convolution, and is not faster than
@@ -25,6 +25,8 @@ HOW = """## How it is measured
   called several times a turn, after one call that is not counted. Garbage is not collected
   meanwhile.
 - "Folded": BatchNormalization inside the convolutions, for dense (Keras and PyTorch) and for SSC.
+  "Optimized": `keras_ssc.optimize_for_inference`, the folded network as one operation of ours; for
+  dense networks, too.
   "Thinner dense": all widths scaled to as many weights as SSC of the first setting.
 - "Masked" in DeepSparse: SSC's weights as a dense network with zeros, which that engine skips.
 - "AVX-512 half": 512-bit multiply-adds at the rate of 256-bit ones, by measurement. With

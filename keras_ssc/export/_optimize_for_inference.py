@@ -1,8 +1,10 @@
 """A model for inference in as few operations as can be."""
 
 import keras
+import numpy as np
 
 from keras_ssc.export._fold import fold
+from keras_ssc.export.inference_model import CONVOLUTIONS, scale_and_offset
 from keras_ssc.layers.inference_network import InferenceNetwork
 from keras_ssc.layers.network_steps import serves
 from keras_ssc.model_graph import calls_of, is_graph
@@ -43,14 +45,20 @@ def optimize_for_inference(model):
 
 def _optimized(folded):
     """The copy of a folded model, whose layers are used in it."""
-    inner = {}
+    others = {}
 
-    def own(layer):
-        if is_graph(layer) and id(layer) not in inner:
-            inner[id(layer)] = _optimized(layer)
-        return inner.get(id(layer), layer)
+    def change(layer, args, kwargs):
+        if is_graph(layer):
+            make = _optimized
+        elif _is_linear(layer, args, kwargs):
+            make, kwargs = _as_convolution, {}
+        else:
+            return layer, args, kwargs
+        if id(layer) not in others:  # one that is called twice stays one
+            others[id(layer)] = make(layer)
+        return others[id(layer)], args, kwargs
 
-    inputs, outputs, calls = calls_of(folded, own)
+    inputs, outputs, calls = calls_of(folded, change)
     groups = _groups(calls)
     new = {
         id(x): keras.Input(batch_shape=x.shape, dtype=x.dtype, name=one.name)
@@ -67,6 +75,26 @@ def _optimized(folded):
             new[id(x)] = y
     ends = keras.tree.map_structure(renewed, (inputs, outputs))
     return keras.Model(*ends, name=folded.name)
+
+
+def _is_linear(layer, args, kwargs):
+    """Whether a layer is a BatchNormalization of images that does nothing but scale and shift."""
+    if type(layer) is not keras.layers.BatchNormalization:
+        return False
+    of_images = len(args) == 1 and len(args[0].shape) == 4 and layer.axis % 4 == 3
+    return of_images and not kwargs.get("training") and kwargs.get("mask") is None
+
+
+def _as_convolution(norm):
+    """A BatchNormalization that is in no convolution, as one with a kernel of one weight."""
+    scale, offset = scale_and_offset(norm)
+    channels = len(offset)
+    layer = keras.layers.DepthwiseConv2D(
+        1, data_format="channels_last", dtype=norm.dtype_policy, name=norm.name
+    )
+    layer.build((None, None, None, channels))
+    layer.set_weights([np.broadcast_to(scale, channels).reshape(1, 1, channels, 1), offset])
+    return layer
 
 
 def _called(group, later, renewed):
@@ -110,7 +138,14 @@ def _groups(calls):
             inside |= {id(x) for x in call.outputs}
         else:
             if own & inside:
-                groups.append(group)
+                groups += _worth_it(group)
                 group, inside = [], set()
             groups.append([call])
-    return [*groups, group] if group else groups
+    return groups + _worth_it(group)
+
+
+def _worth_it(group):
+    """Calls as one group where there is a convolution among others; else each by itself."""
+    if any(type(call.layer) in CONVOLUTIONS for call in group):
+        return [group]
+    return [[call] for call in group]

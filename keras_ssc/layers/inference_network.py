@@ -26,6 +26,13 @@ class InferenceNetwork(keras.layers.Layer):
 
     Input shape, output shape:
         Those of the model.
+
+    Example:
+
+    >>> model = keras_ssc.applications.ResNet20(sparsity=0.9)
+    >>> _, network, _ = keras_ssc.optimize_for_inference(model).layers
+    >>> type(network).__name__, type(network.network.layers[1]).__name__
+    ('InferenceNetwork', 'Conv2D')
     """
 
     def __init__(self, network: keras.Model, **kwargs):

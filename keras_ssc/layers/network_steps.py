@@ -18,6 +18,9 @@ def serves(call):
     layer = call.layer
     if type(layer) not in _STEPS or layer.compute_dtype != "float32":
         return False
+    others = [value for name, value in call.kwargs.items() if name != "residual"]
+    if any(value is not None and value is not False for value in others):
+        return False  # such as training=True of a Dropout
     able, _ = _STEPS[type(layer)]
     ranks = {len(x.shape) for x in call.inputs}
     known = all(x.shape[-1] is not None for x in [*call.inputs, *call.outputs])
