@@ -12,12 +12,24 @@ namespace {
 // Of what a step reads and writes at a time: stays in the second cache.
 constexpr long kPiece = 96 * 1024;
 constexpr int kMostImages = 32;
+constexpr int kLater = 3;  // steps
 
 long floats_of_matrices(const Step& step) {
   long all = 0;
   for (int m = 0; step.kind == kConvolution && m < step.geometry.matrices(); ++m)
     all += step.geometry.matrix_shape(m)[0] * step.geometry.matrix_shape(m)[1];
   return all;
+}
+
+// What the steps before `at` leave to those from it on: floats of an image.
+long left_to(const Network& network, const std::vector<Size>& sizes, int at) {
+  std::vector<bool> read(sizes.size());
+  for (int i = at; i < (int)network.steps.size(); ++i)
+    for (int input : network.steps[i].inputs) read[input] = true;
+  long floats = 0;
+  for (int k = network.inputs; k < network.inputs + at; ++k)
+    if (read[k]) floats += sizes[k].floats();
+  return floats;
 }
 
 // Images at a time for each step: as many as fit, or as make it worth reading the weights. Never
@@ -32,6 +44,15 @@ std::vector<int> images_by_step(const Network& network, const std::vector<Size>&
     const long fit = std::max(kPiece, floats_of_matrices(step)) / floats;
     while (most > 1 && most > fit) most /= 2;
     all[i] = most;
+  }
+  // What is left to steps of more images goes through memory: a few steps later it may be less.
+  const auto left = [&](int at) { return left_to(network, sizes, at); };
+  for (int i = 1; i < (int)all.size(); ++i) {
+    if (all[i] == all[i - 1]) continue;
+    int best = i;
+    for (int later = i + 1; later <= std::min(i + kLater, (int)all.size() - 1); ++later)
+      if (left(later) < left(best)) best = later;
+    for (; i < best; ++i) all[i] = all[i - 1];
   }
   return all;
 }
