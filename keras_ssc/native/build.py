@@ -24,7 +24,14 @@ from keras_ssc.native.frameworks import FRAMEWORKS
 
 SOURCE = Path(__file__).parent / "source"  # the kernels; in its folders, one binding each
 # Compiled once for every instruction set, into functions that end in its name.
-LOOPS = ("image_loops", "microkernels", "normalize_loops", "row_kernels", "row_sums")
+LOOPS = (
+    "depthwise_loops",
+    "image_loops",
+    "microkernels",
+    "normalize_loops",
+    "row_kernels",
+    "row_sums",
+)
 FLAGS = {"plain": ()}
 if platform.machine().lower() in ("x86_64", "amd64"):
     FLAGS |= {
