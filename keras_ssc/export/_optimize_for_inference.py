@@ -22,8 +22,8 @@ def optimize_for_inference(model, dtype="float32"):
     those of `model(x, training=False)`, to rounding.
 
     The copy can be saved to a .keras file, and loaded where keras_ssc is; it can't be trained. For
-    other runtimes, `export` the model itself. On JAX, and where there is no compiler, it is as fast
-    as `fold(model)`, since its layers compute.
+    other runtimes, `export` the model itself. On a GPU, and where there is no compiler, it is as
+    fast as `fold(model)`, since its layers compute.
 
     With `dtype="bfloat16"` convolutions multiply numbers that are rounded to bfloat16 (8 bits of
     precision), two at a time, and add the products up in float32; all arrays between the layers

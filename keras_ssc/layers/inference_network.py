@@ -7,7 +7,7 @@ from keras_ssc.layers.network_program import NetworkProgram
 from keras_ssc.layers.network_steps import append
 from keras_ssc.model_graph import calls_of
 from keras_ssc.native import why_not_native_operations
-from keras_ssc.native.network import NativeNetwork, multiplies_bfloat16, serves_networks
+from keras_ssc.native.network import multiplies_bfloat16, native_network
 
 PRODUCTS = ("float32", "bfloat16")
 
@@ -54,14 +54,12 @@ class InferenceNetwork(keras.layers.Layer):
 
     def call(self, inputs):
         """Return the outputs of the model."""
-        if not serves_networks() or why_not_native_operations():
+        if why_not_native_operations():
             return self.network(inputs, training=False)
         if self._native is None:
             self._native = self._make_native()
         tensors = [keras.ops.cast(x, "float32") for x in keras.tree.flatten(inputs)]
         outputs = self._native(tensors)
-        for y, like in zip(outputs, self.network.outputs, strict=True):
-            y.set_shape(like.shape)
         return keras.tree.pack_sequence_as(self.network.output, list(outputs))
 
     def _make_native(self):
@@ -69,11 +67,7 @@ class InferenceNetwork(keras.layers.Layer):
         ends = keras.tree.flatten(inputs), keras.tree.flatten(outputs)
         bfloat16 = self.products == "bfloat16" and multiplies_bfloat16()
         program = NetworkProgram(*ends, calls, append, bfloat16)
-
-        def weights():
-            return [keras.ops.convert_to_tensor(one) for one in program.weights]
-
-        return NativeNetwork(program.integers, len(ends[1]), weights)
+        return native_network(program.integers, self.network, program.weights)
 
     def compute_output_spec(self, inputs):
         """Return the outputs of the model, symbolic."""

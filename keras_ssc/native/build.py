@@ -21,18 +21,9 @@ from pathlib import Path
 import keras
 
 from keras_ssc.native.frameworks import FRAMEWORKS
+from keras_ssc.native.instruction_sets import LOOPS, loops, sets_of
 
 SOURCE = Path(__file__).parent / "source"  # the kernels; in its folders, one binding each
-# Compiled once for every instruction set, into functions that end in its name.
-LOOPS = ("image_loops", "microkernels", "normalize_loops", "row_kernels", "row_sums")
-PAIRED = ("microkernels", "row_kernels")  # those for PAIRED_SET, too, whose vectors hold pairs
-FLAGS, PAIRED_SET = {"plain": ()}, "avx512bf16"
-if platform.machine().lower() in ("x86_64", "amd64"):
-    FLAGS |= {
-        "avx2": ("-mavx2", "-mfma"),
-        "avx512": ("-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw"),
-    }
-    FLAGS[PAIRED_SET] = (*FLAGS["avx512"], "-mavx512bf16")
 _RELEASE = "-DNDEBUG"  # no `assert`: tests/native/every_size.cc runs with them
 COMPILE_MINUTES = 10
 
@@ -184,8 +175,7 @@ def find():
         _, binding = _plan(compiler, FRAMEWORKS[keras.backend.backend()]())
         library = binding.target
     built = library is not None and library.exists()
-    sets = tuple(name for name, flags in FLAGS.items() if not compiler or knows(compiler, flags))
-    return Found(compiler, sets, cache_folder(), library, built)
+    return Found(compiler, sets_of(compiler), cache_folder(), library, built)
 
 
 def _plan(compiler, framework):
@@ -224,25 +214,6 @@ def _kernel_commands(compiler):
             options = ["-std=gnu++17", "-O3", _RELEASE, *flags]
             commands.append(_compile(compiler, options, source, f"{source.stem}_{name}"))
     return commands
-
-
-def loops(compiler, stem):
-    """Return {instruction set: options} to compile a source for, if it is one of `LOOPS`."""
-    options = {}
-    for name, flags in FLAGS.items() if stem in LOOPS else ():
-        if name != PAIRED_SET:
-            options[name] = (*flags, f"-DINSTRUCTIONS={name}")
-        elif stem in PAIRED:  # without the flags it holds no loops
-            flags = flags if knows(compiler, flags) else ()
-            options[name] = (*flags, "-DPAIRS", f"-DINSTRUCTIONS={name}")
-    return options
-
-
-@functools.cache
-def knows(compiler, flags):
-    """Whether a compiler takes these options."""
-    command = [compiler, *flags, "-x", "c++", "-E", os.devnull]
-    return not subprocess.run(command, capture_output=True, check=False).returncode
 
 
 def _binding_command(compiler, framework):

@@ -23,6 +23,7 @@ TARGETS = (
     "KerasSscConv2DWeightGradient",
     "KerasSscBatchNorm",
     "KerasSscBatchNormGradient",
+    "KerasSscNetwork",
 )
 
 

@@ -7,28 +7,40 @@ import keras
 
 from keras_ssc.native import build
 
+NO_GRADIENTS = (
+    "A network of `keras_ssc.optimize_for_inference` has no gradients: train the model that it was "
+    "made of."
+)
 
-class NativeNetwork:
-    """What computes one network.
+
+def native_network(program, layers, variables):
+    """Return what computes a network: function (list of inputs) -> list of outputs.
+
+    Inputs are tensors (batch, height, width, channels), float32.
 
     Args:
         program: list of ints, as `source/network_program.cc` reads it.
-        outputs: int, how many there are.
-        weights: function () -> list of tensors, in the order of the steps that use them.
+        layers: functional `keras.Model` that computes the same.
+        variables: list of variables, the weights in the order of the steps that use them.
     """
+    if keras.backend.backend() == "jax":
+        from keras_ssc.native.jax_network import JaxNetwork
 
-    def __init__(self, program, outputs, weights):
+        return JaxNetwork(program, layers, variables)
+    return TensorFlowNetwork(program, layers, variables)
+
+
+class TensorFlowNetwork:
+    """A network on TensorFlow. Arguments as for `native_network`."""
+
+    def __init__(self, program, layers, variables):
         self.program = program
-        self.outputs = outputs
-        self.weights = weights
+        self.shapes = [y.shape for y in keras.tree.flatten(layers.outputs)]
+        self.variables = variables
         self._function = None
 
     def __call__(self, inputs):
-        """Return the outputs, a list of tensors.
-
-        Args:
-            inputs: list of tensors (batch, height, width, channels), float32.
-        """
+        """Return the outputs."""
         import tensorflow as tf
 
         if not tf.executing_eagerly():
@@ -38,12 +50,15 @@ class NativeNetwork:
         return self._function(inputs)
 
     def _call(self, inputs):
-        return _operations().KerasSscNetwork(
+        outputs = _operations().KerasSscNetwork(
             inputs=inputs,
-            weights=self.weights(),
+            weights=[keras.ops.convert_to_tensor(one) for one in self.variables],
             program=self.program,
-            output_count=self.outputs,
+            output_count=len(self.shapes),
         )
+        for y, shape in zip(outputs, self.shapes, strict=True):
+            y.set_shape(shape)
+        return outputs
 
 
 @build.once
@@ -53,10 +68,7 @@ def _operations():
 
     @tf.RegisterGradient("KerasSscNetwork")
     def _(op, *_gradients):
-        raise LookupError(
-            "A network of `keras_ssc.optimize_for_inference` has no gradients: train the model "
-            "that it was made of."
-        )
+        raise LookupError(NO_GRADIENTS)
 
     return build.operations()
 
@@ -72,8 +84,3 @@ def multiplies_bfloat16():
         "keras-ssc multiplies float32 in place of bfloat16: no AVX512_BF16 in this CPU or compiler"
     )
     return False
-
-
-def serves_networks():
-    """Whether there are native networks for Keras's backend."""
-    return keras.backend.backend() == "tensorflow"

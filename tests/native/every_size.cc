@@ -4,9 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <random>
-#include <string>
 
-#include "convolution.h"
+#include "every_size.h"
 #include "normalize.h"
 #include "pairs.h"
 
@@ -14,7 +13,7 @@ using namespace keras_ssc;
 
 static std::mt19937 generator(0);
 
-static std::vector<float> numbers(long count) {
+std::vector<float> numbers(long count) {
   std::normal_distribution<float> normal;
   std::vector<float> all(count);
   for (float& one : all) one = normal(generator);
@@ -22,7 +21,7 @@ static std::vector<float> numbers(long count) {
   return all;
 }
 
-static std::string setting;
+std::string setting;
 static int of_bfloat16 = 0;  // settings
 
 // The largest difference as a part of the largest value, or not a number.
@@ -36,8 +35,7 @@ static double error_of(const std::vector<float>& is, const std::vector<double>& 
   return error / largest;
 }
 
-static void compare(const char* what, const std::vector<float>& is,
-                    const std::vector<double>& is_to) {
+void compare(const char* what, const std::vector<float>& is, const std::vector<double>& is_to) {
   const double error = error_of(is, is_to);
   if (error <= 1e-5) return;  // not a number fails
   std::printf("%s differs by %g: %s\n", what, error, setting.c_str());
@@ -46,13 +44,7 @@ static void compare(const char* what, const std::vector<float>& is,
 
 static float rounded(float value) { return pair_of(0.f, value) + 0.f; }
 
-struct Rules {
-  int M, N, rows, columns, g, p;
-  bool block = false, alternate = false, dense_taps = false;
-  int set_offset = 0;
-};
-
-static Pattern pattern_of(const Rules& rules) {
+Pattern pattern_of(const Rules& rules) {
   const auto [M, N, rows, columns, g, p, block, alternate, dense_taps, set_offset] = rules;
   const int q = std::max(g, p);
   Pattern pattern;
@@ -83,15 +75,15 @@ static Pattern pattern_of(const Rules& rules) {
   return pattern;
 }
 
-static Axis axis_of(int in, int kernel, int stride, int dilation, bool same) {
+Axis axis_of(int in, int kernel, int stride, int dilation, bool same) {
   const int reach = (kernel - 1) * dilation + 1;
   const int out = same ? (in + stride - 1) / stride : (in - reach) / stride + 1;
   const int needed = (out - 1) * stride + reach;
   return {in, out, stride, dilation, same && needed > in ? (needed - in) / 2 : 0};
 }
 
-static void convolution(const Pattern& pattern, int batch, Axis rows, Axis columns, int widest,
-                        int slices) {
+void convolution(const Pattern& pattern, int batch, Axis rows, Axis columns, int widest,
+                 int slices) {
   Problem problem = {pattern, batch, rows, columns, usable_lanes(pattern, widest), nullptr};
   problem.micro = microkernels_for(problem.lanes);
   const int M = pattern.in_channels, N = pattern.out_channels;
@@ -239,11 +231,9 @@ int main() {
           ++runs;
         }
   // Large enough that what comes next is fetched ahead.
-  const Rules large[] = {{16, 96, 1, 1, 0, 2, true},
-                         {96, 24, 1, 1, 0, 2, true},
-                         {32, 64, 3, 3, 8, 3},
-                         {32, 32, 3, 3, 32, 19},
-                         {20, 20, 3, 3, 10, 9}};
+  const Rules large[] = {{16, 96, 1, 1, 0, 2, true}, {96, 24, 1, 1, 0, 2, true},
+                         {32, 64, 3, 3, 8, 3},       {32, 32, 3, 3, 32, 19},
+                         {20, 20, 3, 3, 10, 9},      {96, 96, 3, 3, 96, 0, false, false, true}};
   for (const auto& p : large)
     for (int stride : {1, 2}) {
       if (stride == 2 && p.rows == 1) continue;
@@ -272,6 +262,7 @@ int main() {
                         axis_of(map[0] + (same ? 0 : 2), 3, 1, 1, same), widest, 1 << runs % 3);
             ++runs;
           }
+  runs += depthwise_sizes() + channel_orders();
   for (int channels : {1, 3, 8, 13, 32, 40, 64})
     for (long pixels : {1, 7, 63, 64, 65, 1000}) normalization(pixels, channels, 1 + runs++ % 3);
   if (paired_microkernels_for(16)) std::printf("%d of bfloat16\n", of_bfloat16);

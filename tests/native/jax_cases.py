@@ -1,5 +1,9 @@
 """What the tests of the native kernels on JAX compute, natively and by JAX's own operations."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import keras
@@ -85,3 +89,17 @@ def portable_model():
         return keras.layers.ReLU()(keras.layers.Add()([keras.layers.BatchNormalization()(y), x]))
 
     return small_model("dense", normalize)
+
+
+def run(program, *arguments, **environment):
+    """Run a Python program in a process of its own; return what it prints."""
+    path = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": path} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

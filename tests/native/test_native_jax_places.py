@@ -17,7 +17,7 @@ import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
-from jax_cases import PATTERN, assert_close, convolution, native_model
+from jax_cases import PATTERN, assert_close, convolution, native_model, run
 
 pytestmark = [pytest.mark.jax, pytest.mark.usefixtures("compiler")]
 
@@ -81,19 +81,6 @@ def test_other_devices_and_dtypes_take_the_library_form(monkeypatch):
 
 
 # In processes of their own: two devices, other numbers of threads, nothing of TensorFlow.
-
-
-def run(program, *arguments, **environment):
-    path = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        env=os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": path} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 DEVICES = """

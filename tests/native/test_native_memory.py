@@ -17,11 +17,14 @@ from keras_ssc.layers import InferenceNetwork
 from keras_ssc.layers.network_program import NetworkProgram
 from keras_ssc.layers.network_steps import append
 from keras_ssc.model_graph import calls_of
-from keras_ssc.native import build
-from keras_ssc.native.build import LOOPS, SOURCE
+from keras_ssc.native.build import SOURCE
+from keras_ssc.native.instruction_sets import LOOPS, loops
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
-PROGRAMS = ("every_size", "every_network")
+PROGRAMS = {  # of which files
+    "every_size": ("every_size", "every_depthwise", "every_order"),
+    "every_network": ("every_network",),
+}
 pytestmark = pytest.mark.campaign
 
 
@@ -42,13 +45,14 @@ def folder(tmp_path_factory):
 
 def compile_all(compiler, folder):
     """Compile the kernels without any binding, a few files at a time, and link the programs."""
-    commands = [[str(Path(__file__).parent / f"{name}.cc"), f"-I{SOURCE}"] for name in PROGRAMS]
+    files = [name for names in PROGRAMS.values() for name in names]
+    commands = [[str(Path(__file__).parent / f"{name}.cc"), f"-I{SOURCE}"] for name in files]
     commands = [[*command, "-O1"] for command in commands]
     for source in sorted(SOURCE.glob("*.cc")):
         if source.stem in LOOPS:
             # Not optimised: what is read and written is the same. Vectors need not be aligned.
             plain = [str(source), "-O0", "-fno-sanitize=alignment"]
-            sets = build.loops(compiler, source.stem)
+            sets = loops(compiler, source.stem)
             commands += [[*plain, *options] for options in sets.values()]
         else:
             commands.append([str(source), "-O1"])
@@ -61,9 +65,10 @@ def compile_all(compiler, folder):
             for command, name in zip(commands[part], objects[part], strict=True)
         ]
         assert [process.wait() for process in running] == [0] * len(running)
-    kernels = objects[len(PROGRAMS) :]
-    for program, own in zip(PROGRAMS, objects, strict=False):
-        link = [compiler, *SANITIZERS, own, *kernels, "-pthread", "-o", program]
+    of_file, kernels = dict(zip(files, objects, strict=False)), objects[len(files) :]
+    for program, names in PROGRAMS.items():
+        own = [of_file[name] for name in names]
+        link = [compiler, *SANITIZERS, *own, *kernels, "-pthread", "-o", program]
         subprocess.run(link, cwd=folder, check=True)
 
 

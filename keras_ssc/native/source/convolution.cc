@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "depthwise.h"
 #include "general_convolution.h"
 #include "normalize.h"
 #include "pointwise.h"
@@ -58,8 +59,10 @@ ForwardPass prepare_forward(const Problem& problem, const std::vector<const floa
   check(problem, weights.size(), slices);
   assert(!epilogue.scale || epilogue.bias);
   assert(!epilogue.mean == !epilogue.variance);
-  if (ForwardPass pass = forward_by_rows(problem, weights, epilogue, slices)) return pass;
-  ForwardPass pass = pointwise_forward(problem, weights, epilogue, slices);
+  ForwardPass pass = depthwise_forward(problem, weights, epilogue, slices);
+  if (!pass)
+    if (ForwardPass rows = forward_by_rows(problem, weights, epilogue, slices)) return rows;
+  if (!pass) pass = pointwise_forward(problem, weights, epilogue, slices);
   const bool moments_after = !pass && epilogue.mean;
   if (!pass) pass = forward_by_vectors(problem, weights, epilogue, slices);
   if (!problem.prologue.scale && !moments_after) return pass;

@@ -1,5 +1,6 @@
 // Which compiled inner loops this CPU can run.
 #include "convolution.h"
+#include "depthwise_loops.h"
 #include "image_loops.h"
 #include "normalize.h"
 #include "row_convolution.h"
@@ -60,6 +61,16 @@ const RowSums* row_sums_for(int lanes, int repeats) {
     if (const RowSums* sums = row_sums_avx2(lanes, repeats)) return sums;
 #endif
   return row_sums_plain(lanes, repeats);
+}
+
+const DepthwiseLoops* depthwise_loops_for(int lanes) {
+#ifdef __x86_64__
+  if (has_avx512())
+    if (const DepthwiseLoops* loops = depthwise_loops_avx512(lanes)) return loops;
+  if (has_avx2())
+    if (const DepthwiseLoops* loops = depthwise_loops_avx2(lanes)) return loops;
+#endif
+  return depthwise_loops_plain(lanes);
 }
 
 const ImageLoops& image_loops() {

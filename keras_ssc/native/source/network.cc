@@ -12,12 +12,24 @@ namespace {
 // Of what a step reads and writes at a time: stays in the second cache.
 constexpr long kPiece = 96 * 1024;
 constexpr int kMostImages = 32;
+constexpr int kLater = 3;  // steps
 
 long floats_of_matrices(const Step& step) {
   long all = 0;
   for (int m = 0; step.kind == kConvolution && m < step.geometry.matrices(); ++m)
     all += step.geometry.matrix_shape(m)[0] * step.geometry.matrix_shape(m)[1];
   return all;
+}
+
+// What the steps before `at` leave to those from it on: floats of an image.
+long left_to(const Network& network, const std::vector<Size>& sizes, int at) {
+  std::vector<bool> read(sizes.size());
+  for (int i = at; i < (int)network.steps.size(); ++i)
+    for (int input : network.steps[i].inputs) read[input] = true;
+  long floats = 0;
+  for (int k = network.inputs; k < network.inputs + at; ++k)
+    if (read[k]) floats += sizes[k].floats();
+  return floats;
 }
 
 // Images at a time for each step: as many as fit, or as make it worth reading the weights. Never
@@ -32,6 +44,15 @@ std::vector<int> images_by_step(const Network& network, const std::vector<Size>&
     const long fit = std::max(kPiece, floats_of_matrices(step)) / floats;
     while (most > 1 && most > fit) most /= 2;
     all[i] = most;
+  }
+  // What is left to steps of more images goes through memory: a few steps later it may be less.
+  const auto left = [&](int at) { return left_to(network, sizes, at); };
+  for (int i = 1; i < (int)all.size(); ++i) {
+    if (all[i] == all[i - 1]) continue;
+    int best = i;
+    for (int later = i + 1; later <= std::min(i + kLater, (int)all.size() - 1); ++later)
+      if (left(later) < left(best)) best = later;
+    for (; i < best; ++i) all[i] = all[i - 1];
   }
   return all;
 }
@@ -93,7 +114,10 @@ int images_at_a_time(const Network& network, const std::vector<Size>& sizes, int
 
 PreparedNetwork::PreparedNetwork(const Network& network, const std::vector<Size>& sizes, int images,
                                  const std::vector<const float*>& weights, int most_slices)
-    : network_(network), convolutions_(network.steps.size()), images_(images) {
+    : network_(network),
+      convolutions_(network.steps.size()),
+      orders_(network.steps.size()),
+      images_(images) {
   for (const Size& size : sizes) arrays_.push_back({size, images, 0, 0, -1, -1, -1});
   for (int i = 0; i < network.inputs; ++i) arrays_[i].input = i;
   for (int i = 0; i < (int)network.outputs.size(); ++i) arrays_[network.outputs[i]].output = i;
@@ -107,6 +131,11 @@ PreparedNetwork::PreparedNetwork(const Network& network, const std::vector<Size>
   for (const Part& part : parts_)
     for (int i = part.first; i < part.end; ++i) {
       const Step& step = network.steps[i];
+      if (step.kind == kChannels) {
+        std::vector<int> channels;
+        for (int input : step.inputs) channels.push_back(sizes[input].channels);
+        orders_[i] = std::make_unique<ChannelOrder>(step.channels, channels);
+      }
       if (step.kind != kConvolution) continue;
       convolutions_[i] = std::make_unique<Convolution>();
       Convolution& own = *convolutions_[i];
@@ -212,18 +241,9 @@ void PreparedNetwork::compute(int i, int images, const std::function<float*(int)
       for (int n = 0; n < images; ++n) mean(in, x + n * in.floats(), y + n * out.floats());
       return;
     case kChannels: {
-      const long pixels = (long)images * out.rows * out.columns;
-      const int count = out.channels;
-      for (std::size_t k = 0; k < step.inputs.size(); ++k) {
-        const float* from = array(step.inputs[k]);
-        const int from_channels = arrays_[step.inputs[k]].size.channels;
-        for (int c = 0; c < count; ++c) {
-          if (step.channels[c][0] != (int)k) continue;
-          const float* one = from + step.channels[c][1];
-          for (long p = 0; p < pixels; ++p) y[p * count + c] = one[p * from_channels];
-        }
-      }
-      return;
+      std::vector<const float*> from;
+      for (int input : step.inputs) from.push_back(array(input));
+      return orders_[i]->copy(from, (long)images * out.rows * out.columns, y);
     }
     case kZeros:
       for (int n = 0; n < images; ++n)

@@ -7,6 +7,7 @@
 
 #include "attributes.h"
 #include "buffer.h"
+#include "channel_order.h"
 
 namespace keras_ssc {
 
@@ -93,6 +94,7 @@ class PreparedNetwork {
   std::vector<Array> arrays_;
   std::vector<Part> parts_;
   std::vector<std::unique_ptr<Convolution>> convolutions_;  // by step
+  std::vector<std::unique_ptr<ChannelOrder>> orders_;       // by step
   int images_;
   std::size_t floats_ = 0;
   mutable std::mutex mutex_;

@@ -98,8 +98,10 @@ class RowRing {
 struct RowParts {
   int batch, rows, parts;  // parts of an image
 
-  RowParts(int batch, int rows, int slices) : batch(batch), rows(rows), parts(1) {
-    if (batch < slices) parts = std::min(rows, (slices + batch - 1) / batch);
+  // `least`: parts of an image, at least.
+  RowParts(int batch, int rows, int slices, int least = 1)
+      : batch(batch), rows(rows), parts(least) {
+    if (batch < slices) parts = std::max(least, std::min(rows, (slices + batch - 1) / batch));
   }
   long count() const { return (long)batch * parts; }
   // Calls run(image, from, to) for a slice's share.
