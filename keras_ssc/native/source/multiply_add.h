@@ -12,10 +12,13 @@ namespace {
 template <typename vec>
 inline __attribute__((always_inline)) void multiply_add(vec& sum, vec value, vec weight) {
 #ifdef PAIRS
+  // On the grid of their size: `vec` need not be, where it is in memory.
+  typedef float whole __attribute__((vector_size(sizeof(vec))));
+  const whole so_far = sum, pairs = value, weights = weight;
   if constexpr (sizeof(vec) == 64)
-    sum = (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)value, (__m512bh)weight);
+    sum = (vec)_mm512_dpbf16_ps((__m512)so_far, (__m512bh)pairs, (__m512bh)weights);
   else
-    sum = (vec)_mm256_dpbf16_ps((__m256)sum, (__m256bh)value, (__m256bh)weight);
+    sum = (vec)_mm256_dpbf16_ps((__m256)so_far, (__m256bh)pairs, (__m256bh)weights);
 #else
   sum += value * weight;
 #endif
