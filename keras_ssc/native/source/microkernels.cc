@@ -83,7 +83,7 @@ void product(const Product& a) {
       vec value = load(x + p * pixel);
       HOLD(value);
 #pragma GCC unroll 8
-      for (int f = 0; f < F; ++f) multiply_add(sum[p][f], value, weights[f]);
+      for (int f = 0; f < F; ++f) sum[p][f] = multiply_add(sum[p][f], value, weights[f]);
     }
   }
   if (a.scale)

@@ -1,4 +1,4 @@
-// sum += value * weight, lane by lane; with PAIRS every lane holds two bfloat16, whose two products
+// sum + value * weight, lane by lane; with PAIRS every lane holds two bfloat16, whose two products
 // are added. For files that are compiled once for every instruction set.
 #pragma once
 
@@ -9,18 +9,16 @@
 namespace keras_ssc {
 namespace {
 
+// By value: a reference would forget that vectors need not lie on the grid of their size.
 template <typename vec>
-inline __attribute__((always_inline)) void multiply_add(vec& sum, vec value, vec weight) {
+inline __attribute__((always_inline)) vec multiply_add(vec sum, vec value, vec weight) {
 #ifdef PAIRS
-  // On the grid of their size: `vec` need not be, where it is in memory.
-  typedef float whole __attribute__((vector_size(sizeof(vec))));
-  const whole so_far = sum, pairs = value, weights = weight;
   if constexpr (sizeof(vec) == 64)
-    sum = (vec)_mm512_dpbf16_ps((__m512)so_far, (__m512bh)pairs, (__m512bh)weights);
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)value, (__m512bh)weight);
   else
-    sum = (vec)_mm256_dpbf16_ps((__m256)so_far, (__m256bh)pairs, (__m256bh)weights);
+    return (vec)_mm256_dpbf16_ps((__m256)sum, (__m256bh)value, (__m256bh)weight);
 #else
-  sum += value * weight;
+  return sum + value * weight;
 #endif
 }
 

@@ -28,11 +28,15 @@ INLINE const float* taps(const RowForward& a, const float* x, const float* w,
     }
     UNROLL for (int c = 0; c < P + 2; ++c, at += a.pixel) {
       const vec_of<V> value = spread<V, R>(at);
-      if (c < P) UNROLL for (int f = 0; f < F; ++f) multiply_add(outer[f][c], value, weights[0][f]);
+      if (c < P)
+        UNROLL for (int f = 0; f < F; ++f) outer[f][c] =
+            multiply_add(outer[f][c], value, weights[0][f]);
       if (c >= 1 && c <= P)
-        UNROLL for (int f = 0; f < F; ++f) multiply_add(inner[f][c - 1], value, weights[1][f]);
+        UNROLL for (int f = 0; f < F; ++f) inner[f][c - 1] =
+            multiply_add(inner[f][c - 1], value, weights[1][f]);
       if (c >= 2)
-        UNROLL for (int f = 0; f < F; ++f) multiply_add(outer[f][c - 2], value, weights[2][f]);
+        UNROLL for (int f = 0; f < F; ++f) outer[f][c - 2] =
+            multiply_add(outer[f][c - 2], value, weights[2][f]);
     }
   }
   return w;
@@ -85,8 +89,8 @@ void forward(const RowForward& a, Ahead& kept) {
       UNROLL for (int p = 0; p < P; ++p, x += a.pixel) {
         const vec_of<V> value = spread<V, R>(x);
         UNROLL for (int f = 0; f < F; ++f) {
-          multiply_add(even[f][p], value, weights[0][f]);
-          multiply_add(odd[f][p], value, weights[1][f]);
+          even[f][p] = multiply_add(even[f][p], value, weights[0][f]);
+          odd[f][p] = multiply_add(odd[f][p], value, weights[1][f]);
         }
       }
     }
