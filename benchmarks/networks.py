@@ -34,7 +34,8 @@ def parser():
     add("--quick", action="store_true", help="at most 5 rounds and 6 seconds of them")
     add("--threads", choices=["1", "all"], default="all")
     add("--widest", choices=["avx512", "avx2"], help="vectors of our kernels, at most")
-    add("--more", nargs="+", default=[], choices=["masked", "separable", "groups", "XLA"])
+    more = ["masked", "separable", "groups", "XLA", "bfloat16"]
+    add("--more", nargs="+", default=[], choices=more)
     add("--torch-python", default=sys.executable, help="interpreter that has PyTorch")
     add("--deepsparse-python", help="interpreter that has DeepSparse")
     add("--output", type=Path, help="CSV file; default: named by the hardware")
@@ -49,10 +50,10 @@ def prepare(arguments):
     if arguments.threads == "1":
         machine.use_one_core()
     if arguments.widest == "avx2":
-        from keras_ssc.native import build
+        from keras_ssc.native.instruction_sets import FLAGS, PAIRED_SET
 
         # What is chosen for AVX-512 is then compiled with AVX2's instructions, too.
-        build.FLAGS["avx512"] = build.FLAGS["avx2"]
+        FLAGS.update({"avx512": FLAGS["avx2"], PAIRED_SET: ()})
 
 
 def compare(name, task, batch, arguments, exported):

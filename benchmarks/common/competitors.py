@@ -50,7 +50,7 @@ class Comparison:
         batch: int.
         exported: path of a folder of ONNX files, which serve all batches.
         torch_python, deepsparse_python: str, interpreters that have these, or None.
-        more: tuple of names of `MORE`, or "XLA", to take in too.
+        more: tuple of names of `MORE`, or "XLA", or "bfloat16", to take in too.
     """
 
     def __init__(
@@ -115,12 +115,30 @@ class Comparison:
         forms = FOR_INFERENCE if infer else {"": lambda model: model}
         for ending, form in forms.items():
             yield f"thinner dense{ending}", "smaller", form(thinner), auto
+        if infer and "bfloat16" in self.more:
+            yield from self.in_bfloat16(plain, models)
         for name in self.more:
+            if name == "bfloat16":
+                continue
             if name == "XLA":
                 again = alternatives.in_keras(dense, alternatives.dense)
                 yield "dense, XLA", "dense", again, True
             else:
                 yield name, "other", alternatives.in_keras(first, MORE[name]), auto
+
+    def in_bfloat16(self, plain, models):
+        """As `in_keras`: Keras's mixed policy for the dense network, and products of bfloat16."""
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            mixed = alternatives.in_keras(self.subject.build(sparsity=0), alternatives.dense)
+        finally:
+            keras.config.set_dtype_policy(policy)
+        yield "dense, folded, mixed_bfloat16", "other", keras_ssc.fold(mixed), "auto"
+        named = {"dense": plain} | {f"SSC {name}": model for name, model in models.items()}
+        for name, model in named.items():
+            fast = keras_ssc.optimize_for_inference(model, dtype="bfloat16")
+            yield f"{name}, optimized, bfloat16", "other", fast, "auto"
 
     def elsewhere(self):
         """Yield (name, kind, function that returns the step) of other libraries."""

@@ -28,6 +28,9 @@ HOW = """## How it is measured
   "Optimized": `keras_ssc.optimize_for_inference`, the folded network as one operation of ours; for
   dense networks, too.
   "Thinner dense": all widths scaled to as many weights as SSC of the first setting.
+- "bfloat16", where there are such rows: `optimize_for_inference(..., dtype="bfloat16")` (sums in
+  float32), and the dense network under Keras's policy "mixed_bfloat16". Ratios of these, too, are
+  against the fastest dense network in float32.
 - "Masked" in DeepSparse: SSC's weights as a dense network with zeros, which that engine skips.
 - "AVX-512 half": 512-bit multiply-adds at the rate of 256-bit ones, by measurement. With
   `--widest avx2` only our kernels do without AVX-512, the dense competitors keep it;
