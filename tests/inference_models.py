@@ -6,6 +6,15 @@ import numpy as np
 import keras_ssc
 
 layers = keras.layers
+# Builders, and arguments of theirs.
+NETWORKS = {
+    "VGG11": {},
+    "ResNet20": {},
+    "ResNet20 dense": {"sparsity": 0},
+    "ResNet18": {"input_shape": (33, 40, 3), "sparsity": 0.75},
+    "MobileNetV2": {},
+    "ShuffleNetV2": {},
+}
 
 
 def lively(model):
@@ -78,6 +87,13 @@ def several(x, z):
     return [y, layers.Dense(3, activation="relu")(flat), layers.GlobalAveragePooling2D()(y)]
 
 
+def the_same(x):
+    """Outputs that are one array, and one that is the input."""
+    before = layers.Dropout(0.5)(x)
+    y = layers.Conv2D(8, 3, padding="same")(before)
+    return [before, y, layers.Dropout(0.5)(y), layers.ReLU()(y)]
+
+
 def not_all(x):
     """Layers that no step can be, before, between and behind."""
     y = layers.Rescaling(1 / 3)(x)
@@ -137,6 +153,7 @@ MODELS = {
     "mixed": lambda: graph(mixed, (9, 10, 8)),
     "normalized": lambda: graph(normalized, (9, 10, 8)),
     "several": lambda: graph(several, (9, 10, 8), (9, 10, 4)),
+    "the same": lambda: graph(the_same, (9, 10, 8)),
     "not all": lambda: graph(not_all, (9, 10, 8)),
     "nested": lambda: graph(nested, (9, 10, 8)),
     "an input as output": lambda: graph(lambda x: [x, layers.Conv2D(2, 1)(x)], (9, 10, 8)),

@@ -6,21 +6,10 @@ The numbers of the kinds of steps, and what follows each, are those of `source/n
 
 from dataclasses import dataclass, field
 
+from keras_ssc.native.fusion import PATTERN_ATTRIBUTES
+
 CONVOLUTION, MAX_POOL, AVERAGE_POOL, MEAN, CHANNELS, ZEROS, SUM, FLAT = range(8)
 NO_ZEROS = (0, 0, 0, 0)  # above, below, left, right
-# In the order in which the library reads them.
-ATTRIBUTES = (
-    "kernel_size",
-    "kxk",
-    "pointwise",
-    "taps",
-    "tap_counts",
-    "filters",
-    "filter_counts",
-    "shifts",
-    "strides",
-    "dilations",
-)
 
 
 @dataclass
@@ -95,7 +84,9 @@ class NetworkProgram:
             for x, value in zip(call.outputs, made, strict=True):
                 alone = value.alone and self._readers.get(id(x), 0) == 1
                 self._values[id(x)] = Value(value.channels, value.zeros, alone)
-        numbers = [self._array(self._values[id(x)]) for x in outputs]
+        numbers = []
+        for x in outputs:
+            numbers.append(self._array_for_output(self._values[id(x)], numbers))
         ends = [
             n for x, one in zip(outputs, numbers, strict=True) for n in (one, len(x.shape) == 2)
         ]
@@ -123,6 +114,13 @@ class NetworkProgram:
         if value.zeros == NO_ZEROS:
             return number
         return self._array(self._add(ZEROS, [number], len(value.channels), *value.zeros))
+
+    def _array_for_output(self, value, others):
+        """As `_array`, a copy where that is an input, or one of the outputs already."""
+        number = self._array(value)
+        if number >= self._inputs and number not in others:
+            return number
+        return self._array(self._add(SUM, [number], self._sizes[number]))
 
     def without_zeros(self, value):
         """Return a value whose zeros are part of its arrays."""
@@ -152,7 +150,9 @@ class NetworkProgram:
             weights: list of variables, the matrices.
             bias: variable, or None.
         """
-        lists = [n for name in ATTRIBUTES for n in (len(attributes[name]), *attributes[name])]
+        lists = [
+            n for name in PATTERN_ATTRIBUTES for n in (len(attributes[name]), *attributes[name])
+        ]
         self.weights += [*weights, *([] if bias is None else [bias])]
         inputs = [self._array(Value(x.channels))]
         if residual is not None:

@@ -9,7 +9,8 @@ import keras
 
 from keras_ssc.native import build
 
-ATTRIBUTES = (
+# Of a pattern and its geometry, in the order in which the library reads them.
+PATTERN_ATTRIBUTES = (
     "kernel_size",
     "kxk",
     "pointwise",
@@ -20,10 +21,8 @@ ATTRIBUTES = (
     "shifts",
     "strides",
     "dilations",
-    "padding",
-    "lanes",
-    "slices",
 )
+ATTRIBUTES = (*PATTERN_ATTRIBUTES, "padding", "lanes", "slices")
 
 # Maps at least that wide are read row by row: what is done to a row then costs next to nothing.
 ROWS = 8

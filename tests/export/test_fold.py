@@ -5,29 +5,10 @@ import numpy as np
 import pytest
 import reference
 from gradients import value_and_gradients
+from inference_models import NETWORKS, lively
 
 import keras_ssc
 from keras_ssc.layers import FusedBatchNormalization, SSCConv2D
-
-NETWORKS = {
-    "VGG11": {},
-    "ResNet20": {},
-    "ResNet20 dense": {"sparsity": 0},
-    "ResNet18": {"input_shape": (33, 40, 3), "sparsity": 0.75},
-    "MobileNetV2": {},
-    "ShuffleNetV2": {},
-}
-
-
-def lively(model):
-    """Give every variable a value of its own, near those of a trained network."""
-    random = np.random.default_rng(0)
-    for variable in model.weights:
-        if "variance" in variable.path or "gamma" in variable.path:
-            variable.assign(random.uniform(0.5, 1.5, variable.shape))
-        elif "mean" in variable.path or "beta" in variable.path:
-            variable.assign(random.uniform(-0.5, 0.5, variable.shape))
-    return model
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -6,21 +6,12 @@ import keras
 import numpy as np
 import pytest
 from graphs import called_operations
-from inference_models import MODELS, chain, images, lively
+from inference_models import MODELS, NETWORKS, chain, images, lively
 
 import keras_ssc
 from keras_ssc.layers import InferenceNetwork
 
 layers = keras.layers
-ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-NETWORKS = {
-    "VGG11": {},
-    "ResNet20": {},
-    "ResNet20 dense": {"sparsity": 0},
-    "ResNet18": {"input_shape": (33, 40, 3), "sparsity": 0.75},
-    "MobileNetV2": {},
-    "ShuffleNetV2": {},
-}
 
 
 def networks_in(model):
