@@ -147,7 +147,7 @@ PreparedNetwork::PreparedNetwork(const Network& network, const std::vector<Size>
       if (step.has_bias) own.epilogue.bias = first[step.geometry.matrices()];
       own.epilogue.relu = step.relu;
       own.epilogue.ceiling = step.ceiling;
-      const int slices = most_slices > 1 ? worth_slices(own.problem, most_slices) : 1;
+      const int slices = most_slices > 1 ? worth_slices(own.problem, most_slices, true) : 1;
       own.pass = prepare_forward(own.problem, matrices, own.epilogue, slices);
     }
 }
