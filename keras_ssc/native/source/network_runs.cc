@@ -6,7 +6,7 @@
 namespace keras_ssc {
 namespace {
 
-constexpr int kShares = 1;       // of a step, for each thread
+constexpr int kShares = 1;        // of a step, for each thread
 constexpr std::size_t kKept = 3;  // those of many images, those that are left over, a single one
 
 }  // namespace
