@@ -122,6 +122,7 @@ PreparedNetwork::PreparedNetwork(const Network& network, const std::vector<Size>
       own.epilogue.relu = step.relu;
       own.epilogue.ceiling = step.ceiling;
       const int slices = most_slices > 1 ? worth_slices(own.problem, most_slices, true) : 1;
+      most_slices_ = std::max(most_slices_, slices);
       own.pass = prepare_forward(own.problem, matrices, own.epilogue, slices);
     }
 }

@@ -65,6 +65,9 @@ class PreparedNetwork {
                   const std::vector<const float*>& weights, int most_slices);
   PreparedNetwork(const PreparedNetwork&) = delete;
 
+  // Into how many parts at most a convolution is cut.
+  int most_slices() const { return most_slices_; }
+
   // Where the first image of each input and output is. Several threads may run it at a time.
   void run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs,
            const Runner&) const;
@@ -95,7 +98,7 @@ class PreparedNetwork {
   std::vector<Part> parts_;
   std::vector<std::unique_ptr<Convolution>> convolutions_;  // by step
   std::vector<std::unique_ptr<ChannelOrder>> orders_;       // by step
-  int images_;
+  int images_, most_slices_ = 1;
   std::size_t floats_ = 0;
   mutable std::mutex mutex_;
   mutable std::vector<Buffer> idle_;  // memory of runs that are over

@@ -33,11 +33,14 @@ std::shared_ptr<const PreparedNetwork> NetworkRuns::prepared(const std::vector<S
 void NetworkRuns::run(const std::vector<Size>& sizes, int images, const Weights& weights,
                       const std::vector<const float*>& inputs, const std::vector<float*>& outputs,
                       int threads, const Starter& start) {
-  Team team(threads - 1, start);
-  const Runner all = [&](int count, const std::function<void(int)>& job) { team.run(count, job); };
   // Fewer images than threads: these share out each step.
-  if (images < threads)
-    return prepared(sizes, images, weights, kShares * threads)->run(inputs, outputs, all);
+  if (images < threads) {
+    const auto network = prepared(sizes, images, weights, kShares * threads);
+    Team team(std::min(threads, network->most_slices()) - 1, start);
+    return network->run(inputs, outputs, [&](int count, const std::function<void(int)>& job) {
+      team.run(count, job);
+    });
+  }
   // Two or more shares for each thread: one that is held up leaves its work to the others.
   const int share = std::max(1, images / (threads > 1 ? 2 * threads : 1));
   const int together = images_at_a_time(network_, sizes, share), left = images % together;
@@ -46,7 +49,8 @@ void NetworkRuns::run(const std::vector<Size>& sizes, int images, const Weights&
   const Runner alone = [](int count, const std::function<void(int)>& job) {
     for (int i = 0; i < count; ++i) job(i);
   };
-  all((images + together - 1) / together, [&](int i) {
+  const int pieces = (images + together - 1) / together;
+  Team(std::min(threads, pieces) - 1, start).run(pieces, [&](int i) {
     const long first = (long)i * together;
     std::vector<const float*> from = inputs;
     for (std::size_t k = 0; k < from.size(); ++k) from[k] += first * sizes[k].floats();
