@@ -17,7 +17,7 @@ constexpr int kLanes = 4;
 constexpr long kShort = 64;  // rows that are summed in float, before double takes over
 // Floats of a row: at least, where pixels are put side by side; at most, where they are; whose sums
 // fit registers; whose sums fit the first cache.
-constexpr int kLeastWidth = 4 * kLanes, kMostRepeated = 512, kStrip = 8 * kLanes, kMostWidth = 2048;
+constexpr int kLeastWidth = 4 * kLanes, kMostRepeated = 512, kStrip = 6 * kLanes, kMostWidth = 2048;
 constexpr long kNear = 8 * 1024;  // floats of arrays that fit the first cache
 
 typedef float vec __attribute__((vector_size(4 * kLanes), aligned(4)));
