@@ -131,6 +131,17 @@ MODELS = {
         layers.AveragePooling2D(3, 2, "same"),
         layers.AveragePooling2D(2, 1),
     ),
+    "pooling of zeros": lambda: chain(
+        layers.Conv2D(8, 1),
+        layers.ZeroPadding2D(((1, 3), (0, 2))),
+        layers.MaxPooling2D((2, 1), 2, "same"),
+        layers.ZeroPadding2D(((0, 2), (3, 1))),
+        layers.AveragePooling2D(2, 1, "same"),
+        layers.ZeroPadding2D(2),
+        layers.AveragePooling2D((3, 2), (1, 2)),
+        layers.ZeroPadding2D(1),
+        layers.MaxPooling2D(3, 1),
+    ),
     "padding": lambda: chain(
         layers.ZeroPadding2D(((2, 1), (0, 3))),
         layers.ZeroPadding2D(1),

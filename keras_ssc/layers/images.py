@@ -39,8 +39,10 @@ def image_shape(name, shape, channel_axis=None):
         sizes = ()
     if len(sizes) != 4:
         raise ValueError(f"`{name}` needs inputs of 4 dimensions. {received}")
-    for size in sizes:
-        if size is not None and integer("input shape", size, 0) >= 2**31:
+    for axis, size in enumerate(sizes):
+        if size is None or (axis == 0 and _is_symbol(size)):
+            continue
+        if integer("input shape", size, 0) >= 2**31:
             raise ValueError(f"`{name}` needs inputs of fewer than 2^31 pixels a side. {received}")
     if channel_axis is not None and sizes[channel_axis] is None:
         raise ValueError(
@@ -48,6 +50,15 @@ def image_shape(name, shape, channel_axis=None):
             f"{received}"
         )
     return sizes
+
+
+def _is_symbol(size):
+    """Whether a size stands for any number, as the batch may in a program of `jax.export`."""
+    if keras.backend.backend() != "jax":
+        return False
+    import jax.export
+
+    return jax.export.is_symbolic_dim(size)
 
 
 def as_tensor(inputs, dtype):

@@ -192,7 +192,8 @@ class NetworkProgram:
 
     def pool(self, kind, x, window, strides, same):
         """Append a pooling of the kind `MAX_POOL` or `AVERAGE_POOL`."""
-        return self._add(kind, [self._array(x)], len(x.channels), *window, *strides, same)
+        array = self._array(Value(x.channels))
+        return self._add(kind, [array], len(x.channels), *x.zeros, *window, *strides, same)
 
     def mean(self, x):
         """Append the mean over all pixels."""

@@ -27,11 +27,9 @@ static void fail(const char* why) {
   std::exit(1);
 }
 
-static void on_threads(int count, const std::function<void(int)>& job) {
-  std::vector<std::thread> threads;
-  for (int i = 0; i < count; ++i) threads.emplace_back(job, i);
-  for (std::thread& thread : threads) thread.join();
-}
+static std::vector<std::thread> helpers;
+
+static void on_thread(std::function<void()> job) { helpers.emplace_back(job); }
 
 int main(int, char** arguments) {
   file.open(arguments[1], std::ios::binary);
@@ -66,7 +64,9 @@ int main(int, char** arguments) {
       }
       for (int threads : {1, 3}) {
         for (auto& output : outputs) std::fill(output.begin(), output.end(), NAN);
-        runs.run(all, sizes[0], at, from, to, threads, on_threads);
+        runs.run(all, sizes[0], at, from, to, threads, on_thread);
+        for (std::thread& helper : helpers) helper.join();
+        helpers.clear();
         for (std::size_t i = 0; i < outputs.size(); ++i) {
           if (outputs[i].size() != expected[i].size()) fail("another size");
           for (std::size_t k = 0; k < outputs[i].size(); ++k)

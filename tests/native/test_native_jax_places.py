@@ -8,6 +8,7 @@ import keras
 import pytest
 
 from keras_ssc import SSCConv2D
+from keras_ssc.applications import ResNet20
 from keras_ssc.execution import convolve
 
 if keras.backend.backend() != "jax":
@@ -59,6 +60,16 @@ def test_exports_any_batch_size():
     (batch,) = jax.export.symbolic_shape("batch")
     function = jax.jit(lambda x: convolve(x, weights, PATTERN, "native", padding="same"))
     exported = jax.export.export(function)(jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype))
+    for images in (x, x[:1]):
+        assert_close(exported.call(images), function(images))
+
+
+def test_exports_a_network_for_any_batch_size():
+    model = ResNet20(input_shape=(8, 8, 3), sparsity=0.9)
+    (batch,) = jax.export.symbolic_shape("batch")
+    function = jax.jit(lambda x: model(x, training=False))
+    exported = jax.export.export(function)(jax.ShapeDtypeStruct((batch, 8, 8, 3), "float32"))
+    x = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype("float32")
     for images in (x, x[:1]):
         assert_close(exported.call(images), function(images))
 
@@ -139,6 +150,7 @@ THREADS = """
 import sys
 import jax, numpy as np
 import jax_cases as t
+from keras_ssc.applications import ResNet20
 from keras_ssc.execution import convolve
 _, (_, weights, *_) = t.convolution("native", relu=True)
 x = t.normal(16, 24, 24, 16)

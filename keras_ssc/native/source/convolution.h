@@ -57,8 +57,8 @@ const Microkernels* microkernels_for(int lanes);
 const Microkernels* paired_microkernels_for(int lanes);
 
 // Into how many parts, at most so many, it pays to cut a pass: little work is done sooner than
-// other threads would have begun with it.
-int worth_slices(const Problem&, int most);
+// other threads would have begun with it. `ready`: they need not be woken.
+int worth_slices(const Problem&, int most, bool ready = false);
 
 // What is done to each output pixel: multiplied with `scale`, only where there is a `bias`, too;
 // then `bias` is added to every one, and `residual` like y; null where there is none. Then, where

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "image_loops.h"
+#include "pooling.h"
 
 namespace keras_ssc {
 namespace {
@@ -64,33 +65,6 @@ int divisor(int images, int most) {
   return best;
 }
 
-// Calls window(place of an output pixel, places of its input pixels, how many).
-template <typename Window>
-void for_windows(const Step& step, const Size& x, const Size& y, const Window& window) {
-  const Axis rows = make_axis(x.rows, step.window[0], step.strides[0], 1, step.same);
-  const Axis columns = make_axis(x.columns, step.window[1], step.strides[1], 1, step.same);
-  std::vector<long> places(step.window[0] * step.window[1]);
-  for (int r = 0; r < y.rows; ++r)
-    for (int c = 0; c < y.columns; ++c) {
-      const int top = r * rows.stride - rows.pad, left = c * columns.stride - columns.pad;
-      int count = 0;
-      for (int i = std::max(0, top); i < std::min(x.rows, top + step.window[0]); ++i)
-        for (int j = std::max(0, left); j < std::min(x.columns, left + step.window[1]); ++j)
-          places[count++] = ((long)i * x.columns + j) * x.channels;
-      window(((long)r * y.columns + c) * y.channels, places.data(), count);
-    }
-}
-
-void pool(const Step& step, const Size& size, const float* x, const Size& out, float* y) {
-  const ImageLoops& loops = image_loops();
-  for_windows(step, size, out, [&](long to, const long* from, int count) {
-    std::copy_n(x + from[0], size.channels, y + to);
-    for (int i = 1; i < count; ++i)
-      (step.kind == kMaxPool ? loops.larger : loops.add)(x + from[i], size.channels, y + to);
-    if (step.kind == kAveragePool) loops.scale(1.f / count, size.channels, y + to);
-  });
-}
-
 void mean(const Size& size, const float* x, float* y) {
   const ImageLoops& loops = image_loops();
   const long pixels = (long)size.rows * size.columns;
@@ -147,7 +121,7 @@ PreparedNetwork::PreparedNetwork(const Network& network, const std::vector<Size>
       if (step.has_bias) own.epilogue.bias = first[step.geometry.matrices()];
       own.epilogue.relu = step.relu;
       own.epilogue.ceiling = step.ceiling;
-      const int slices = most_slices > 1 ? worth_slices(own.problem, most_slices) : 1;
+      const int slices = most_slices > 1 ? worth_slices(own.problem, most_slices, true) : 1;
       own.pass = prepare_forward(own.problem, matrices, own.epilogue, slices);
     }
 }
@@ -234,9 +208,7 @@ void PreparedNetwork::compute(int i, int images, const std::function<float*(int)
       return convolutions_[i]->pass(x, more, y, runner);
     case kMaxPool:
     case kAveragePool:
-      for (int n = 0; n < images; ++n)
-        pool(step, in, x + n * in.floats(), out, y + n * out.floats());
-      return;
+      return pool(step, images, in, x, out, y, runner);
     case kMean:
       for (int n = 0; n < images; ++n) mean(in, x + n * in.floats(), y + n * out.floats());
       return;

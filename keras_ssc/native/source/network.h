@@ -32,7 +32,7 @@ struct Step {
   Geometry geometry = {};
   int first_weight = 0;
   bool has_bias = false;
-  Zeros zeros = {};  // around the input
+  Zeros zeros = {};  // around the input, of pooling, too
   // Pooling.
   std::array<int, 2> window = {}, strides = {};
   bool same = false;

@@ -60,9 +60,10 @@ Step read_step(Reader& read, int arrays, int* weights) {
     step.inputs.push_back(read.next(0, arrays - 1));
   step.relu = read.next(0, 1);
   if (const int ceiling = read.next(0)) step.ceiling = (float)ceiling;  // 0: none
-  if (step.kind == kConvolution || step.kind == kZeros) read_zeros(read, &step.zeros);
+  const bool pools = step.kind == kMaxPool || step.kind == kAveragePool;
+  if (step.kind == kConvolution || step.kind == kZeros || pools) read_zeros(read, &step.zeros);
   if (step.kind == kConvolution) read_convolution(read, &step, weights);
-  if (step.kind == kMaxPool || step.kind == kAveragePool) read_window(read, &step);
+  if (pools) read_window(read, &step);
   if (step.kind == kChannels)
     for (int i = 0, count = read.next(1); i < count; ++i)
       step.channels.push_back({read.next(0, (int)step.inputs.size() - 1), read.next(0)});
@@ -74,7 +75,8 @@ Size size_after_pool(const Step& step, const Size& x) {
   const auto size = [&](int axis, int in) {
     return output_size(in, step.window[axis], step.strides[axis], 1, step.same);
   };
-  return {size(0, x.rows), size(1, x.columns), x.channels};
+  const Zeros& z = step.zeros;
+  return {size(0, z.above + x.rows + z.below), size(1, z.left + x.columns + z.right), x.channels};
 }
 
 // Throws where the inputs don't fit.

@@ -6,6 +6,7 @@
 namespace keras_ssc {
 namespace {
 
+constexpr int kShares = 1;        // of a step, for each thread
 constexpr std::size_t kKept = 3;  // those of many images, those that are left over, a single one
 
 }  // namespace
@@ -31,10 +32,12 @@ std::shared_ptr<const PreparedNetwork> NetworkRuns::prepared(const std::vector<S
 
 void NetworkRuns::run(const std::vector<Size>& sizes, int images, const Weights& weights,
                       const std::vector<const float*>& inputs, const std::vector<float*>& outputs,
-                      int threads, const Runner& runner) {
+                      int threads, const Starter& start) {
+  Team team(threads - 1, start);
+  const Runner all = [&](int count, const std::function<void(int)>& job) { team.run(count, job); };
   // Fewer images than threads: these share out each step.
   if (images < threads)
-    return prepared(sizes, images, weights, 4 * threads)->run(inputs, outputs, runner);
+    return prepared(sizes, images, weights, kShares * threads)->run(inputs, outputs, all);
   // Two or more shares for each thread: one that is held up leaves its work to the others.
   const int share = std::max(1, images / (threads > 1 ? 2 * threads : 1));
   const int together = images_at_a_time(network_, sizes, share), left = images % together;
@@ -43,7 +46,7 @@ void NetworkRuns::run(const std::vector<Size>& sizes, int images, const Weights&
   const Runner alone = [](int count, const std::function<void(int)>& job) {
     for (int i = 0; i < count; ++i) job(i);
   };
-  runner((images + together - 1) / together, [&](int i) {
+  all((images + together - 1) / together, [&](int i) {
     const long first = (long)i * together;
     std::vector<const float*> from = inputs;
     for (std::size_t k = 0; k < from.size(); ++k) from[k] += first * sizes[k].floats();

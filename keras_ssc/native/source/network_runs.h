@@ -2,6 +2,7 @@
 #pragma once
 
 #include "network.h"
+#include "team.h"
 
 namespace keras_ssc {
 
@@ -20,7 +21,7 @@ class NetworkRuns {
 
   void run(const std::vector<Size>& sizes, int images, const Weights& weights,
            const std::vector<const float*>& inputs, const std::vector<float*>& outputs, int threads,
-           const Runner&);
+           const Starter&);
 
  private:
   struct Kept {

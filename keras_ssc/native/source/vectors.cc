@@ -4,7 +4,8 @@
 
 namespace keras_ssc {
 
-constexpr double kWorthSlice = 500'000;  // multiply-adds that take longer than a thread's start
+// Multiply-adds that take longer than a thread's start, and than a word to one that waits for it.
+constexpr double kWorthSlice = 500'000, kWorthWord = 200'000;
 
 std::vector<int> even_parts(int count, int most) {
   const int parts = (count + most - 1) / most;
@@ -19,14 +20,14 @@ std::vector<int> row_parts(int count, int most) {
   return sizes;
 }
 
-int worth_slices(const Problem& problem, int most) {
+int worth_slices(const Problem& problem, int most, bool ready) {
   const Pattern& p = problem.pattern;
   double products = (double)problem.batch * problem.rows.out * problem.columns.out;
   long weights = 0;
   for (std::size_t m = 0; m < p.filters.size(); ++m)
     weights += (p.taps[m].size() * p.kxk.size() + p.pointwise.size()) * p.filters[m].size();
   products *= weights;
-  return (int)std::min<double>(most, 1 + products / kWorthSlice);
+  return (int)std::min<double>(most, 1 + products / (ready ? kWorthWord : kWorthSlice));
 }
 
 int usable_lanes(const Pattern&, int widest) {

@@ -132,7 +132,7 @@ void run_network(const Call& call) {
   for (long count : floats) all += count;
   const Weights kept = own->keep(weights, floats, runner(call.threads, all < kSmallWeights));
   own->runs.run(sizes, (int)images, kept, from, to, threads_of(call.threads),
-                runner(call.threads, false));
+                starter(call.threads));
 }
 
 }  // namespace

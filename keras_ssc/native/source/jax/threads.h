@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "../convolution.h"
+#include "../team.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace keras_ssc {
@@ -57,6 +58,10 @@ inline Runner runner(xla::ffi::ThreadPool pool, bool small) {
     jobs->take();
     jobs->wait();
   };
+}
+
+inline Starter starter(xla::ffi::ThreadPool pool) {
+  return [pool](std::function<void()> job) mutable { pool.Schedule(std::move(job)); };
 }
 
 }  // namespace keras_ssc

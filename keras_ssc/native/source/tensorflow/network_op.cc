@@ -52,7 +52,7 @@ class NetworkOp : public tensorflow::OpKernel {
     if (!images) return;
     // TensorFlow changes no variable in place whose tensor somebody else holds, too.
     const auto holder = std::make_shared<std::vector<Tensor>>(weights.begin(), weights.end());
-    runs_.run(sizes, (int)images, {weight_data, holder}, from, to, threads_of(c), runner(c));
+    runs_.run(sizes, (int)images, {weight_data, holder}, from, to, threads_of(c), starter(c));
   }
 
  private:

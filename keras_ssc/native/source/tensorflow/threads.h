@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../convolution.h"
+#include "../team.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
 namespace keras_ssc {
@@ -20,6 +21,11 @@ inline Runner runner(tensorflow::OpKernelContext* c) {
       for (int64_t i = begin; i < end; ++i) job((int)i);
     });
   };
+}
+
+inline Starter starter(tensorflow::OpKernelContext* c) {
+  auto* pool = workers(c)->workers;
+  return [pool](std::function<void()> job) { pool->Schedule(std::move(job)); };
 }
 
 }  // namespace keras_ssc
