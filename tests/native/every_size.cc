@@ -6,7 +6,6 @@
 #include <random>
 
 #include "every_size.h"
-#include "normalize.h"
 #include "pairs.h"
 
 using namespace keras_ssc;
@@ -169,30 +168,6 @@ void convolution(const Pattern& pattern, int batch, Axis rows, Axis columns, int
   std::exit(1);
 }
 
-static void normalization(long pixels, int channels, int slices) {
-  const Runner run = [](int parts, const std::function<void(int)>& job) {
-    for (int part = 0; part < parts; ++part) job(part);
-  };
-  const Normalization n = {pixels, channels, slices, run};
-  const auto x = numbers(pixels * channels), residual = numbers(pixels * channels);
-  const auto dy = numbers(pixels * channels), scale = numbers(channels), shift = numbers(channels);
-  std::vector<float> mean(channels), variance(channels), y(x.size()), dx(x.size()), dr(x.size());
-  std::vector<float> dgamma(channels), dbeta(channels);
-  moments(n, x.data(), mean.data(), variance.data());
-  apply(n, x.data(), scale.data(), shift.data(), residual.data(), true, y.data());
-  gradient(n, dy.data(), residual.data(), {y.data(), nullptr, nullptr}, x.data(), scale.data(),
-           mean.data(), shift.data(), dx.data(), dgamma.data(), dbeta.data(), dr.data());
-  gradient(n, dy.data(), nullptr, {nullptr, scale.data(), shift.data()}, x.data(), scale.data(),
-           mean.data(), shift.data(), dx.data(), dgamma.data(), dbeta.data(), nullptr);
-  std::vector<double> expected(channels), cut(x.size());
-  for (long i = 0; i < pixels * channels; ++i) {
-    expected[i % channels] += x[i] / (double)pixels;
-    cut[i] = std::max(0.0, (double)x[i] * scale[i % channels] + shift[i % channels] + residual[i]);
-  }
-  compare("mean", mean, expected);
-  compare("apply", y, cut);
-}
-
 int main() {
   int runs = 0;
   // clang-format off
@@ -262,9 +237,7 @@ int main() {
                         axis_of(map[0] + (same ? 0 : 2), 3, 1, 1, same), widest, 1 << runs % 3);
             ++runs;
           }
-  runs += depthwise_sizes() + channel_orders();
-  for (int channels : {1, 3, 8, 13, 32, 40, 64})
-    for (long pixels : {1, 7, 63, 64, 65, 1000}) normalization(pixels, channels, 1 + runs++ % 3);
+  runs += depthwise_sizes() + channel_orders() + normalizations();
   if (paired_microkernels_for(16)) std::printf("%d of bfloat16\n", of_bfloat16);
   std::printf("%d settings\n", runs);
 }

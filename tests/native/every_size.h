@@ -27,3 +27,4 @@ void convolution(const keras_ssc::Pattern& pattern, int batch, keras_ssc::Axis r
 // Each returns how many settings it tried.
 int depthwise_sizes();
 int channel_orders();
+int normalizations();

@@ -22,7 +22,7 @@ from keras_ssc.native.instruction_sets import LOOPS, loops
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
 PROGRAMS = {  # of which files
-    "every_size": ("every_size", "every_depthwise", "every_order"),
+    "every_size": ("every_size", "every_depthwise", "every_order", "every_normalization"),
     "every_network": ("every_network",),
 }
 pytestmark = pytest.mark.campaign

@@ -7,17 +7,13 @@
 namespace keras_ssc {
 namespace {
 
-constexpr long kRange = 16 * 1024;  // floats handled at a time: the sums go over them in cache
-
-// body(first pixel, pixels, slice) over the whole array, slice by slice.
+// body(first pixel, pixels, slice) for every slice.
 template <typename Body>
 void over_pixels(const Normalization& n, const Body& body) {
   assert(n.pixels >= 0 && n.channels >= 1 && n.slices >= 1);
-  const long range = std::max(1L, kRange / n.channels);
   n.run(n.slices, [&](int slice) {
-    const long end = n.pixels * (slice + 1) / n.slices;
-    for (long from = n.pixels * slice / n.slices; from < end; from += range)
-      body(from, std::min(range, end - from), slice);
+    const long from = n.pixels * slice / n.slices, to = n.pixels * (slice + 1) / n.slices;
+    if (from < to) body(from, to - from, slice);
   });
 }
 

@@ -3,6 +3,7 @@
 #include "normalize_loops.h"
 
 #define JOIN(a, b) a##b
+#define ALWAYS __attribute__((always_inline))
 #define NAME(instructions) JOIN(normalize_, instructions)
 
 namespace keras_ssc {
@@ -13,7 +14,11 @@ constexpr int kLanes = 8;
 #else
 constexpr int kLanes = 4;
 #endif
-constexpr long kShort = 64;  // pixels that are summed in float, before double takes over
+constexpr long kShort = 64;  // rows that are summed in float, before double takes over
+// Floats of a row: at least, where pixels are put side by side; at most, where they are; whose sums
+// fit registers; whose sums fit the first cache.
+constexpr int kLeastWidth = 4 * kLanes, kMostRepeated = 512, kStrip = 6 * kLanes, kMostWidth = 2048;
+constexpr long kNear = 8 * 1024;  // floats of arrays that fit the first cache
 
 typedef float vec __attribute__((vector_size(4 * kLanes), aligned(4)));
 
@@ -52,71 +57,150 @@ void with_gate(const Gate& gate, const Body& body) {
   body(Open{});
 }
 
-// Two sums over the pixels for `count` channels at once, `step` apart: term(p, c, &one, &two).
-template <typename T, int Blocks, typename Term>
-void add_sums(long pixels, int channel, int channels, double* sums, const Term& term) {
-  constexpr int lanes = sizeof(T) / sizeof(float);
-  for (long from = 0; from < pixels; from += kShort) {
-    const long to = from + kShort < pixels ? from + kShort : pixels;
-    T one[Blocks], two[Blocks];
+// Pixels side by side as a row, so that few channels, or odd ones, fill vectors too. Rows are gone
+// through one by one: the CPU fetches ahead what is read in the order of memory.
+struct Rows {
+  const int channels;
+  int repeats = 1, width;  // pixels and floats of a row
+
+  Rows(long pixels, int channels) : channels(channels), width(channels) {
+    while (width % kLanes || width < kLeastWidth) ++repeats, width += channels;
+    if (width > kMostRepeated || repeats > pixels) repeats = 1, width = channels;
+  }
+  // A value for every place of a row.
+  const float* values(const float* of_channels, float* buffer) const {
+    if (repeats == 1 || !of_channels) return of_channels;
+    for (int i = 0; i < width; i += channels)
+      for (int c = 0; c < channels; ++c) buffer[i + c] = of_channels[c];
+    return buffer;
+  }
+};
+
+// Adds the terms of some vectors of every row up in registers: term(place, channel, one, two).
+template <int vectors, typename Term>
+void add_vectors(long rows, long at, int c, int width, float* one, float* two, const Term& term) {
+  vec a[vectors] = {}, b[vectors] = {};
+  for (; rows; --rows, at += width)
 #pragma GCC unroll 8
-    for (int b = 0; b < Blocks; ++b) one[b] = two[b] = T{};
-    for (long p = from; p < to; ++p)
+    for (int v = 0; v < vectors; ++v) term(at + v * kLanes, c + v * kLanes, a[v], b[v]);
 #pragma GCC unroll 8
-      for (int b = 0; b < Blocks; ++b) term(p, channel + b * lanes, one[b], two[b]);
-    for (int i = 0; i < Blocks * lanes; ++i) {
-      sums[channel + i] += ((const float*)one)[i];
-      sums[channels + channel + i] += ((const float*)two)[i];
-    }
+  for (int v = 0; v < vectors; ++v) store(one + v * kLanes, a[v]), store(two + v * kLanes, b[v]);
+}
+
+template <int most, typename Term>
+void add_strip(int vectors, long rows, long at, int c, int width, float* one, float* two,
+               const Term& term) {
+  if (vectors == most) return add_vectors<most>(rows, at, c, width, one, two, term);
+  if constexpr (most > 1) add_strip<most - 1>(vectors, rows, at, c, width, one, two, term);
+}
+
+template <typename T, typename Term>
+ALWAYS inline void add_one(long at, int c, float* one, float* two, const Term& term, T zero) {
+  T a = load(one, zero), b = load(two, zero);
+  term(at, c, a, b);
+  store(one, a);
+  store(two, b);
+}
+
+// Adds the terms of `count` places of every row up in memory.
+template <typename Term>
+void add_rows(long rows, long at, int c, int count, int width, float* one, float* two,
+              const Term& term) {
+  for (; rows; --rows, at += width) {
+    int i = 0;
+    for (; i + kLanes <= count; i += kLanes) add_one(at + i, c + i, one + i, two + i, term, vec{});
+    for (; i < count; ++i) add_one(at + i, c + i, one + i, two + i, term, 0.f);
   }
 }
 
+// Two sums over the pixels for every channel. What is small lies in the first cache already: there
+// the order does not matter.
+template <typename Term>
+void add_sums(const Rows& rows, long pixels, double* sums, const Term& term) {
+  const int channels = rows.channels, width = rows.width;
+  const bool near = width <= kStrip || pixels * channels <= kNear;
+  const long step = kShort * rows.repeats;
+  float one[kMostWidth], two[kMostWidth];
+  for (long from = 0; from < pixels; from += step)
+    for (int first = 0; first < width; first += kMostWidth) {
+      const int count = width - first < kMostWidth ? width - first : kMostWidth;
+      const long here = pixels - from < step ? pixels - from : step, full = here / rows.repeats;
+      const long at = from * channels;
+      int done = 0;
+      if (near)
+        for (int size; done + kLanes <= count; done += size) {
+          size = count - done < kStrip ? (count - done) / kLanes * kLanes : kStrip;
+          add_strip<kStrip / kLanes>(size / kLanes, full, at + first + done, first + done, width,
+                                     one + done, two + done, term);
+        }
+      for (int i = done; i < count; ++i) one[i] = two[i] = 0;
+      if (done < count)
+        add_rows(full, at + first + done, first + done, count - done, width, one + done, two + done,
+                 term);
+      add_rows(here % rows.repeats, at + full * width, 0, channels, channels, one, two, term);
+      for (int i = 0; i < count; i += channels) {
+        const int part = channels < count ? channels : count;
+        for (int c = 0; c < part; ++c) sums[first + c] += one[i + c];
+        for (int c = 0; c < part; ++c) sums[channels + first + c] += two[i + c];
+      }
+    }
+}
+
 void moments(const float* x, const float* origin, long pixels, int channels, double* sums) {
-  const auto term = [&](long p, int c, auto& one, auto& two) {
-    const auto value = load(x + p * channels + c, one) - load(origin + c, one);
+  const Rows rows(pixels, channels);
+  float buffer[kMostRepeated];
+  const float* origins = rows.values(origin, buffer);
+  add_sums(rows, pixels, sums, [=](long at, int c, auto& one, auto& two) ALWAYS {
+    const auto value = load(x + at, one) - load(origins + c, one);
     one += value;
     two += value * value;
-  };
-  int c = 0;
-  for (; c + 4 * kLanes <= channels; c += 4 * kLanes)
-    add_sums<vec, 4>(pixels, c, channels, sums, term);
-  for (; c + kLanes <= channels; c += kLanes) add_sums<vec, 1>(pixels, c, channels, sums, term);
-  for (; c < channels; ++c) add_sums<float, 1>(pixels, c, channels, sums, term);
+  });
 }
 
 void gradient_sums(const float* dy, const float* more, const Gate& gate, const float* x,
                    const float* mean, long pixels, int channels, double* sums, float* dz) {
-  with_gate(gate, [&](auto kind) {
-    const auto term = [&](long p, int c, auto& one, auto& two) {
-      const long at = p * channels + c;
+  const Rows rows(pixels, channels);
+  float buffers[3][kMostRepeated];
+  const float* means = rows.values(mean, buffers[0]);
+  const Gate gates = {gate.y, rows.values(gate.scale, buffers[1]),
+                      rows.values(gate.shift, buffers[2])};
+  with_gate(gates, [&](auto kind) {
+    add_sums(rows, pixels, sums, [=](long at, int c, auto& one, auto& two) ALWAYS {
       const auto value = load(x + at, one);
       auto slope = load(dy + at, one);
       if (more) slope += load(more + at, one);
-      slope = kind.pass(gate, slope, value, at, c);
+      slope = kind.pass(gates, slope, value, at, c);
       if (dz) store(dz + at, slope);
       one += slope;
-      two += slope * (value - load(mean + c, one));
-    };
-    int c = 0;
-    for (; c + 4 * kLanes <= channels; c += 4 * kLanes)
-      add_sums<vec, 4>(pixels, c, channels, sums, term);
-    for (; c + kLanes <= channels; c += kLanes) add_sums<vec, 1>(pixels, c, channels, sums, term);
-    for (; c < channels; ++c) add_sums<float, 1>(pixels, c, channels, sums, term);
+      two += slope * (value - load(means + c, one));
+    });
   });
 }
 
+// body(place, channel, zero of what is handled at once) for all places in the order of memory.
 template <typename Body>
-void every(long pixels, int channels, const Body& body) {
-  for (long p = 0; p < pixels; ++p) {
+ALWAYS inline void every_row(long rows, long at, int width, const Body& body) {
+  for (; rows; --rows, at += width) {
     int c = 0;
-    for (; c + kLanes <= channels; c += kLanes) body(p * channels + c, c, vec{});
-    for (; c < channels; ++c) body(p * channels + c, c, 0.f);
+    for (; c + kLanes <= width; c += kLanes) body(at + c, c, vec{});
+    for (; c < width; ++c) body(at + c, c, 0.f);
   }
+}
+
+template <typename Body>
+void every(const Rows& rows, long pixels, const Body& body) {
+  const long count = pixels / rows.repeats;
+  every_row(count, 0, rows.width, body);
+  every_row(pixels % rows.repeats, count * rows.width, rows.channels, body);
 }
 
 void apply(const float* x, const float* scale, const float* shift, const float* residual, bool relu,
            long pixels, int channels, float* y) {
-  every(pixels, channels, [&](long at, int c, auto zero) {
+  const Rows rows(pixels, channels);
+  float buffers[2][kMostRepeated];
+  scale = rows.values(scale, buffers[0]);
+  shift = rows.values(shift, buffers[1]);
+  every(rows, pixels, [=](long at, int c, auto zero) ALWAYS {
     auto z = load(x + at, zero) * load(scale + c, zero) + load(shift + c, zero);
     if (residual) z += load(residual + at, zero);
     // What is not greater than zero becomes zero, but a NaN stays one.
@@ -126,10 +210,17 @@ void apply(const float* x, const float* scale, const float* shift, const float* 
 
 void gradient(const float* dy, const Gate& gate, const float* x, const float* a, const float* b,
               const float* c, long pixels, int channels, float* dx) {
-  with_gate(gate, [&](auto kind) {
-    every(pixels, channels, [&](long at, int channel, auto zero) {
+  const Rows rows(pixels, channels);
+  float buffers[5][kMostRepeated];
+  a = rows.values(a, buffers[0]);
+  b = rows.values(b, buffers[1]);
+  c = rows.values(c, buffers[2]);
+  const Gate gates = {gate.y, rows.values(gate.scale, buffers[3]),
+                      rows.values(gate.shift, buffers[4])};
+  with_gate(gates, [&](auto kind) {
+    every(rows, pixels, [=](long at, int channel, auto zero) ALWAYS {
       const auto value = load(x + at, zero);
-      const auto slope = kind.pass(gate, load(dy + at, zero), value, at, channel);
+      const auto slope = kind.pass(gates, load(dy + at, zero), value, at, channel);
       store(dx + at, load(a + channel, zero) * slope + load(b + channel, zero) * value +
                          load(c + channel, zero));
     });
