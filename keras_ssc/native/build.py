@@ -262,7 +262,9 @@ def run(commands, folder):
             process = running.pop(0)
             output, _ = process.communicate(timeout=COMPILE_MINUTES * 60)
             if process.returncode:
-                raise CannotBuild(f"{process.args[0]} failed: {output.strip()[-500:]}")
+                wrong = [line for line in output.splitlines() if " error: " in line]
+                why = wrong[0] if wrong else output.strip()[-500:]
+                raise CannotBuild(f"{process.args[0]} failed: {why}")
     except subprocess.TimeoutExpired as error:
         raise CannotBuild(f"the compiler took more than {COMPILE_MINUTES} minutes") from error
     finally:

@@ -37,28 +37,51 @@ class TensorFlowNetwork:
         self.program = program
         self.shapes = [y.shape for y in keras.tree.flatten(layers.outputs)]
         self.variables = variables
-        self._function = None
+        self._function = self._held = None
 
     def __call__(self, inputs):
         """Return the outputs."""
         import tensorflow as tf
 
-        if not tf.executing_eagerly():
+        if not tf.executing_eagerly() or not self._read_as_they_are():
             return self._call(inputs)
         if self._function is None:  # the program is then read once, not at every call
             self._function = tf.function(self._call, reduce_retracing=True, autograph=False)
         return self._function(inputs)
 
+    def _read_as_they_are(self):
+        """Whether the weights are TensorFlow's variables here: no `StatelessScope`, no replicas."""
+        import tensorflow as tf
+
+        own = not self.variables or isinstance(self.variables[0].value, tf.Variable)
+        return own and not tf.distribute.has_strategy()
+
     def _call(self, inputs):
+        weights, held = [], []
+        if self.variables and self._read_as_they_are():
+            held = [self._handle()]
+        else:
+            weights = [keras.ops.convert_to_tensor(one) for one in self.variables]
         outputs = _operations().KerasSscNetwork(
             inputs=inputs,
-            weights=[keras.ops.convert_to_tensor(one) for one in self.variables],
+            weights=weights,
+            held=held,
             program=self.program,
             output_count=len(self.shapes),
         )
         for y, shape in zip(outputs, self.shapes, strict=True):
             y.set_shape(shape)
         return outputs
+
+    def _handle(self):
+        """Return one handle for all variables: a call is sooner done than with each of them."""
+        import tensorflow as tf
+
+        if self._held is None:
+            with tf.init_scope():
+                handles = [one.value.handle for one in self.variables]
+                self._held = _operations().KerasSscNetworkWeights(variables=handles)
+        return self._held
 
 
 @build.once

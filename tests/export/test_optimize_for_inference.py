@@ -83,6 +83,30 @@ def test_new_weights_count():
 
 
 @pytest.mark.backends
+def test_weights_given_to_a_call_count():
+    fast = keras_ssc.optimize_for_inference(lively(MODELS["pooling"]()))
+    x = images(2, fast.input_shape[1:])
+    before = keras.ops.convert_to_numpy(fast(x))  # its own; compiled by now
+    given = [2 * keras.ops.convert_to_tensor(one) for one in fast.non_trainable_variables]
+    found, _ = fast.stateless_call([], given, keras.ops.convert_to_tensor(x))
+    assert np.abs(keras.ops.convert_to_numpy(found) - before).max() > 1e-3
+    for variable, value in zip(fast.non_trainable_variables, given, strict=True):
+        variable.assign(value)
+    assert_alike(found, fast(x))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's strategies")
+def test_variables_of_a_distribution_strategy():
+    import tensorflow as tf
+
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        fast = keras_ssc.optimize_for_inference(lively(MODELS["pooling"]()))
+        x = images(2, fast.input_shape[1:])
+        assert_alike(fast.predict_on_batch(x), fast(x))
+        assert_alike(fast(x), fast.layers[1].network(x))
+
+
+@pytest.mark.backends
 @pytest.mark.parametrize("name", MODELS)
 def test_all_kinds_of_layers(name):
     keras.utils.set_random_seed(0)
