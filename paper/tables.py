@@ -184,8 +184,8 @@ def table5(protocol, seeds=(3, 4, 5)):
     L1-norm, Slimming and AutoSlim keep as many weights as SSC does, or a little less: complete
     filters. Slimming has the strength that its authors give, 1e-5, for 160 epochs: the 632 steps of
     the small protocol move a scale of 1 by less than 0.01 with it, so that its ranking there is
-    mostly what training without it gives. AutoSlim's article starts from networks of 1.5 times the width; the paper prints it at
-    46 % of the parameters, which has a row of its own.
+    mostly what training without it gives. AutoSlim's article starts from networks of 1.5 times the
+    width; the paper prints it at 46 % of the parameters, which has a row of its own.
     """
     cells = []
     for network in ("MobileNetV2", "ShuffleNetV2"):
