@@ -57,11 +57,12 @@ PAIRS = [
 @pytest.mark.parametrize(("way", "relu"), PAIRS)
 @pytest.mark.parametrize("case", [convolution, normalization])
 def test_derivatives_of_all_kinds(case, way, relu):
-    results = []
-    for form in ("native", "dense"):
-        loss, arguments = case(form, relu)
-        results.append(WAYS[way](loss)(*arguments))
-    assert_close(*results, tolerance=2e-4 if way == "second" else 2e-5)
+    loss, arguments = case("native", relu)
+    found = WAYS[way](loss)(*arguments)
+    loss, arguments = case("dense", relu)
+    # In float32 the portable form, too, is off by as much as the tolerance, where terms cancel.
+    arguments = jax.tree.map(lambda array: array.astype(jnp.float64), arguments)
+    assert_close(found, WAYS[way](loss)(*arguments), tolerance=2e-4 if way == "second" else 2e-5)
 
 
 def test_third_derivatives_of_the_convolution():
