@@ -27,7 +27,8 @@ Protocol `small`: 10,000 training images averaged to 16 x 16 (32 x 32 of Tiny-Im
 ImageNet), 8 epochs, ResNet20 of widths 32/64/128 in place of ResNet32 and VGG11 in place of VGG19,
 batch 128, SGD with momentum 0.9, learning rate x0.1 at 50 % and 75 % of the steps, coupled L2, pad
 and crop and mirror: the same for every row. (CIFAR-100 at 98 % needs ResNet32 itself; figure 3 has
-a longer training besides.) Seconds are of runs that shared two cores with other work.
+a longer training besides.) Seconds are of runs that shared two cores with other work, and in
+table 5 and of MLPrune waited for it besides: they say nothing of speed.
 
 **What these runs can show, and what not.** They end at about 50 % accuracy on CIFAR-10, and each
 network is about as good on the images that it trains on as on others. So they compare how fast the

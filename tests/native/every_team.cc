@@ -1,8 +1,6 @@
 // Many short jobs on teams of every kind: each part is done once, before `run` returns.
-#include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <thread>
 #include <vector>
 

@@ -150,7 +150,6 @@ THREADS = """
 import sys
 import jax, numpy as np
 import jax_cases as t
-from keras_ssc.applications import ResNet20
 from keras_ssc.execution import convolve
 _, (_, weights, *_) = t.convolution("native", relu=True)
 x = t.normal(16, 24, 24, 16)

@@ -10,9 +10,9 @@ namespace {
 using Job = std::function<void(int)>;
 
 constexpr std::uint64_t kPart = 0xffffffff;
-constexpr int kPatience = 200;  // short pauses, before others get the core
+constexpr int kPatience = 200;  // pauses between two such offers
 
-// Waits a little, the more often it has been in vain.
+// Waits for a few cycles; now and then it lets others have the core.
 void pause(int times) {
   if (times % kPatience == kPatience - 1) return std::this_thread::yield();
 #if defined(__x86_64__) || defined(__i386__)

@@ -8,11 +8,11 @@
 namespace keras_ssc {
 namespace {
 
-using tensorflow::shape_inference::InferenceContext;
-
 using tensorflow::DT_FLOAT;
 using tensorflow::ResourceHandle;
+using tensorflow::shape_inference::InferenceContext;
 
+// Makes the one handle of network_weights.h.
 class NetworkWeightsOp : public tensorflow::OpKernel {
  public:
   explicit NetworkWeightsOp(OpKernelConstruction* c) : OpKernel(c) {}

@@ -1,9 +1,9 @@
-// The variables of a network behind one handle. To hand over a hundred of them takes a call longer
-// than to compute a small network for one image.
+// The variables of a network behind one handle. To hand over a hundred of them takes a call half a
+// millisecond, nearly as long as a small network takes for one image.
 #pragma once
 
 #include <cstring>
-#include <memory>
+#include <utility>
 #include <vector>
 
 #include "tensorflow/core/framework/op_kernel.h"
