@@ -111,6 +111,29 @@ def networks_section(rows):
     return "\n\n".join(parts)
 
 
+def programs_section(rows):
+    """What the programs of today consist of."""
+    lines = []
+    for (network, task), own in grouped(rows, "network", "task").items():
+        line = [network, task]
+        for form in ("dense", "native"):
+            found = [row for row in own if row["form"] == form]
+            ours = [row for row in found if row["kind"] != "XLA's own"]
+            for part in (found, ours):
+                count = sum(int(row["launches"]) for row in part)
+                moved = sum(float(row["megabytes"]) for row in part)
+                line.append(f"{count}, {moved / 1e3:.2f} GB")
+        lines.append(line)
+    heads = [f"{form}, {part}" for form in ("dense", "SSC") for part in ("all", "convolutions")]
+    return (
+        "**Since then** normalisation, pooling and the order of channels take fewer passes; that "
+        "was not timed. What a step consists of today: launches of kernels, and gigabytes that "
+        f"they read and write, in the program that XLA (JAX {rows[0]['jax']}) compiles for this "
+        f"card, batch {rows[0]['batch']}, bfloat16. Counted, not run; what lies in the card's "
+        "cache counts too.\n\n" + table(["network", "task", *heads], lines)
+    )
+
+
 def _device_time(row):
     return f"{float(row['device_ms']):.2f} ({float(row['launches']):.0f})" if row else "-"
 
@@ -141,16 +164,17 @@ def draw(kernels, layers, path):
 
 
 def files():
-    """The three files of results."""
-    names = ("gpu-plans", "gpu-kernels", "gpu-networks")
+    """The files of results."""
+    names = ("gpu-plans", "gpu-kernels", "gpu-networks", "gpu-programs")
     return [min(results.FOLDER.glob(f"{name}-*.csv")) for name in names]
 
 
 def section():
     """All tables of the page."""
-    plans, kernels, networks = map(results.read, files())
+    plans, kernels, networks, programs = map(results.read, files())
     links = ", ".join(f"[{f.name}](../benchmarks/results/{f.name})" for f in files())
-    parts = [kernels_section(plans), jax_section(kernels), networks_section(networks), links]
+    parts = [kernels_section(plans), jax_section(kernels), networks_section(networks)]
+    parts += [programs_section(programs), links]
     return "\n\n".join(parts)
 
 

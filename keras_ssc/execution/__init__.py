@@ -8,7 +8,7 @@ from keras_ssc.execution._gather import gather
 from keras_ssc.execution._grouped import grouped
 from keras_ssc.execution.expand import expand_kernel
 from keras_ssc.execution.report import execution_report
-from keras_ssc.native import native
+from keras_ssc.native import channel_order, native
 
 __all__ = ["EXECUTIONS", "choose", "convolve", "execution_report", "expand_kernel"]
 
@@ -63,7 +63,20 @@ def convolve(
         return convolve(one, weights, pattern, form, **geometry, bias=bias, relu=relu)[:0]
     if form == "native":
         return native(x, weights, pattern, **geometry, bias=bias, residual=residual, relu=relu)
-    y = _FORMS[form](x, weights, pattern, **geometry)
+
+    y = _completed(_FORMS[form](x, weights, pattern, **geometry), bias, residual, relu)
+    if form == "dense" and residual is None and max(pattern.kernel_size) == 1:
+        # Little work: whoever reads the channels in another order had rather have them made in it.
+        def made(order):
+            y = dense(x, weights, pattern, **geometry, outputs=order)
+            in_order = None if bias is None else channel_order.in_order(bias, order)
+            return _completed(y, in_order, None, relu)
+
+        channel_order.can_be_made(y, made)
+    return y
+
+
+def _completed(y, bias, residual, relu):
     if bias is not None:
         y = ops.add(y, bias)
     if residual is not None:

@@ -3,10 +3,14 @@
 from keras import ops
 
 from keras_ssc.execution.expand import expand_kernel
+from keras_ssc.native import channel_order
 
 
-def dense(x, weights, pattern, *, strides, padding, dilation_rate):
+def dense(x, weights, pattern, *, strides, padding, dilation_rate, outputs=None):
     """Convolve `x` (batch, height, width, M) with the expanded kernel.
+
+    Where the channels of `x` were made in another order (in a program for a GPU), the kernel's rows
+    are brought into that order, not the channels out of it.
 
     Args:
         x: tensor (batch, height, width, M), channels last.
@@ -15,15 +19,15 @@ def dense(x, weights, pattern, *, strides, padding, dilation_rate):
         strides: (rows, columns).
         padding: `"same"` or `"valid"`.
         dilation_rate: (rows, columns).
+        outputs: channel_order.Order of the result's channels, or None: their own.
 
     Returns:
         Tensor (batch, new height, new width, N).
     """
-    return ops.conv(
-        x,
-        expand_kernel(weights, pattern),
-        strides=strides,
-        padding=padding,
-        data_format="channels_last",
-        dilation_rate=dilation_rate,
-    )
+    kernel, order = expand_kernel(weights, pattern), channel_order.order_of(x)
+    if order:
+        x, kernel = channel_order.in_order(x, order), kernel[:, :, order.channels]
+    if outputs:
+        kernel = kernel[..., outputs.channels]
+    geometry = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate}
+    return ops.conv(x, kernel, data_format="channels_last", **geometry)

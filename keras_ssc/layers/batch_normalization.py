@@ -7,6 +7,7 @@ from keras_ssc.native import (
     batch_norm,
     channel_order,
     normalize,
+    why_not_jax_primitives,
     why_not_native_operations,
 )
 
@@ -19,8 +20,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     Values, gradients, moving statistics, names of variables and weights files are those of
     keras.layers.BatchNormalization, keras.layers.Add and ReLU. On CPU, in float32, the native
-    operations pass over the activations as few times as can be; elsewhere (other devices,
-    TensorFlow's XLA, exported files, other precisions) Keras's own operations compute.
+    operations pass over the activations as few times as can be; so does the training step that JAX
+    compiles for a GPU or in bfloat16. Elsewhere (TensorFlow's XLA and GPU, exported files) Keras's
+    own operations compute.
     In a network that JAX compiles for a GPU it keeps the order in which the native convolutions
     make their channels.
 
@@ -60,17 +62,23 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         order = channel_order.order_of(inputs)
         if order and self._is_by_last_axis(inputs):
             return self._in_order(order, inputs, residual, training, mask)
-        relu = self.activation == "relu"
-        if self._why_not_native(inputs, mask):
+        return self._normalized(inputs, residual, training, mask)
+
+    def _normalized(self, inputs, residual, training, mask):
+        relu, of_batch = self.activation == "relu", training and self.trainable
+        why_not = self._why_not_native(inputs, mask)
+        if of_batch and why_not and not self._why_not_fused(inputs, mask):
+            why_not = why_not_jax_primitives()
+        if why_not:
             return self._by_keras(inputs, residual, training, mask)
         x = keras.ops.convert_to_tensor(inputs)
-        if training and self.trainable:
+        if of_batch:
             y, mean, variance = batch_norm(
                 x, self.gamma, self.beta, residual, relu=relu, epsilon=self.epsilon
             )
-            kept, new = self.momentum, 1 - self.momentum
-            self.moving_mean.assign(self.moving_mean * kept + mean * new)
-            self.moving_variance.assign(self.moving_variance * kept + variance * new)
+            for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                before = keras.ops.cast(moving, now.dtype)
+                moving.assign(before * self.momentum + now * (1 - self.momentum))
             return y
         moving = (self.moving_mean, self.moving_variance)
         return normalize(
@@ -85,7 +93,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return keras.ops.relu(y) if self.activation == "relu" else y
 
     def _in_order(self, order, inputs, residual, training, mask):
-        """By Keras's own operations, on channels and vectors in another order.
+        """The same on channels and vectors in another order.
 
         While JAX traces a program for a GPU: see keras_ssc/native/channel_order.py.
         """
@@ -94,7 +102,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             residual = channel_order.in_order(residual, order)
         vectors = [(one, channel_order.in_order(one.value, order)) for one in self.variables]
         with keras.StatelessScope(vectors) as scope:
-            y = self._by_keras(x, residual, training, mask)
+            y = self._normalized(x, residual, training, mask)
         for variable, before in vectors:
             after = scope.get_current_value(variable)
             if after is not before:  # a moving statistic
@@ -104,8 +112,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     def _is_by_last_axis(self, inputs):
         return self.axis in (-1, len(inputs.shape) - 1)
 
-    def _why_not_native(self, inputs, mask):
-        """Return why Keras's own operations compute here, or None."""
+    def _why_not_fused(self, inputs, mask):
+        """Return why it can't be one operation, or None."""
         if mask is not None:
             return "a mask"
         if not (self.scale and self.center):
@@ -114,6 +122,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             return "moments of more than the batch"
         if not self._is_by_last_axis(inputs):
             return "channels that don't come last"
+        return None
+
+    def _why_not_native(self, inputs, mask):
+        """Return why it can't be one native operation here, or None."""
+        if why_not := self._why_not_fused(inputs, mask):
+            return why_not
         if {self.compute_dtype, self.variable_dtype} != {"float32"}:
             return f"the native operations compute in float32, not {self.compute_dtype}"
         return why_not_native_operations()

@@ -6,7 +6,7 @@ convolution made them; see keras_ssc/native/channel_order.py. Elsewhere they are
 
 import keras
 
-from keras_ssc.native import channel_order
+from keras_ssc.native import channel_order, why_not_jax_primitives
 
 
 class _KeepsOrder:
@@ -19,9 +19,21 @@ class _KeepsOrder:
         return channel_order.restored(super().call(channel_order.in_order(inputs, order)), order)
 
 
+class _MaxPooling2D(keras.layers.MaxPooling2D):
+    def call(self, inputs):
+        if why_not_jax_primitives() or self.data_format != "channels_last":
+            return super().call(inputs)
+        from keras_ssc.native import jax_pooling
+
+        x = keras.ops.convert_to_tensor(inputs)
+        return jax_pooling.max_pool(x, self.pool_size, self.strides, self.padding)
+
+
 @keras.saving.register_keras_serializable(package="keras_ssc")
-class MaxPooling2D(_KeepsOrder, keras.layers.MaxPooling2D):
+class MaxPooling2D(_KeepsOrder, _MaxPooling2D):
     """keras.layers.MaxPooling2D, which keeps an order of channels.
+
+    On JAX its gradient is a sum where Keras's is a scatter; see keras_ssc/native/jax_pooling.py.
 
     Example:
 

@@ -93,6 +93,14 @@ def on_gpu_in_jax():
     return keras.backend.backend() == "jax" and accelerator() in ("gpu", "cuda")
 
 
+def why_not_jax_primitives():
+    """Return why no primitive of ours can stand in a program of JAX here and now, or None.
+
+    One that has no kernel for the device or the types is computed by JAX's operations.
+    """
+    return _why_not_shared_out() if keras.backend.backend() == "jax" else "it is not JAX"
+
+
 def why_not_native_operations():
     """Return why no native operation can be used here and now, or None."""
     here = {"tensorflow": _why_not_on_tensorflow, "jax": _why_not_on_jax}

@@ -11,12 +11,14 @@ import contextvars
 from dataclasses import dataclass
 from functools import cached_property
 
+import keras
 import numpy as np
 
 from keras_ssc.native.traced_tensors import Known
 
 _kept = contextvars.ContextVar("keras_ssc_kept_orders", default=True)
 _made_of = Known()  # a tensor -> (its channels in order, the Order)
+_makers = Known()  # a tensor -> function of an Order that makes its channels in that order
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,9 @@ def order_of(x):
 def in_order(x, order):
     """Return tensor `x` (..., channels) with its channels in `order`: as they were made, or anew.
 
+    Where `can_be_made` told how, the tensor is made once more in this order: nothing reads the
+    first one any more, and XLA leaves it out.
+
     What is made anew is not remembered, as it would keep `x` itself alive: XLA merges equal
     permutations of one tensor, or fuses them with what reads them.
 
@@ -99,8 +104,19 @@ def in_order(x, order):
     if order == first:
         return ordered
     if first is None:
-        return permuted(x, order)
+        make = _makers.find(x)
+        return make(order) if make else permuted(x, order)
     return permuted(ordered, Order.of(first.inverse.channels[order.channels]))
+
+
+def can_be_made(x, make):
+    """Remember that `make(order)` is tensor `x` with its channels in that Order.
+
+    It is used in place of a permutation of `x`, and must cost less, as long as nothing else reads
+    `x` itself.
+    """
+    if keras.backend.backend() == "jax" and _kept.get():
+        _makers.remember(x, make)
 
 
 def restored(ordered, order):

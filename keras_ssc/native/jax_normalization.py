@@ -1,10 +1,12 @@
-"""The native batch normalisation on JAX, and its gradient.
+"""Batch normalisation on JAX, and its gradient: natively on CPU, elsewhere in few passes.
 
     y = relu((x - mean) / sqrt(variance + epsilon) * gamma + beta + residual)
 
 Its derivative is a primitive of its own, linear in the tangents of x, gamma, beta and residual: a
-formula in forward mode, in reverse mode the native gradient. What is differentiated twice is made
-of JAX's operations.
+formula in forward mode, in reverse mode a gradient of its own. So XLA, which computes the portable
+forms (on a GPU, or in bfloat16), reads x once for both moments and dy and x once for both sums;
+what it would keep of Keras's own operations, and their derivatives one by one, takes twice as many
+passes. What is differentiated twice is made of JAX's operations.
 """
 
 import functools
@@ -33,6 +35,35 @@ def _axes(x):
     return tuple(range(x.ndim - 1))
 
 
+def _wide(x):
+    """The type in which moments and sums are taken, as Keras does: at least float32."""
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
+def _two_sums(one, other):
+    """The sums of each channel of two arrays, as one operation: XLA makes one pass of it."""
+    zero = jnp.zeros((), one.dtype)
+    add = lambda sums, more: (sums[0] + more[0], sums[1] + more[1])  # noqa: E731
+    return jax.lax.reduce((one, other), (zero, zero), add, _axes(one))
+
+
+def _moments(x):
+    """The mean and variance of each channel, in one pass over x.
+
+    Both are taken of the distance to the first pixel, so that a mean far from zero costs no digits.
+    """
+    one, wide = (slice(1),) * (x.ndim - 1), _wide(x)
+    first = jnp.sum(x[one], _axes(x), wide)  # nothing of an empty batch
+    distance, count = x.astype(wide) - first, x.size // x.shape[-1]
+    mean, squares = (total / count for total in _two_sums(distance, jnp.square(distance)))
+    return first + mean, jnp.maximum(squares - jnp.square(mean), 0)
+
+
+def _scale_and_shift(gamma, beta, mean, variance, epsilon):
+    scale = jax.lax.rsqrt(variance + epsilon) * gamma
+    return scale, beta - mean * scale
+
+
 def _differentiated(portable):
     """The rule of derivatives of a primitive by those of its portable form."""
 
@@ -51,11 +82,17 @@ def _differentiated(portable):
 
 
 def _portable(x, gamma, beta, *residual, relu, epsilon):
-    mean, variance = jnp.mean(x, _axes(x)), jnp.var(x, _axes(x))
-    y = (x - mean) * (gamma * jax.lax.rsqrt(variance + epsilon)) + beta
+    mean, variance = _moments(x)
+    scale, shift = _scale_and_shift(gamma, beta, mean, variance, epsilon)
+    y = (x * scale + shift).astype(x.dtype)
     for added in residual:
         y = y + added
     return [jax.nn.relu(y) if relu else y, mean, variance]
+
+
+def _shapes(x, gamma, *_, **__):
+    moments = gamma.update(dtype=_wide(x))
+    return [x, moments, moments]
 
 
 def _jvp(arrays, tangents, *, relu, epsilon):
@@ -68,14 +105,14 @@ def _jvp(arrays, tangents, *, relu, epsilon):
     (dy,) = _tangent.bind(
         *along, x, gamma, beta, mean, variance, y, relu=relu, epsilon=epsilon, linear=len(along)
     )
-    dmean = jnp.mean(along[0], _axes(x))
-    dvariance = 2 * jnp.mean((x - mean) * along[0], _axes(x))
+    dx = along[0].astype(_wide(x))
+    dmean, dvariance = jnp.mean(dx, _axes(x)), 2 * jnp.mean((x - mean) * dx, _axes(x))
     return [y, mean, variance], [dy, dmean, dvariance]
 
 
 _batch_norm = primitive(
     "keras_ssc_batch_norm",
-    shapes=lambda x, gamma, *_, **__: [x.shape, gamma.shape, gamma.shape],
+    shapes=_shapes,
     portable=_portable,
     target="KerasSscBatchNorm",
     attributes=_attributes,
@@ -91,8 +128,9 @@ def _portable_tangent(*arrays, relu, epsilon, linear):
     x, gamma, _, mean, variance, y = arrays[linear:]
     inverse = jax.lax.rsqrt(variance + epsilon)
     normal = (x - mean) * inverse
-    means = jnp.mean(dx, _axes(x)), jnp.mean(dx * normal, _axes(x))
+    means = jnp.mean(dx, _axes(x), _wide(x)), jnp.mean(dx * normal, _axes(x))
     dy = gamma * inverse * (dx - means[0] - normal * means[1]) + dgamma * normal + dbeta
+    dy = dy.astype(x.dtype)
     for added in dresidual:
         dy = dy + added
     return [jnp.where(y > 0, dy, 0) if relu else dy]
@@ -124,18 +162,24 @@ _tangent = primitive(
 
 def _portable_gradient(dy, x, gamma, beta, mean, variance, *y, relu, epsilon, residual):
     inverse = jax.lax.rsqrt(variance + epsilon)
-    normal = (x - mean) * inverse
+    normal, count = (x - mean) * inverse, x.size // gamma.size
+    scale, shift = _scale_and_shift(gamma, beta, mean, variance, epsilon)
     if relu:
-        (y,) = y or (normal * gamma + beta,)
-        dy = jnp.where(y > 0, dy, 0)
-    dgamma, dbeta = jnp.sum(dy * normal, _axes(x)), jnp.sum(dy, _axes(x))
-    count = x.size // gamma.size
-    dx = gamma * inverse * (dy - (dbeta + normal * dgamma) / count)
-    return [dx, dgamma, dbeta, *([dy] if residual else [])]
+        (y,) = y or (x * scale + shift,)
+
+    # Cut at zero anew for each of the sums and for dx: XLA would write one result of it and read it
+    # again, where reading dy is enough.
+    def cut(values):
+        return jnp.where(y > 0, values, 0) if relu else values
+
+    dgamma, dbeta = _two_sums(cut(dy * normal), cut(dy.astype(normal.dtype)))
+    dx = cut(dy * scale) - scale * (dbeta + normal * dgamma) / count
+    of_vectors = [dgamma.astype(gamma.dtype), dbeta.astype(beta.dtype)]
+    return [dx.astype(x.dtype), *of_vectors, *([cut(dy)] if residual else [])]
 
 
-def _gradient_shapes(dy, _, gamma, *__, residual, **___):
-    return [dy.shape, gamma.shape, gamma.shape, *([dy.shape] if residual else [])]
+def _gradient_shapes(dy, _, gamma, beta, *__, residual, **___):
+    return [dy, gamma, beta, *([dy] if residual else [])]
 
 
 _gradient = primitive(

@@ -38,13 +38,14 @@ def open_library(path):
 def primitive(
     name, *, shapes, portable, target=None, attributes=None, jvp, transpose=None, fold=()
 ):
-    """Return a JAX primitive of float32 arrays: arrays in, a list of arrays out.
+    """Return a JAX primitive: arrays in, a list of arrays out.
 
     Args:
         name: str.
-        shapes: function (*arrays, **parameters) -> list of the shapes of the results.
+        shapes: function (*arrays, **parameters) -> list of the shapes of the results, which are of
+            the first array's type; or of abstract arrays, where one is of another.
         portable: function (*arrays, **parameters) -> list of arrays, of JAX's operations.
-        target: str, the custom call on CPU; None: the portable form everywhere.
+        target: str, the custom call on CPU, for float32; None: the portable form everywhere.
         attributes: function (**parameters) -> dict of the call's attributes; None where the call
             can't serve.
         jvp: function (arrays, tangents, **parameters) -> (results, tangents), where a tangent that
@@ -68,7 +69,10 @@ def primitive(
 
     @new.def_abstract_eval
     def _(*arrays, **parameters):
-        return [arrays[0].update(shape=shape) for shape in shapes(*arrays, **parameters)]
+        return [
+            arrays[0].update(shape=own) if isinstance(own, tuple) else own
+            for own in shapes(*arrays, **parameters)
+        ]
 
     everywhere = mlir.lower_fun(portable, multiple_results=True)
     mlir.register_lowering(new, everywhere)

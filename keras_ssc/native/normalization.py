@@ -9,7 +9,7 @@ def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
     """Return (y, mean, variance): x normalised by the moments of its own batch.
 
     Args:
-        x: tensor (..., channels), float32.
+        x: tensor (..., channels), float32; on JAX of any type, by XLA where it is another.
         gamma: tensor (channels,), the scale.
         beta: tensor (channels,), the offset.
         residual: tensor like x that is added before the ReLU, or None.
@@ -17,7 +17,6 @@ def batch_norm(x, gamma, beta, residual, *, relu, epsilon):
         epsilon: float, added to the variance.
     """
     if keras.backend.backend() == "jax":
-        build.operations()
         from keras_ssc.native import jax_normalization
 
         return jax_normalization.batch_norm(x, gamma, beta, residual, relu, epsilon)

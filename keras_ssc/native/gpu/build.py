@@ -47,11 +47,11 @@ def cubin(kernel, defines, architecture):
 
 
 @build.once
-def register_launch():
-    """Compile the XLA call `TARGET` and tell JAX of it.
+def launch_library():
+    """Compile the XLA call `TARGET` and return the library that has it.
 
     Raises:
-        CannotBuild: there is no C++ compiler, or no driver.
+        CannotBuild: there is no C++ compiler.
     """
     import jax
     import jaxlib
@@ -66,10 +66,27 @@ def register_launch():
         "launch", [jaxlib.__version__, compiler, source.read_text(encoding="utf-8")], ".so",
         lambda path: build.run([[*command, str(path)]], path.parent),
     )  # fmt: skip
-    library = ctypes.CDLL(str(path))
+    return ctypes.CDLL(str(path))
+
+
+@build.once
+def register_launch():
+    """Tell JAX of the XLA call `TARGET`.
+
+    Raises:
+        CannotBuild: there is no C++ compiler, or no driver.
+    """
+    library = launch_library()
     library.keras_ssc_missing_driver.restype = ctypes.c_char_p
     if missing := library.keras_ssc_missing_driver().decode():
         raise CannotBuild(missing)
+    tell_jax(library)
+
+
+def tell_jax(library):
+    """Tell JAX of the call in a library of `launch_library`."""
+    import jax
+
     jax.ffi.register_ffi_target(TARGET, jax.ffi.pycapsule(library.KerasSscLaunch), platform="CUDA")
 
 

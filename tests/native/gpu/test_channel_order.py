@@ -195,6 +195,40 @@ def test_folded_network(gpu):
     check(call(folded), *arguments)
 
 
+def bottlenecks(x):
+    """3x3 layers between point-wise ones that are computed dense, as in ResNet-50."""
+    point = {"kernel_size": 1, "g": 0, "p": 2, "execution": "dense"}
+    for strides in (1, 2):
+        y = norm()(conv(**point)(x))
+        y = norm()(conv(strides=strides)(y))
+        shortcut = norm(None)(conv(64, **point, strides=strides)(x))
+        x = norm()(conv(64, **point)(y), residual=shortcut)
+    return x
+
+
+def test_dense_layers_take_and_give_the_order(gpu):
+    """Their kernels are permuted in place of the channels: none in a folded network."""
+    model = model_of(bottlenecks)
+    folded = keras_ssc.fold(model)
+    for own in (model, folded):
+        check(call(own), *values(own), images())
+    assert permutations(call(folded), *values(folded), images()) == 0
+    check(step(call(model, training=True)), *values(model), images())
+    assert permutations(call(model, training=True), *values(model), images()) == 2
+    assert not channel_order._makers  # no tensor outlived its trace
+
+
+def test_a_dense_layer_whose_result_is_read_in_both_orders(gpu):
+    layers = [conv(kernel_size=1, g=0, p=2, execution="dense"), conv()]
+
+    def both(x):
+        x = layers[0](x)
+        return keras.layers.Concatenate()([x, layers[1](x)])
+
+    model = model_of(both)
+    check(step(call(model, training=True)), *values(model), images())
+
+
 def test_what_is_read_elsewhere_is_in_its_own_order(gpu):
     """The output of a layer asked for by name, an activation of Keras, and remat."""
     model = model_of(chain(2))

@@ -95,3 +95,40 @@ def test_kernels_have_a_kind():
         "something": "the rest",
     }
     assert {name: gpu_networks.kind_of(name) for name in names} == names
+
+
+PROGRAM = """
+%fused (param_0: f32[8,4]) -> bf16[8,4] {
+  %param_0 = f32[8,4]{1,0} parameter(0)
+  ROOT %convert.1 = bf16[8,4]{1,0} convert(%param_0)
+}
+
+%body (state: (f32[8,4], s32[])) -> (f32[8,4], s32[]) {
+  %state = (f32[8,4]{1,0}, s32[]) parameter(0)
+  %x = f32[8,4]{1,0} get-tuple-element(%state), index=0
+  %loop_convert_fusion = bf16[8,4]{1,0} fusion(%x, %x), kind=kLoop, calls=%fused
+  %call = (bf16[8,2]{1,0}, u8[0]{0}) custom-call(%x, %x), custom_call_target="__cudnn$convForward"
+  %y = bf16[8,2]{1,0} get-tuple-element(%call), index=0
+  %ours = bf16[8,2]{1,0} custom-call(%y), custom_call_target="KerasSscLaunch", operand_layout={}
+  %wrapped_slice = bf16[1,2]{1,0} fusion(%ours), kind=kLoop, calls=%fused
+  ROOT %tuple = (f32[8,4]{1,0}, s32[]) tuple(%x, %x)
+}
+
+ENTRY %main (x: f32[8,4]) -> f32[8,4] {
+  %x = f32[8,4]{1,0} parameter(0)
+  ROOT %copy = f32[8,4]{1,0} copy(%x)
+}
+"""
+
+
+def test_launches_and_bytes_of_a_program_are_counted():
+    """Those of the loop: each array once for each launch that reads or writes it."""
+    import gpu_networks
+    import gpu_programs
+
+    assert gpu_programs.launches(PROGRAM) == [
+        ("XLA's own", 8 * 4 * 4 + 8 * 4 * 2),
+        (gpu_networks.LIBRARIES, 8 * 4 * 4 + 8 * 2 * 2),
+        ("our kernels", 2 * 8 * 2 * 2),
+        ("XLA's own", 2 * 2 * 2),
+    ]
