@@ -123,9 +123,13 @@ def auto_slimmed(setting, data):
     short = dataclasses.replace(setting, epochs=max(1, round(SLIMMABLE_EPOCHS * setting.epochs)))
     model = build(setting, data.classes, sparsity=0)
     keep = weights_kept(setting, model)
+
+    def progress(weights, keep):
+        print(f"{setting}  search: {weights:,} weights, at most {keep:,} wanted", flush=True)
+
     narrow = pruning.autoslim(
         model, lambda wide: fit(wide, short, first), *sampled(setting, last), keep,
-        seed=setting.seed,
+        seed=setting.seed, progress=progress,
     )  # fmt: skip
     return Start(narrow)
 

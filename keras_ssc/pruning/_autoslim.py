@@ -16,7 +16,7 @@ from keras_ssc.pruning.samples import check_samples
 
 def autoslim(
     model, train, images, labels, keep=None, *, macs=None, steps=10, narrowest=0.25, samples=2,
-    batch_size=1000, from_logits=False, seed=0,
+    batch_size=1000, from_logits=False, seed=0, progress=None,
 ):  # fmt: skip
     """Return a new, untrained network of the widths that AutoSlim finds, for a budget.
 
@@ -30,7 +30,7 @@ def autoslim(
         keep: int, live weights of Conv and Dense kernels, or
         macs: int, multiply-adds for one image; the network has at most so many.
         steps, narrowest, samples, from_logits, seed: as for `slimmable`.
-        batch_size: as for `autoslim_filters`.
+        batch_size, progress: as for `autoslim_filters`.
 
     Returns:
         `keras.Model` of the same layers, narrower.
@@ -51,11 +51,14 @@ def autoslim(
     options = {"samples": samples, "from_logits": from_logits, "seed": seed}
     wide = slimmable(model, steps, narrowest, **options)
     train(wide)
-    kept = autoslim_filters(wide, images, labels, keep, macs=macs, batch_size=batch_size)
+    search = {"batch_size": batch_size, "progress": progress}
+    kept = autoslim_filters(wide, images, labels, keep, macs=macs, **search)
     return _drawn_anew(remove_filters(model, kept))
 
 
-def autoslim_filters(model, images, labels, keep=None, *, macs=None, batch_size=1000):
+def autoslim_filters(
+    model, images, labels, keep=None, *, macs=None, batch_size=1000, progress=None
+):
     """Return the filters that stay when a slimmable network is slimmed to a budget.
 
         while the network is over the budget:
@@ -69,6 +72,8 @@ def autoslim_filters(model, images, labels, keep=None, *, macs=None, batch_size=
         images, labels: arrays, as `fit` takes them.
         keep, macs: as for `autoslim`; one of them.
         batch_size: int, images at a time.
+        progress: function (cost, budget) that is called after each step, or None. The search takes
+            groups times steps passes over the images: minutes to hours.
 
     Returns:
         dict, layer name -> indices of the filters that stay, for `remove_filters` of the model
@@ -101,7 +106,7 @@ def autoslim_filters(model, images, labels, keep=None, *, macs=None, batch_size=
             f"`{name}` must be at least {least}, of the narrowest network. Received: {budget}"
         )
     measure = errors(model, images, np.reshape(labels, -1), batch_size)
-    widths = slimmed(model.widths.choices, cost, measure, budget)
+    widths = slimmed(model.widths.choices, cost, measure, budget, progress)
     stays = {
         layer: model.widths.staying(model.channels.written[layer], widths)
         for layer in model.channels.makers
@@ -109,7 +114,7 @@ def autoslim_filters(model, images, labels, keep=None, *, macs=None, batch_size=
     return {layer: np.flatnonzero(one) for layer, one in stays.items() if not one.all()}
 
 
-def slimmed(choices, cost, measure, budget):
+def slimmed(choices, cost, measure, budget, progress=None):
     """Return the widths at which the greedy search is within the budget: list of ints.
 
     Args:
@@ -117,6 +122,7 @@ def slimmed(choices, cost, measure, budget):
         cost: function (widths) -> number.
         measure: function (widths) -> (error, loss).
         budget: number, at least the cost of the narrowest.
+        progress: function (cost, budget), or None.
 
     Example:
 
@@ -131,6 +137,8 @@ def slimmed(choices, cost, measure, budget):
             if step:
                 narrower.append([*widths[:group], own[step - 1], *widths[group + 1 :]])
         widths = min(narrower, key=measure)  # of equals the first
+        if progress is not None:
+            progress(cost(widths), budget)
     return widths
 
 

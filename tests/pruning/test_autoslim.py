@@ -173,7 +173,9 @@ def test_the_search_is_the_one_worked_out_by_hand():
         return table[tuple(widths)]
 
     assert slimmed(choices, sum, measure, 8) == [4, 4]
-    assert slimmed(choices, sum, measure, 7) == [4, 2]
+    steps = []
+    assert slimmed(choices, sum, measure, 7, lambda *found: steps.append(found)) == [4, 2]
+    assert steps == [(6, 7)]
     assert slimmed(choices, sum, measure, 5) == [4, 1]
     assert slimmed(choices, sum, measure, 4) == [2, 1]
     assert slimmed(choices, sum, measure, 2) == [1, 1]
