@@ -176,7 +176,7 @@ def pooled(x, dy, size, strides, padding):
 WINDOWS = [((2, 2), (2, 2)), ((3, 3), (2, 2)), ((3, 2), (1, 3)), ((1, 1), (2, 2)), ((2, 2), (3, 3))]
 
 
-@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (1, 7, 9, 2), (1, 5, 5, 1)])
+@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (1, 7, 9, 2)])
 @pytest.mark.parametrize(("size", "strides"), WINDOWS)
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_pooling_equals_a_loop_and_keras(padding, size, strides, shape):
