@@ -95,9 +95,8 @@ def networks_section(rows):
         dense, ours = (float(by_form[form]["median_ms"]) for form in ("dense", "native"))
         lines.append([network, task, f"{dense:.2f}", f"{ours:.2f}", f"{dense / ours:.2f}x"])
     parts.append(
-        "A program is a loop over many steps, so that none waits for Python. In inference XLA "
-        "takes the packing of the weights out of the loop; a program of one step packs them each "
-        "time."
+        "A program is a loop over many steps, so that none waits for Python. Each step packs the "
+        "sparse layers' weights, and brings the dense ones into bfloat16."
     )
     parts.append(table(["network", "task", "dense, ms", "SSC, ms", "times as fast"], lines))
     kinds = grouped([row for row in rows if row["kind"]], "network", "task")
