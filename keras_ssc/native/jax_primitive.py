@@ -15,6 +15,7 @@ from jax import typeof
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from keras_ssc.native.availability import accelerator
 from keras_ssc.native.build import load
 
 TARGETS = (
@@ -58,6 +59,7 @@ def primitive(
     new = Primitive(name)
     new.multiple_results = True
     new.portable = portable
+    new.on_cpu, new.on_gpu = target is not None, False  # gpu/lowering.py sets the second
 
     @functools.partial(jax.jit, static_argnames="parameters")
     def compiled(*arrays, parameters):
@@ -115,7 +117,13 @@ def calls_are_possible(module):
 
 
 def _mapped(new, fold, arrays, axes, **parameters):
-    """The rule for `jax.vmap`: one call for all where they can stand in one batch, else in turn."""
+    """The rule for `jax.vmap`: one call for all where they can stand in one batch, else in turn.
+
+    Where the portable form computes in any case, it is mapped itself.
+    """
+    if not _has_kernel(new, arrays):
+        results = jax.vmap(functools.partial(new.portable, **parameters), axes)(*arrays)
+        return results, [0] * len(results)
     arrays = [
         array if axis is None else jnp.moveaxis(array, axis, 0)
         for array, axis in zip(arrays, axes, strict=True)
@@ -140,6 +148,13 @@ def _mapped(new, fold, arrays, axes, **parameters):
 
     results = jax.lax.map(one, [arrays[i] for i in mapped])
     return results, [0] * len(results)
+
+
+def _has_kernel(new, arrays):
+    """Whether a program made here may compute a primitive by a kernel of ours."""
+    if accelerator():
+        return new.on_gpu
+    return new.on_cpu and all(array.dtype == jnp.float32 for array in arrays)
 
 
 def call(new, arrays, **parameters):

@@ -151,6 +151,22 @@ def test_derivatives_of_the_portable_normalisation(relu, with_residual):
     check_grads(function, given, order=2, eps=1e-6)
 
 
+def test_mapped_normalisation_is_one_program_without_a_loop():
+    layer = FusedBatchNormalization(activation="relu", dtype="mixed_bfloat16")
+    x = jnp.stack([arrays("bfloat16")[0], 2 + arrays("bfloat16")[1]], axis=1)
+    layer.build(SHAPE)
+
+    def gradient(x):
+        with keras.StatelessScope():
+            return jax.grad(lambda x: jnp.sum(layer(x, training=True).astype("float32") ** 2))(x)
+
+    mapped = jax.jit(jax.vmap(gradient, in_axes=1))
+    alone = jax.jit(gradient)
+    for one, own in zip(mapped(x), jnp.moveaxis(x, 1, 0), strict=True):
+        np.testing.assert_allclose(one.astype("float32"), alone(own).astype("float32"), atol=2e-3)
+    assert "scan" not in str(jax.make_jaxpr(mapped)(x))
+
+
 def pooled(x, dy, size, strides, padding):
     """Maxima and their gradient by loops over windows, in NumPy; the first maximum has it."""
     pads = [(0, 0), (0, 0)]

@@ -74,6 +74,7 @@ def register():
     functions = (convolution, input_gradient, weight_gradient)
     for primitive, function in zip(jax_convolution.PRIMITIVES, functions, strict=True):
         mlir.register_lowering(primitive, _rule(primitive, function), platform="cuda")
+        primitive.on_gpu = True
 
 
 def _rule(primitive, function):
