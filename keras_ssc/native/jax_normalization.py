@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from jax.interpreters import ad
 
-from keras_ssc.native.jax_primitive import call, primitive
+from keras_ssc.native.jax_primitive import call, explicit_axes, primitive
 
 
 def batch_norm(x, gamma, beta, residual, relu, epsilon):
@@ -40,11 +40,17 @@ def _wide(x):
     return jnp.promote_types(x.dtype, jnp.float32)
 
 
+@jax.custom_jvp
 def _two_sums(one, other):
     """The sums of each channel of two arrays, as one operation: XLA makes one pass of it."""
     zero = jnp.zeros((), one.dtype)
     add = lambda sums, more: (sums[0] + more[0], sums[1] + more[1])  # noqa: E731
-    return jax.lax.reduce((one, other), (zero, zero), add, _axes(one))
+    return tuple(jax.lax.reduce((one, other), (zero, zero), add, _axes(one)))
+
+
+@_two_sums.defjvp
+def _(arrays, tangents):
+    return _two_sums(*arrays), tuple(jnp.sum(own, _axes(own)) for own in tangents)
 
 
 def _moments(x):
@@ -52,6 +58,9 @@ def _moments(x):
 
     Both are taken of the distance to the first pixel, so that a mean far from zero costs no digits.
     """
+    if explicit_axes(x):  # which allow no slice of a batch that is shared out
+        mean = jnp.mean(x, _axes(x), _wide(x))
+        return mean, jnp.mean(jnp.square(x - mean), _axes(x))
     one, wide = (slice(1),) * (x.ndim - 1), _wide(x)
     first = jnp.sum(x[one], _axes(x), wide)  # nothing of an empty batch
     distance, count = x.astype(wide) - first, x.size // x.shape[-1]

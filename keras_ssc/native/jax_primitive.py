@@ -157,6 +157,11 @@ def _has_kernel(new, arrays):
     return new.on_cpu and all(array.dtype == jnp.float32 for array in arrays)
 
 
+def explicit_axes(array):
+    """The axes of the mesh that an array is explicitly shared out on; none of another mesh."""
+    return getattr(typeof(array).sharding.mesh, "explicit_axes", ())
+
+
 def call(new, arrays, **parameters):
     """Return the results of a primitive of `primitive` for arrays, which come from anywhere.
 
@@ -164,9 +169,9 @@ def call(new, arrays, **parameters):
     are explicit the portable form computes: each of its operations knows how it is shared out.
     """
     arrays = [jnp.asarray(array) for array in arrays]
-    types = [typeof(array) for array in arrays]
-    if any(getattr(one.sharding.mesh, "explicit_axes", ()) for one in types):
+    if any(map(explicit_axes, arrays)):
         return new.portable(*arrays, **parameters)
+    types = [typeof(array) for array in arrays]
     # The axes of `jax.shard_map`: `mat.varying` since JAX 0.10, `vma` before.
     axes = [getattr(getattr(one, "mat", one), "varying", None) for one in types]
     axes = [

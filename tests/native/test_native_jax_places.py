@@ -97,7 +97,9 @@ def test_other_devices_and_dtypes_take_the_library_form(monkeypatch):
 DEVICES = """
 import jax, keras, numpy as np
 import jax_cases as t
+import keras_ssc
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from keras_ssc.layers.channel_wise import MaxPooling2D
 assert len(jax.devices()) == 2
 
 for case, images in ((t.convolution, 4), (t.normalization, 4)):
@@ -127,6 +129,27 @@ for case, images in ((t.convolution, 4), (t.normalization, 4)):
     cut = [x.reshape(2, 2, *x.shape[1:]), *others[:-1]]
     cut.append(others[-1].reshape(2, 2, *others[-1].shape[1:]))
     t.assert_close(several(*cut), jax.tree.map(lambda *a: np.stack(a), *each), 2e-5)
+
+# What XLA computes by our formulas: normalisation in bfloat16, pooling.
+norm = keras_ssc.layers.FusedBatchNormalization(activation="relu", dtype="mixed_bfloat16")
+pool = MaxPooling2D(3, 2, "same")
+norm.build((None, 6, 6, 16))
+
+def step(x):
+    with keras.StatelessScope():
+        loss = lambda x: (pool(norm(x, training=True)).astype("float32") ** 2).sum()
+        return jax.grad(loss)(x).astype("float32")
+
+x = jax.numpy.asarray(np.random.default_rng(0).normal(size=(8, 6, 6, 16)) * 3 + 2, "bfloat16")
+expected = step(x)
+for kind in (AxisType.Auto, AxisType.Explicit):
+    mesh = jax.make_mesh((2,), ("b",), axis_types=(kind,))
+    with jax.set_mesh(mesh):
+        shared = jax.device_put(x, NamedSharding(mesh, P("b")))
+        t.assert_close(jax.jit(step)(shared), expected, 2**-7)
+mesh = jax.make_mesh((2,), ("b",), axis_types=(AxisType.Auto,))
+inside = jax.jit(jax.shard_map(step, mesh=mesh, in_specs=P("b"), out_specs=P("b")))
+t.assert_close(inside(x), np.concatenate([step(x[:4]), step(x[4:])]), 2**-7)
 
 random = np.random.default_rng(0)
 x, y = random.normal(size=(16, 8, 8, 16)), random.normal(size=(16, 3))
