@@ -35,11 +35,8 @@ BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "
 FREE = ("parameter", "get-tuple-element", "tuple", "bitcast", "constant", "while", "after-all")
 COMPUTATION = re.compile(r"(?:ENTRY )?%?[\w.\-]+ \(.*\{\s*$")
 INSTRUCTION = re.compile(r"\s+(?:ROOT )?%([\w.\-]+) = (.*?) ([\w\-]+)\((.*)$")
-KINDS = {
-    "KerasSscLaunch": "our kernels",
-    "__cudnn": "cuDNN and cuBLAS",
-    "__cublas": "cuDNN and cuBLAS",
-}
+LIBRARIES = gpu_networks.LIBRARIES
+KINDS = {build.TARGET: "our kernels", "__cudnn": LIBRARIES, "__cublas": LIBRARIES}
 OWN = "XLA's own"
 
 
@@ -80,9 +77,14 @@ def launches(text):
 
 def card():
     """XLA's description of one card, as a sharding for the arguments of programs."""
-    topology = topologies.get_topology_desc(
-        platform="cuda", target_config=CARD.read_text(), topology="1x1x1"
-    )
+    try:
+        topology = topologies.get_topology_desc(
+            platform="cuda", target_config=CARD.read_text(), topology="1x1x1"
+        )
+    except Exception as error:
+        raise SystemExit(
+            f'JAX can\'t compile for NVIDIA GPUs here; pip install "jax[cuda13]". {error}'
+        ) from None
     mesh = jax.sharding.Mesh(topology.devices, ("card",))
     return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
