@@ -247,7 +247,7 @@ def test_the_page_on_gpus_is_what_the_results_say():
 
     text = gpu_page.PAGE.read_text(encoding="utf-8")
     assert gpu_page.with_section(text, gpu_page.MAKER, gpu_page.section()) == text
-    plans, kernels, _ = map(gpu_page.results.read, gpu_page.files())
+    plans, kernels, *_ = map(gpu_page.results.read, gpu_page.files())
     assert {row["wrong"] for row in kernels if row["kind"] == "exactness"} == {"0"}
     dense, ours, ratio = gpu_page.kernel_ratios(plans)["64 to 64 @ 56"]
     assert ratio == sum(dense) / sum(ours)
