@@ -68,7 +68,8 @@ def launches(text):
             continue
         read = dict.fromkeys(re.findall(r"%([\w.\-]+)", rest.split("), ")[0]))
         # A slice by itself reads as much as it writes.
-        inputs = size(shape) if "slice" in name else sum(size(shapes.get(one, "")) for one in read)
+        alone = name.startswith("wrapped_slice")
+        inputs = size(shape) if alone else sum(size(shapes.get(one, "")) for one in read)
         target = re.search(r'custom_call_target="([^"]+)"', rest)
         kinds = [kind for start, kind in KINDS.items() if target and target[1].startswith(start)]
         found.append((next(iter(kinds), OWN), inputs + size(shape)))

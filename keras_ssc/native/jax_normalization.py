@@ -4,9 +4,9 @@
 
 Its derivative is a primitive of its own, linear in the tangents of x, gamma, beta and residual: a
 formula in forward mode, in reverse mode a gradient of its own. So XLA, which computes the portable
-forms (on a GPU, or in bfloat16), reads x once for both moments and dy and x once for both sums;
-what it would keep of Keras's own operations, and their derivatives one by one, takes twice as many
-passes. What is differentiated twice is made of JAX's operations.
+forms (on a GPU, or in bfloat16), reads x once for both moments, and dy and x once for both sums;
+Keras's own operations, and their derivatives one by one, take more passes. What is differentiated
+twice is made of JAX's operations.
 """
 
 import functools
@@ -44,7 +44,10 @@ def _wide(x):
 def _two_sums(one, other):
     """The sums of each channel of two arrays, as one operation: XLA makes one pass of it."""
     zero = jnp.zeros((), one.dtype)
-    add = lambda sums, more: (sums[0] + more[0], sums[1] + more[1])  # noqa: E731
+
+    def add(sums, more):
+        return sums[0] + more[0], sums[1] + more[1]
+
     return tuple(jax.lax.reduce((one, other), (zero, zero), add, _axes(one)))
 
 
@@ -56,7 +59,8 @@ def _(arrays, tangents):
 def _moments(x):
     """The mean and variance of each channel, in one pass over x.
 
-    Both are taken of the distance to the first pixel, so that a mean far from zero costs no digits.
+    Both are taken of the distance to the first pixel, so that a mean far from zero costs them no
+    digits.
     """
     if explicit_axes(x):  # which allow no slice of a batch that is shared out
         mean = jnp.mean(x, _axes(x), _wide(x))

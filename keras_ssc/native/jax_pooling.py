@@ -1,17 +1,20 @@
 """Max pooling on JAX whose gradient is no scatter.
 
 On a GPU XLA's own gradient of a maximum over windows keeps the maximum in float32 and four int32
-indices for each result of the forward pass, and scatters: 40 bytes for each result in bfloat16
-beside x, dy and dx. Here the forward pass keeps one byte, the place of the first maximum in its
-window, and a pixel of the gradient adds up what the windows over it send: a sum of shifted arrays,
-which XLA computes in one pass.
+indices for each result of the forward pass, 20 bytes, reads the indices again and scatters. Here
+the forward pass keeps one byte, the place of the first maximum in its window, and a pixel of the
+gradient adds up what the windows over it send: a sum of shifted arrays, which XLA computes in one
+pass. Windows of many places are left to XLA.
 """
 
 import functools
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
+
+MOST_PLACES = 16  # of a window: so many arrays are added up, and a place must fit in a byte
 
 
 def max_pool(x, size, strides, padding):
@@ -22,11 +25,16 @@ def max_pool(x, size, strides, padding):
         size, strides: (rows, columns) of a window, and from one window to the next.
         padding: `"same"` or `"valid"`, as in Keras.
     """
-    return _max_pool(x, tuple(size), tuple(strides), padding.upper())
+    pool = _maxima if math.prod(size) > MOST_PLACES else _max_pool
+    return pool(x, tuple(size), tuple(strides), padding.upper())
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
 def _max_pool(x, size, strides, padding):
+    return _maxima(x, size, strides, padding)
+
+
+def _maxima(x, size, strides, padding):
     window, steps = (1, *size, 1), (1, *strides, 1)
     return jax.lax.reduce_window(
         x, jnp.array(-jnp.inf, x.dtype), jax.lax.max, window, steps, padding

@@ -198,7 +198,15 @@ def pooled(x, dy, size, strides, padding):
     return y, dx[:, top : top + x.shape[1], left : left + x.shape[2]]
 
 
-WINDOWS = [((2, 2), (2, 2)), ((3, 3), (2, 2)), ((3, 2), (1, 3)), ((1, 1), (2, 2)), ((2, 2), (3, 3))]
+MANY = ((17, 16), (2, 3))  # places that no byte numbers
+WINDOWS = [
+    MANY,
+    ((2, 2), (2, 2)),
+    ((3, 3), (2, 2)),
+    ((3, 2), (1, 3)),
+    ((1, 1), (2, 2)),
+    ((2, 2), (3, 3)),
+]
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 8, 3), (1, 7, 9, 2)])
@@ -206,6 +214,7 @@ WINDOWS = [((2, 2), (2, 2)), ((3, 3), (2, 2)), ((3, 2), (1, 3)), ((1, 1), (2, 2)
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_pooling_equals_a_loop_and_keras(padding, size, strides, shape):
     """With many equal values: which of them has the gradient is XLA's choice, the first."""
+    shape = (1, 19, 17, 2) if (size, strides) == MANY else shape
     random = np.random.default_rng(0)
     x = np.maximum(random.integers(-3, 4, shape), 0).astype("float32")
     y, _ = pooled(x, None, size, strides, padding)
