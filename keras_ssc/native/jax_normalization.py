@@ -4,7 +4,7 @@
 
 Its derivative is a primitive of its own, linear in the tangents of x, gamma, beta and residual: a
 formula in forward mode, in reverse mode a gradient of its own. So XLA, which computes the portable
-forms (on a GPU, or in bfloat16), reads x once for both moments, and dy and x once for both sums;
+forms (on a GPU), reads x once for both moments, and dy and x once for both sums;
 Keras's own operations, and their derivatives one by one, take more passes. What is differentiated
 twice is made of JAX's operations.
 """
