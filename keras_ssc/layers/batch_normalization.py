@@ -22,8 +22,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     Values, gradients, moving statistics, names of variables and weights files are those of
     keras.layers.BatchNormalization, keras.layers.Add and ReLU. On CPU, in float32, the native
     operations pass over the activations as few times as can be; so does the training step that JAX
-    compiles for a GPU. Elsewhere (bfloat16 on CPU, TensorFlow's XLA and GPU, exported files) Keras's
-    own operations compute.
+    compiles for a GPU. Elsewhere (bfloat16 on CPU, TensorFlow's XLA and GPU, exported files)
+    Keras's own operations compute.
     In a network that JAX compiles for a GPU it keeps the order in which the native convolutions
     make their channels.
 
