@@ -38,18 +38,15 @@ def experiment_data(setting, data_dir=None):
                 f"`train_share` must be 1 for imagenet2012. Received: {setting.train_share}"
             )
         return ImageNet(data_dir, setting.train_images, setting.held_out)
-    if setting.dataset == "tiny_imagenet_100":
-        data = every_second_class(datasets.load("tiny_imagenet", data_dir))
-    else:
-        data = datasets.load(setting.dataset, data_dir)
+    data = all_images(setting, data_dir)
     x, y = data.x_train, data.y_train
+    if setting.held_out + (setting.train_images or 1) > len(x):
+        raise ValueError(
+            f"`held_out` and `train_images` must fit into {len(x)} training images. "
+            f"Received: {setting.held_out}, {setting.train_images}"
+        )
     parts = {"x_test": data.x_test, "y_test": data.y_test}
     if setting.held_out:
-        if setting.held_out + (setting.train_images or 1) > len(x):
-            raise ValueError(
-                f"`held_out` and `train_images` must fit into {len(x)} training images. "
-                f"Received: {setting.held_out}, {setting.train_images}"
-            )
         parts = {"x_test": x[-setting.held_out :], "y_test": y[-setting.held_out :]}
         x, y = x[: -setting.held_out], y[: -setting.held_out]
     x, y = x[: setting.train_images], y[: setting.train_images]
@@ -58,6 +55,13 @@ def experiment_data(setting, data_dir=None):
     for name in ("x_train", "x_test"):
         parts[name] = averaged(parts[name], setting.image_size)
     return dataclasses.replace(data, **parts)
+
+
+def all_images(setting, data_dir=None):
+    """Return the `Dataset` that a setting takes its images from, as it is on this machine."""
+    if setting.dataset == "tiny_imagenet_100":
+        return every_second_class(datasets.load("tiny_imagenet", data_dir))
+    return datasets.load(setting.dataset, data_dir)
 
 
 def validation_data(setting, data_dir=None):
@@ -73,8 +77,10 @@ def validation_data(setting, data_dir=None):
     >>> validation_data(setting)[0].shape
     (437, 16, 16, 3)
     """
-    left = IMAGES[setting.dataset] - (setting.train_images or IMAGES[setting.dataset])
-    if setting.held_out or left < 1 or setting.dataset == "imagenet2012":
+    if setting.held_out or not setting.train_images or setting.dataset == "imagenet2012":
+        return None
+    left = len(all_images(setting, data_dir).x_train) - setting.train_images
+    if left < 1:
         return None
     last = dataclasses.replace(setting, held_out=min(VALIDATION, left), train_images=1)
     data = experiment_data(last, data_dir)

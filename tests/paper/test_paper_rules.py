@@ -111,6 +111,18 @@ def test_validation_images_are_none_of_the_others():
     assert validation_data(dataclasses.replace(setting, held_out=50)) is None
 
 
+def test_more_training_images_than_there_are():
+    setting = Setting("Tiny", "digits", "dense", **SMALL)
+    there = len(experiment_data(dataclasses.replace(setting, train_images=None)).x_train)
+    all_of_them = dataclasses.replace(setting, train_images=there)
+    assert len(experiment_data(all_of_them).x_train) == there
+    assert validation_data(all_of_them) is None
+    with pytest.raises(ValueError, match=f"must fit into {there} training images"):
+        experiment_data(dataclasses.replace(setting, train_images=there + 1))
+    with pytest.raises(ValueError, match=f"must fit into {there} training images"):
+        experiment_data(dataclasses.replace(setting, train_images=there, held_out=1))
+
+
 def test_the_test_images_are_read_at_the_end_alone(monkeypatch):
     setting = Setting("Tiny", "digits", "dense", **SMALL)
     restored, restore = [], BestEpoch.restore

@@ -115,7 +115,7 @@ def test_every_experiment_lists_its_runs(name, protocol):
     assert settings
     assert len({setting.key for setting in settings}) == len(set(settings))
     assert all(setting.method in METHODS for setting in settings)
-    assert {setting.epochs for setting in settings} <= {8, 16, 90, 160, 300}
+    assert {setting.epochs for setting in settings} <= {8, 16, 20, 90, 160, 300}
 
 
 def test_the_committed_records_are_those_of_their_settings(root):
