@@ -19,8 +19,8 @@ def parse():
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
-    names = "table1-tuned, table1 ... table5, variants, rates, ablation"
-    add("name", help=f"{names}, figure3, figure4-left, figure4-right")
+    names = "table1-tuned, table1 ... table5, variants, rates, velocity, mixing"
+    add("name", help=f"{names}, ablation, gpu-patterns, figure3, figure4-left, figure4-right")
     add("--protocol", choices=["paper", "small"], default="small")
     add("--data-dir", help="folder of tensorflow-datasets")
     add("--records", default="docs/evidence/records", help="folder of the finished runs")

@@ -6,8 +6,10 @@ from keras_ssc.training import loop
 from keras_ssc.training.optimizer import CoupledSGD
 from keras_ssc.training.recipe import drop_at
 from paper.inputs import drop_shares, training_batches
+from paper.keras_velocity import KerasCoupledSGD
 
 MOMENTUM = 0.9
+OPTIMIZERS = {"pytorch": CoupledSGD, "keras": KerasCoupledSGD}
 LOSS = "sparse_categorical_crossentropy"
 
 
@@ -34,7 +36,7 @@ def fit(model, setting, data, callbacks=(), first=0, last=None, keep=None, valid
     if data.classes >= 200:
         metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5"))
     rate = schedule(setting, len(batches))
-    optimizer = CoupledSGD(rate, momentum=MOMENTUM, l2=setting.l2)
+    optimizer = OPTIMIZERS[setting.velocity](rate, momentum=MOMENTUM, l2=setting.l2)
     model.compile(
         optimizer,
         LOSS,

@@ -70,12 +70,13 @@ class MaskedNetwork:
             mean, scale: float arrays (channels,); x -> (x - mean) * scale.
             l2: float array.
             draws: (order, top, left, mirrored), arrays (steps, batch).
-            rates: float array (steps,).
+            rates: float array (steps, 2), the learning rate inside and outside of the velocity:
+                one of them is 1.
         """
         self.traced += 1
 
         def step(state, now):
-            draw, rate = now
+            draw, (inside, outside) = now
             x = (cut(images, *draw, self.size).astype("float32") - mean) * scale
             y = labels[draw[0]]
 
@@ -88,8 +89,9 @@ class MaskedNetwork:
                 state.trainable
             )
             pairs = zip(state.velocity, gradients, state.trainable, strict=True)
-            velocity = [MOMENTUM * v - rate * (slope + l2 * w) for v, slope, w in pairs]
-            trainable = [w + v for w, v in zip(state.trainable, velocity, strict=True)]
+            velocity = [MOMENTUM * v - inside * (slope + l2 * w) for v, slope, w in pairs]
+            pairs = zip(state.trainable, velocity, strict=True)
+            trainable = [w + outside * v for w, v in pairs]
             return State(trainable, list(fixed), velocity), (loss, right)
 
         return jax.lax.scan(step, state, (draws, rates))
@@ -139,7 +141,9 @@ class Training:
         self._constants = placed((*constants, np.float32(setting.l2)))
         rate = schedule(setting, self.steps)
         places = np.searchsorted(rate.boundaries, np.arange(setting.epochs * self.steps))
-        self.rates = np.asarray(rate.values, "float32")[places]
+        rates = np.asarray(rate.values, "float32")[places]
+        both = (rates, np.ones_like(rates))
+        self.rates = np.stack(both if setting.velocity == "keras" else both[::-1], axis=1)
         self.place(state_of(model))
 
     def epoch(self, epoch):

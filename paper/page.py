@@ -39,6 +39,11 @@ norms that differ many times over, SSC with the smallest, so part of each differ
 learning rates and not of masks. The rows "norms of SSC" take that part away: the same masks, each
 layer scaled to the norm that SSC has there.
 
+**Velocity.** Keras's SGD keeps the learning rate in its velocity, so that steps stay long for a
+while when the rate drops. The first runs were made so, PyTorch's SGD, which GraSP's code has, is
+another: see `velocity`. `table5` and `figure4-right` are with PyTorch's, all other tables with
+Keras's, the same for every row.
+
 **Read `table1-tuned` first.** The other tables, `variants` and `figure3` start at 0.1, GraSP's
 learning rate, which is made for runs a hundred times as long: in 632 steps the dense networks learn
 worse with it than with less (see `rates`). And VGG11's last two layers have maps of one pixel

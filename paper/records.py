@@ -18,12 +18,12 @@ class Records:
 
     Example:
 
-    >>> import dataclasses, tempfile
+    >>> import tempfile
     >>> records = Records(tempfile.mkdtemp())
     >>> setting = Setting("ResNet20", "digits", "dense")
     >>> setting in records
     False
-    >>> records.add({"key": setting.key, "setting": dataclasses.asdict(setting), "metrics": []})
+    >>> records.add({"key": setting.key, "setting": setting.as_dict(), "metrics": []})
     >>> setting in records, records[setting]["metrics"]
     (True, [])
     """

@@ -1,6 +1,5 @@
 """One run: a setting in, a record of everything that was seen out."""
 
-import dataclasses
 import statistics
 import tempfile
 import time
@@ -120,7 +119,7 @@ def record_of(setting, data, model, callbacks, epochs, norm, best):
     sizes = summary(model)
     record = {
         "key": setting.key,
-        "setting": dataclasses.asdict(setting),
+        "setting": setting.as_dict(),
         "environment": environment(),
         "metrics": epochs.metrics,
         "live_weights": sizes.live_weights,

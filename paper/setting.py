@@ -33,6 +33,8 @@ class Setting:
         mask_dataset: str or None, the image set on which the masks are scored, by a network at
             the same scale; None: `dataset`.
         seed: int, for weights, masks, order and augmentation.
+        velocity: `"pytorch"`, as GraSP's code has it: the learning rate is no part of the velocity;
+            or `"keras"`: it is, so that the steps behind a drop of the rate are still long ones.
 
     Example:
 
@@ -61,12 +63,20 @@ class Setting:
     held_out: int = 0
     mask_dataset: str | None = None
     seed: int = 0
+    velocity: str = "keras"
 
     @property
     def key(self):
         """Twelve letters and digits that only these settings have."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        text = json.dumps(self.as_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def as_dict(self):
+        """Return the fields; without `velocity` where it is that of the first records."""
+        fields = dataclasses.asdict(self)
+        if self.velocity == "keras":
+            del fields["velocity"]
+        return fields
 
     def __str__(self):
         """The words that tell it from its neighbours."""
@@ -77,5 +87,6 @@ class Setting:
         words.append("" if self.train_share == 1 else f"{self.train_share:g} of the images")
         words.append(f"masks of {self.mask_dataset}" if self.mask_dataset else "")
         words.append("" if self.learning_rate == 0.1 else f"rate {self.learning_rate:g}")
+        words.append("" if self.velocity == "keras" else f"velocity of {self.velocity}")
         words += ["held out" if self.held_out else "", f"seed {self.seed}"]
         return " ".join(word for word in words if word)

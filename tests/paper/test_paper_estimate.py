@@ -15,7 +15,7 @@ from paper.estimate import estimate, in_words, seconds_per_image
 def add(records, setting, seconds, **changes):
     """A record with what an estimate reads."""
     own = environment() | changes
-    whole = {"setting": dataclasses.asdict(setting), "environment": own, "seconds": seconds}
+    whole = {"setting": setting.as_dict(), "environment": own, "seconds": seconds}
     records.add({"key": setting.key, "metrics": [], **whole})
 
 
@@ -68,7 +68,7 @@ def test_a_dry_run_has_every_row_once(name, protocol, tmp_path, monkeypatch):
         assert "runs take about" in lines[0]
         done.append(setting)
         return {
-            "key": setting.key, "setting": dataclasses.asdict(setting), "seconds": 1.0,
+            "key": setting.key, "setting": setting.as_dict(), "seconds": 1.0,
             "metrics": [{"val_accuracy": 0.5}], "environment": environment(),
         }  # fmt: skip
 

@@ -66,7 +66,12 @@ def begun(setting):
     return METHODS[setting.method](setting, DATA).model
 
 
-@pytest.mark.parametrize("setting", [SSC, SNIP, DENSE], ids=["ssc", "SNIP", "dense"])
+TORCH = dataclasses.replace(SSC, velocity="pytorch")
+
+
+@pytest.mark.parametrize(
+    "setting", [SSC, SNIP, DENSE, TORCH], ids=["ssc", "SNIP", "dense", "velocity of pytorch"]
+)
 def test_each_step_is_that_of_fit(network, setting):
     ours = begun(setting)
     masked = as_masks(ours, setting, 10)

@@ -173,7 +173,7 @@ def test_weights_of_another_run_are_refused(tmp_path, made):
 def test_what_no_builder_gives_is_refused(tmp_path, changes):
     records, setting = Records(tmp_path), dataclasses.replace(TINY, **changes)
     tested = {"last": {"accuracy": 0.5}}
-    about = {"key": setting.key, "setting": dataclasses.asdict(setting), "metrics": []}
+    about = {"key": setting.key, "setting": setting.as_dict(), "metrics": []}
     records.add(about | {"test": tested})
     with pytest.raises(ValueError, match=r"`record` must be of SSC, or .*Received: (\w+=|a part)"):
         publish_record(records.path(setting), folder=tmp_path)

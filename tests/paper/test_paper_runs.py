@@ -121,7 +121,7 @@ def test_every_experiment_lists_its_runs(name, protocol):
 def test_the_committed_records_are_those_of_their_settings(root):
     for setting, record in Records(root / "docs" / "evidence" / "records").pairs():
         assert setting.key == record["key"]
-        assert record["setting"] == dataclasses.asdict(setting)
+        assert record["setting"] == setting.as_dict()
 
 
 def test_cells_carry_the_printed_figures():
@@ -131,8 +131,9 @@ def test_cells_carry_the_printed_figures():
     assert cells["VGG19", "cifar10", "dense", "0.9"].printed == "94.23"
     assert cells["VGG19", "cifar10", "MLPrune", "0.9"].settings[0].method == "MLPrune"
     autoslim = [cell for cell in tables.table5("paper") if cell.row.startswith("AutoSlim")]
-    assert [cell.network for cell in autoslim] == ["MobileNetV2"] * 2 + ["ShuffleNetV2"]
-    assert autoslim[0].printed
+    run = [cell for cell in autoslim if not cell.past]
+    assert [cell.network for cell in run] == ["MobileNetV2"] * 2 + ["ShuffleNetV2"]
+    assert run[0].printed
     assert all(cell.settings[0].method == "AutoSlim" for cell in autoslim)
 
 

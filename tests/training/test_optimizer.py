@@ -6,20 +6,89 @@ import pytest
 
 from keras_ssc.training import CoupledSGD
 
+SCHEDULE = keras.optimizers.schedules.PiecewiseConstantDecay([2], [0.1, 0.01])
 
-def test_optimizer_equals_the_formula():
+
+def stepped(optimizer, variable, gradients):
+    """The variable after each step."""
+    after = []
+    for gradient in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(gradient.astype("float32"))], [variable])
+        after.append(keras.ops.convert_to_numpy(variable))
+    return after
+
+
+def by_formula(theta, gradients, momentum, l2, nesterov):
+    """The same in float64, as torch.optim.SGD's documentation writes it."""
+    velocity, after = np.zeros_like(theta), []
+    for step, gradient in enumerate(gradients):
+        slope = gradient + l2 * theta
+        velocity = momentum * velocity + slope
+        rate = 0.1 if step <= 2 else 0.01
+        theta = theta - rate * (slope + momentum * velocity if nesterov else velocity)
+        after.append(theta)
+    return after
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.9, False), (0.9, True), (0.0, False)])
+def test_optimizer_equals_the_formula(momentum, nesterov):
     random = np.random.default_rng(0)
     theta, gradients = random.normal(size=5), random.normal(size=(6, 5))
-    variable = keras.Variable(theta.astype("float32"))
-    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([2], [0.1, 0.01])
-    optimizer = CoupledSGD(schedule, momentum=0.9, l2=0.05)
-    velocity = np.zeros(5)
-    for step, gradient in enumerate(gradients):
-        optimizer.apply([keras.ops.convert_to_tensor(gradient.astype("float32"))], [variable])
-        rate = 0.1 if step <= 2 else 0.01
-        velocity = 0.9 * velocity - rate * (gradient + 0.05 * theta)
-        theta = theta + velocity
-        np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), theta, rtol=1e-4)
+    optimizer = CoupledSGD(SCHEDULE, momentum=momentum, l2=0.05, nesterov=nesterov)
+    found = stepped(optimizer, keras.Variable(theta.astype("float32")), gradients)
+    wanted = by_formula(theta, gradients, momentum, 0.05, nesterov)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_it_is_kerass_until_the_rate_drops_and_then_slower():
+    gradients = np.ones((6, 5))
+    ours, kerass = (
+        np.array(stepped(optimizer, keras.Variable(np.zeros(5, "float32")), gradients))[:, 0]
+        for optimizer in (
+            CoupledSGD(SCHEDULE, momentum=0.9),
+            keras.optimizers.SGD(SCHEDULE, momentum=0.9),
+        )
+    )
+    np.testing.assert_allclose(ours[:3], kerass[:3], rtol=1e-5)
+    assert abs(ours[3] - ours[2]) < abs(kerass[3] - kerass[2]) / 5
+
+
+@pytest.mark.parametrize("before", [2, 3, 5])  # 3: the rate drops with the next step
+def test_a_file_with_kerass_velocity_is_converted(tmp_path, before):
+    def model_with(optimizer):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        model.compile(optimizer, "mse")
+        optimizer.build(model.trainable_variables)
+        return model
+
+    random = np.random.default_rng(1)
+    gradients = [
+        [random.normal(size=variable.shape).astype("float32") for variable in range_of]
+        for range_of in [model_with(CoupledSGD(SCHEDULE)).trainable_variables] * 8
+    ]
+
+    def run(model, first, last):
+        for step in gradients[first:last]:
+            step = [keras.ops.convert_to_tensor(one) for one in step]
+            model.optimizer.apply(step, model.trainable_variables)
+        return [keras.ops.convert_to_numpy(one) for one in model.trainable_variables]
+
+    old = model_with(keras.optimizers.SGD(SCHEDULE, momentum=0.9))  # what it was before
+    run(old, 0, before)
+    old.save_weights(tmp_path / "old.weights.h5")
+    old.save(tmp_path / "old.keras")
+    through = run(model_with(CoupledSGD(SCHEDULE, momentum=0.9)), 0, 8)
+    for name in ("old.weights.h5", "old.keras"):
+        new = model_with(CoupledSGD(SCHEDULE, momentum=0.9))
+        new.load_weights(tmp_path / name)
+        if before <= 3:  # later Keras's v itself is another
+            for one, other in zip(run(new, before, 8), through, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+        new.save(tmp_path / "new.keras")
+        again = keras.saving.load_model(tmp_path / "new.keras")
+        for one, other in zip(new.optimizer.variables, again.optimizer.variables, strict=True):
+            np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (one, other)))
 
 
 def test_optimizer_round_trip_and_bad_l2():
