@@ -172,7 +172,9 @@ def mixing(protocol, seeds=(0, 1, 2)):
     At 97.5 % the patterns of ResNet20 are those of ResNet32 at 98 %: (16, 15), (32, 31), (64, 63).
     Another offset from set to set ("butterfly") or another p with as many 1x1 kernels ("mixing")
     joins more channels with as many weights, multiply-adds, and as large initial filters. At 98 %
-    there are no 1x1 kernels, so only the offset can differ.
+    there are no 1x1 kernels, so only the offset can differ. "One KxK kernel" of a filter and more
+    1x1 kernels in place of two and two, and a "slope", four times as many weights a filter in the
+    first layer as in the last one, have at most as many weights, and each layer filters as large.
 
     Under the protocol "small" twice, as in `figure3`: in the longer training the weights forget
     their start.
@@ -184,14 +186,16 @@ def mixing(protocol, seeds=(0, 1, 2)):
             "16 epochs, 5,008 steps, L2 x 12.5": FORGETTING,
         }
     rows = {CYCLIC: "", "butterfly": "butterfly+", "mixing": "mixing+"}
+    rows |= {"one KxK kernel": "", "slope": ""}
     cells = []
     for column, changes in columns.items():
         for sparsity in (0.975, 0.98) if protocol == "small" else (0.98,):
             plain = base(protocol, "ResNet32", "cifar10", **tuned(protocol, "ResNet32") | changes)
             for row, word in rows.items():
-                if protocol == "small" and (row, sparsity) == ("mixing", 0.98):
+                if sparsity == 0.98 and protocol == "small" and row not in (CYCLIC, "butterfly"):
                     continue
-                own = {"method": "ssc", "sparsity": sparsity, "variant": word + PER_FILTER}
+                own = {"method": METHOD_OF.get(row, "ssc"), "variant": word + PER_FILTER}
+                own["sparsity"] = sparsity
                 runs = seeded(dataclasses.replace(plain, **own), seeds)
                 where = ", ".join(filter(None, [f"{sparsity:g}", column]))
                 cells.append(Cell("ResNet32", "cifar10", row, where, runs))

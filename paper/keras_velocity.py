@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 
+@keras.saving.register_keras_serializable(package="keras_ssc_paper")
 class KerasCoupledSGD(keras.optimizers.SGD):
     """Stochastic gradient descent with momentum as in Keras, and coupled L2.
 
@@ -14,6 +15,7 @@ class KerasCoupledSGD(keras.optimizers.SGD):
         learning_rate: float or learning-rate schedule.
         momentum: float in [0, 1].
         l2: float >= 0.
+        **kwargs: further arguments of `keras.optimizers.SGD`.
 
     Example:
 
@@ -21,8 +23,8 @@ class KerasCoupledSGD(keras.optimizers.SGD):
     0.0001
     """
 
-    def __init__(self, learning_rate=0.1, momentum=0.9, l2=0.0):
-        super().__init__(learning_rate, momentum=momentum, name="keras_coupled_sgd")
+    def __init__(self, learning_rate=0.1, momentum=0.9, l2=0.0, **kwargs):
+        super().__init__(learning_rate, momentum=momentum, **kwargs)
         self.l2 = float(l2)
 
     def update_step(self, gradient, variable, learning_rate):
@@ -30,3 +32,7 @@ class KerasCoupledSGD(keras.optimizers.SGD):
         decay = ops.multiply(ops.cast(self.l2, variable.dtype), variable)
         gradient = ops.add(ops.cast(gradient, variable.dtype), decay)
         super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        """Return the arguments."""
+        return {**super().get_config(), "l2": self.l2}

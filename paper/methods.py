@@ -17,6 +17,7 @@ from paper.masking import (
     synflow_dense_shortcuts,
 )
 from paper.networks import dense, ssc
+from paper.shares import RULES, shared_out
 from paper.train_then_prune import (
     auto_slimmed,
     l1_filters,
@@ -29,6 +30,7 @@ from paper.train_then_prune import (
 METHODS = {
     "dense": dense,
     "ssc": ssc,
+    **{name: shared_out(rule) for name, rule in RULES.items()},
     "random uniform": masked(drawn(pruning.random_uniform)),
     "random ERK": masked(drawn(pruning.random_erk)),
     "smart ratio": masked(drawn(pruning.smart_ratio)),

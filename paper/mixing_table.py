@@ -1,8 +1,10 @@
 """Which share of the pairs of channels the sparse layers of each stage join, as tables."""
 
+from keras_ssc.patterns import SSCPattern
 from keras_ssc.sparsity import choose_network, stage_mixing, well_mixing
 from paper.networks import builder_and_options, ssc_options
 from paper.pattern_settings import CELLS, IMAGES, network_layers
+from paper.shares import RULES
 
 
 def mixing_table(cells=CELLS, distribution="uniform"):
@@ -44,7 +46,7 @@ def joined_table(cells):
     """Return the same of the SSC networks of an experiment, each pattern once.
 
     Args:
-        cells: list of `Cell` with settings of method "ssc", by sparsity.
+        cells: list of `Cell` with settings of method "ssc" or of `RULES`, by sparsity.
     """
     lines = ["| network | row | sparsity | (g, p) | joined inside each stage % |", "|---" * 5 + "|"]
     for cell in cells:
@@ -60,12 +62,25 @@ def joined_table(cells):
             distribution=options["distribution"],
             mixing=options.get("mixing", False),
         )
-        shares = _joined(stage_mixing(layers, choice.settings, set_offset=offset))
-        patterns = _patterns(choice.settings)
+        settings = choice.settings | _by_rule(setting, layers, choice.settings)
+        shares = _joined(stage_mixing(layers, settings, set_offset=offset))
+        patterns = _patterns(settings)
         lines.append(
             f"| {setting.network} | {cell.row} | {setting.sparsity:g} | {patterns} | {shares} |"
         )
     return "\n".join(dict.fromkeys(lines))
+
+
+def _by_rule(setting, layers, settings):
+    """{layer: (g, p)} of a setting whose KxK layers have patterns by a rule of their own."""
+    if setting.method not in RULES:
+        return {}
+    patterns = {
+        one.name: SSCPattern(one.in_channels, one.filters, one.kernel_size, *settings[one.name])
+        for one in layers
+        if settings[one.name] and one.kernel_size != (1, 1)
+    }
+    return RULES[setting.method](patterns)
 
 
 def _joined(shares):

@@ -40,6 +40,7 @@ METHOD_OF = {name: name for name in METHODS} | {
     "GraSP": "GraSP, its code",
     **PAST,
 }
+METHOD_OF |= {row: f"ssc, {row}" for row in ("one KxK kernel", "slope")}
 METHOD_OF |= {row: f"{row}, published" for row in ("SET", "RigL", "DSR", "Deep-R")}
 METHOD_OF |= {row: METHOD_OF[name] for row, name in EQUAL_NORMS.items()}
 # Dense in training, most of them trained more than once: run when the others are done.
