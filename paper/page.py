@@ -57,8 +57,10 @@ there: the dense network is far from trained.""",
     "paper": """\
 Protocol `paper`: GraSP's recipe, which the paper uses: 160 epochs (300 on Tiny-ImageNet, 90 on
 ImageNet), all training images. Where one seed ran there is no test of a difference: a point or two
-between single runs can be chance. The runs of ResNet32 on CIFAR-10 shared one GPU, four at a time
-(`paper/on_gpu.py`): their seconds say nothing of speed.""",
+between single runs can be chance. The velocity is Keras's (see `velocity` on the page of the
+protocol `small`): GraSP's code differs from it in some ten steps behind each drop of the rate. The
+runs of ResNet32 on CIFAR-10 shared one GPU, four at a time (`paper/on_gpu.py`): their seconds say
+nothing of speed.""",
 }
 RULES = """\
 **Sparsity.** Network sparsity is 1 - live / dense weights over all Conv and Dense kernels; the KxK
