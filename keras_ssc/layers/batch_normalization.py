@@ -60,56 +60,53 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, residual=None, training=None, mask=None):
         """Normalise, add, cut at zero."""
-        order = channel_order.order_of(inputs)
-        if order and self._is_by_last_axis(inputs):
-            return self._in_order(order, inputs, residual, training, mask)
-        return self._normalized(inputs, residual, training, mask)
+        order = channel_order.order_of(inputs) if self._is_by_last_axis(inputs) else None
+        if order is None:
+            return self._normalized(inputs, residual, training, mask)
+        # While JAX traces a program for a GPU: see keras_ssc/native/channel_order.py.
+        x = channel_order.in_order(inputs, order)
+        if residual is not None:
+            residual = channel_order.in_order(residual, order)
+        return channel_order.restored(self._normalized(x, residual, training, mask, order), order)
 
-    def _normalized(self, inputs, residual, training, mask):
+    def _normalized(self, inputs, residual, training, mask, order=None):
         relu, of_batch = self.activation == "relu", training and self.trainable
         why_not = self._why_not_native(inputs, mask)
         # On a CPU XLA is slower by our formulas: ResNet32's step in bfloat16 by a sixth.
         if of_batch and why_not and accelerator() and not self._why_not_fused(inputs, mask):
             why_not = why_not_jax_primitives()
         if why_not:
-            return self._by_keras(inputs, residual, training, mask)
+            by_keras = self._by_keras if order is None else self._by_keras_in_order
+            return by_keras(inputs, residual, training, mask, order)
         x = keras.ops.convert_to_tensor(inputs)
+        scale, offset = (_in_order(one, order) for one in (self.gamma, self.beta))
         if of_batch:
-            y, mean, variance = batch_norm(
-                x, self.gamma, self.beta, residual, relu=relu, epsilon=self.epsilon
-            )
-            for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                before = keras.ops.cast(moving, now.dtype)
-                moving.assign(before * self.momentum + now * (1 - self.momentum))
+            y, *now = batch_norm(x, scale, offset, residual, relu=relu, epsilon=self.epsilon)
+            for moving, new in zip((self.moving_mean, self.moving_variance), now, strict=True):
+                new = new if order is None else channel_order.in_order(new, order.inverse)
+                before = keras.ops.cast(moving, new.dtype)
+                moving.assign(before * self.momentum + new * (1 - self.momentum))
             return y
-        moving = (self.moving_mean, self.moving_variance)
-        return normalize(
-            x, self.gamma, self.beta, *moving, residual, relu=relu, epsilon=self.epsilon
-        )
+        moving = (_in_order(one, order) for one in (self.moving_mean, self.moving_variance))
+        return normalize(x, scale, offset, *moving, residual, relu=relu, epsilon=self.epsilon)
 
-    def _by_keras(self, inputs, residual, training, mask):
+    def _by_keras(self, inputs, residual, training, mask, order=None):
         """By Keras's own operations."""
         y = super().call(inputs, training=training, mask=mask)
         if residual is not None:
             y = keras.ops.add(y, residual)
         return keras.ops.relu(y) if self.activation == "relu" else y
 
-    def _in_order(self, order, inputs, residual, training, mask):
-        """The same on channels and vectors in another order.
-
-        While JAX traces a program for a GPU: see keras_ssc/native/channel_order.py.
-        """
-        x = channel_order.in_order(inputs, order)
-        if residual is not None:
-            residual = channel_order.in_order(residual, order)
+    def _by_keras_in_order(self, inputs, residual, training, mask, order):
+        """The same on channels in another order, and vectors in it."""
         vectors = [(one, channel_order.in_order(one.value, order)) for one in self.variables]
         with keras.StatelessScope(vectors) as scope:
-            y = self._normalized(x, residual, training, mask)
+            y = self._by_keras(inputs, residual, training, mask)
         for variable, before in vectors:
             after = scope.get_current_value(variable)
             if after is not before:  # a moving statistic
                 variable.assign(channel_order.in_order(after, order.inverse))
-        return channel_order.restored(y, order)
+        return y
 
     def _is_by_last_axis(self, inputs):
         return self.axis in (-1, len(inputs.shape) - 1)
@@ -137,6 +134,10 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     def get_config(self):
         """Return the arguments."""
         return super().get_config() | {"activation": self.activation}
+
+
+def _in_order(variable, order):
+    return variable if order is None else channel_order.in_order(variable.value, order)
 
 
 # Keras names the weights in a file, and unnamed layers, by the class: as in the files of 0.1, and

@@ -16,7 +16,7 @@ FIELDS = (
     *("row_pitch", "image_pitch", "row_group", "column_group"),
     *("dy_pieces", "dy_pitch", "jobs", "jobs_of_part", "stages"),
     *("at_steps", "at_starts", "at_pieces", "at_pixels", "at_places", "at_fetches", "at_targets"),
-    *("at_weights", "at_dy", "at_windows", "has_bias", "has_residual", "relu"),
+    *("at_weights", "at_dy", "at_windows", "has_bias", "has_residual", "relu", "at_bias"),
 )
 
 

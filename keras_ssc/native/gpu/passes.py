@@ -63,13 +63,9 @@ def convolution(device, x, weights, geometry, bias=None, residual=None, relu=Fal
     """
     plan = _plan(geometry, x.shape[1:3], "forward", x.shape[0], _itemsize(x), device)
     inputs, outputs = _missing(geometry)
-    none = jnp.zeros(4, jnp.float32)  # the kernel wants an address
-    behind = [
-        none if bias is None else reordered(bias.astype(jnp.float32), outputs),
-        none if residual is None else reordered(residual.astype(x.dtype), outputs),
-    ]
-    fields = {"has_bias": bias is not None, "has_residual": residual is not None, "relu": relu}
-    y = _convolved(device, plan, x, inputs, weights, behind, geometry.output_shape(x.shape), fields)
+    bias, residual = (None if one is None else reordered(one, outputs) for one in (bias, residual))
+    shape = geometry.output_shape(x.shape)
+    y = _convolved(device, plan, x, inputs, weights, shape, bias, residual, relu)
     return reordered(y, np.argsort(outputs))
 
 
@@ -78,8 +74,7 @@ def input_gradient(device, dy, weights, geometry, size):
     plan = _plan(geometry, size, "by_input", dy.shape[0], _itemsize(dy), device)
     inputs, outputs = _missing(geometry)
     shape = (dy.shape[0], *size, geometry.pattern.in_channels)
-    none = [jnp.zeros(4, jnp.float32)] * 2
-    dx = _convolved(device, plan, dy, outputs, weights, none, shape, {})
+    dx = _convolved(device, plan, dy, outputs, weights, shape)
     return reordered(dx, np.argsort(inputs))
 
 
@@ -96,18 +91,32 @@ def weight_gradient(device, x, dy, geometry):
     return [part.reshape(s) for part, s in zip(jnp.split(flat, ends), shapes, strict=True)]
 
 
-def _convolved(device, plan, x, channels, weights, behind, shape, fields):
-    """Launch a ConvolutionPlan; the result is in class-major order."""
+def _convolved(device, plan, x, channels, weights, shape, bias=None, residual=None, relu=False):
+    """Launch a ConvolutionPlan; the result is in class-major order, as bias and residual are."""
     flat = jnp.concatenate([matrix.astype(x.dtype).ravel() for matrix in weights])
     if x.dtype == jnp.float32:  # what the tensor cores keep of it
         flat = jax.lax.reduce_precision(flat, exponent_bits=8, mantissa_bits=10)
     flat = jnp.append(flat, jnp.zeros(1, x.dtype))
     packed = _taken(flat, np.where(plan.packing < 0, flat.size - 1, plan.packing))
+    fields = {"has_bias": bias is not None, "has_residual": residual is not None, "relu": relu}
+    fields["at_bias"], nothing = 0, _nothing()
+    if bias is not None:  # in one array with the weights, which XLA makes in one launch
+        fields["at_bias"] = packed.size
+        packed = jnp.concatenate([packed, bias.astype(x.dtype)])
+    behind = [nothing if bias is None else packed]
+    behind.append(nothing if residual is None else residual.astype(x.dtype))
     problem = plan.launch.numbers(**{name: int(value) for name, value in fields.items()})
     result = jax.ShapeDtypeStruct(shape, x.dtype)
     arrays = [reordered(x, channels), packed]
     launch = plan.launch.with_epilogue() if any(fields.values()) else plan.launch
     return device.call(launch, problem, arrays, behind, result, clear=False)
+
+
+def _nothing():
+    """An array that is not read: the kernel wants an address. XLA makes equal numbers anew in each
+    step, these are a constant.
+    """
+    return jnp.asarray(np.array([0, 1, 0, 0], np.float32))
 
 
 def _taken(values, places):

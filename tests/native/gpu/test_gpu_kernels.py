@@ -146,7 +146,7 @@ def test_source_adds_bias_and_residual_and_cuts_at_zero(itemsize):
     arrays = [values(case.x[..., case.inputs]), values(packed)]
     run(
         plan.launch.with_epilogue(),
-        (arrays, [bias, values(residual)]),
+        (arrays, [values(bias), values(residual)]),
         y,
         has_bias=1,
         has_residual=1,

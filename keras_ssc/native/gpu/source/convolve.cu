@@ -70,11 +70,9 @@ __device__ __forceinline__ void store(Value* to, const Results& from) {
 }
 
 // Adds what is asked for; bias and residual start at the lane's first output.
-__device__ __forceinline__ void finish(Results& results, const float* bias, const Value* residual,
+__device__ __forceinline__ void finish(Results& results, const Value* bias, const Value* residual,
                                        const Problem& p) {
-  if (p.has_bias)
-#pragma unroll
-    for (int i = 0; i < 2 * NT; ++i) results.values[i] += bias[i];
+  if (p.has_bias) add(results, bias);
   if (p.has_residual) add(results, residual);
   if (p.relu)  // as a comparison, so that what is not a number stays so
 #pragma unroll
@@ -91,7 +89,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
     convolve(const uint4* __restrict__ x, const uint4* __restrict__ packed_weights,
              const int* __restrict__ steps, const int* __restrict__ starts,
              const int* __restrict__ pieces, const int* __restrict__ phases,
-             const float* __restrict__ bias, const Value* __restrict__ residual,
+             const Value* __restrict__ bias, const Value* __restrict__ residual,
              Value* __restrict__ y, const Problem p) {
   extern __shared__ __align__(128) unsigned char shared[];
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
@@ -243,7 +241,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS)
 #if EPILOGUE
             if (target >= 0 && first + j < jobs) {
               const int of_lane = (first_job + first + j) * 8 * NT + lane % 4 * 2 * NT;
-              finish(results[j], bias + of_lane, residual + (size_t)target * 8 + of_lane, p);
+              finish(results[j], bias + p.at_bias + of_lane,
+                     residual + (size_t)target * 8 + of_lane, p);
             }
 #endif
           }

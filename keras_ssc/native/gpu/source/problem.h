@@ -23,4 +23,5 @@ struct Problem {
   int at_steps, at_starts, at_pieces, at_pixels, at_places, at_fetches, at_targets;
   int at_weights, at_dy, at_windows;
   int has_bias, has_residual, relu;
+  int at_bias;  // values from the start of the array that holds it
 };
