@@ -19,6 +19,8 @@ from jax.interpreters import ad
 
 from keras_ssc.native.jax_primitive import call, explicit_axes, primitive
 
+FEW_PIXELS = 4096  # of a batch; XLA splits sums over more of them, seen in its programs for a GPU
+
 
 def batch_norm(x, gamma, beta, residual, relu, epsilon):
     """Return (y, mean, variance); arguments as for `keras_ssc.native.batch_norm`."""
@@ -44,16 +46,18 @@ def _wide(x):
 def _two_sums(one, other):
     """The sums of each channel of two arrays: XLA makes one pass over the pixels of it.
 
-    Those of each image come first. In one step XLA gives few pixels with many channels to few
-    blocks of threads, and writes what is added up into memory before.
+    Few pixels are added up image by image first. XLA does so by itself with more of them; these it
+    gives to few blocks of threads, and writes what is to be added into memory before.
     """
     zero = jnp.zeros((), one.dtype)
 
     def add(sums, more):
         return sums[0] + more[0], sums[1] + more[1]
 
-    images = jax.lax.reduce((one, other), (zero, zero), add, _axes(one)[1:])
-    return tuple(jax.lax.reduce(tuple(images), (zero, zero), add, (0,)))
+    sums, axes = (one, other), _axes(one)
+    if one.size <= FEW_PIXELS * one.shape[-1]:
+        sums, axes = tuple(jax.lax.reduce(sums, (zero, zero), add, axes[1:])), (0,)
+    return tuple(jax.lax.reduce(sums, (zero, zero), add, axes))
 
 
 @_two_sums.defjvp

@@ -106,6 +106,15 @@ def test_programs_hold_the_primitive_and_no_scatter(monkeypatch):
     assert "scatter" not in text
 
 
+@pytest.mark.parametrize("shape", [(5, 3), (3, 2, 2, 4), (600, 7, 4), (0, 4, 4, 2)])
+def test_two_sums_in_one_step_and_in_two(shape):
+    one, other = np.random.default_rng(0).integers(-9, 9, (2, *shape)).astype("float32")
+    axes = tuple(range(len(shape) - 1))
+    for sums in (jax_normalization._two_sums, jax.jit(jax_normalization._two_sums)):
+        for found, array in zip(sums(one, other), (one, other), strict=True):
+            np.testing.assert_array_equal(found, array.sum(axes))
+
+
 @pytest.mark.parametrize("mean", [0.0, 1e3, -1e4])
 def test_moments_of_channels_far_from_zero(mean):
     x = np.random.default_rng(0).normal(size=(64, 9, 9, 5)) + mean
