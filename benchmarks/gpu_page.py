@@ -125,9 +125,10 @@ def programs_section(rows):
         lines.append(line)
     heads = [f"{form}, {part}" for form in ("dense", "SSC") for part in ("all", "convolutions")]
     return (
-        "**Since then** normalisation, pooling, packing and the order of channels take fewer passes "
-        "and launches; that was not timed. What a step consists of today: launches of kernels, and gigabytes that "
-        f"they read and write, in the program that XLA (JAX {rows[0]['jax']}) compiles for this "
+        "**Since then** normalisation, pooling, packing and the order of channels take fewer "
+        "passes and launches; that was not timed. What a step consists of today: launches of "
+        "kernels, and gigabytes that they read and write, in the program that XLA "
+        f"(JAX {rows[0]['jax']}) compiles for this "
         f"card, batch {rows[0]['batch']}, bfloat16. Counted, not run; what lies in the card's "
         "cache counts too.\n\n" + table(["network", "task", *heads], lines)
     )
