@@ -145,7 +145,7 @@ def figure4_right(protocol, seeds=(3, 4, 5)):
 
 
 def velocity(protocol, seeds=(3,)):
-    """Is the learning rate part of the velocity? Keras's way beside PyTorch's, ResNet32, 98 %.
+    """Is the learning rate part of the velocity? Keras's way beside PyTorch's, at 98 %.
 
     Keras's SGD keeps the rate in the velocity. After a drop to a tenth some ten steps are as long
     as before, and nothing corrects them: in short runs the loss of that epoch rises. GraSP's code

@@ -108,6 +108,8 @@ def table(cells, records, reference="SSC"):
         head += [f"the paper prints ({group[0].network})"] if printed else []
         lines = [f"**{title}**", "", table_line(head), "|---" * len(head) + "|"]
         for cell in group:
+            if cell.past and not ran[cell.row]:
+                continue
             result = str(results.get((subject, cell.row), ""))
             line = [cell.row, *_figures(ran[cell.row], [result] * compares)]
             lines.append(table_line(line + ([cell.printed] if printed else [])))

@@ -37,6 +37,17 @@ def made(tmp_path):
     return cells, records
 
 
+def test_rows_of_the_past_are_shown_where_they_ran(tmp_path):
+    records, cells = Records(tmp_path), tables.table5("small")
+    for row in ("dense", "dense, velocity of Keras"):
+        cell = next(one for one in cells if one.row == row)
+        records.add(record_of(cell.settings[0], (0.1, 0.4)))
+    text = table(cells, records)
+    assert "| dense, velocity of Keras | 40.00 |" in text
+    assert "| SSC, velocity of Keras |" not in text
+    assert "| SSC | not run |" in text
+
+
 def test_the_scoreboard_has_differences_with_intervals_and_adjusted_p(made):
     lines = scoreboard(*made).split("\n")
     assert lines[0] == "| SSC against | ResNet20, cifar10, 0.98 |"
