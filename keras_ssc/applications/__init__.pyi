@@ -68,11 +68,13 @@ def VGG11(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
@@ -147,11 +149,13 @@ def VGG13(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
@@ -226,11 +230,13 @@ def VGG16(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
@@ -319,11 +325,13 @@ def VGG19(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
@@ -424,11 +432,13 @@ def MobileNetV2(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
@@ -515,11 +525,13 @@ def ResNet18(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
@@ -595,11 +607,13 @@ def ResNet20(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
@@ -688,11 +702,13 @@ def ResNet32(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
@@ -770,11 +786,13 @@ def ResNet44(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
@@ -863,11 +881,13 @@ def ResNet50(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
@@ -943,11 +963,13 @@ def ResNet56(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
@@ -1024,11 +1046,13 @@ def ResNet110(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
@@ -1122,11 +1146,13 @@ def ShuffleNetV2(
             the paper; `"per_filter"`, equally many weights for each filter of every sparse layer; or
             `"auto"`: per filter from a sparsity of 0.98 on, where it learned better, uniform below.
         mixing: bool. True: where other p leave as many weights, the one with which the sparse layers
-            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`).
+            join the most channels, at `sparsity` (`keras_ssc.sparsity.stage_mixing`); in short runs
+            the network learned no better by it (docs/evidence, mixing).
         pattern_for: `"cpu"`, or `"gpu"`: patterns that the kernels for NVIDIA GPUs compute fastest
             (docs/gpu.md); the share of weights kept may then be a quarter off that of `sparsity`.
         shift, parity, set_offset, execution: as for `SSCConv2D`; with `set_offset="butterfly"` the
-            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels.
+            offset is 1, 2, 4, ... from one sparse layer to the next, which mixes the channels, and
+            learned worse in short runs at 98 %.
         initial_scale: `"dense"`, initial weights of the sparse layers as large as the dense layer's,
             std = sqrt(2 / (K K N)), which learns faster (docs/evidence); or `"live"`, divided by
             sqrt(density), the fan that is really there.
