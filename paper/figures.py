@@ -152,7 +152,7 @@ def velocity(protocol, seeds=(3,)):
     has PyTorch's SGD. All tables but `table5` and `figure4-right` were begun with Keras's way.
     """
     cells = []
-    for way in ("keras", "pytorch"):
+    for way in ("keras", "pytorch") if protocol == "small" else ("pytorch",):
         changes = tuned(protocol, "ResNet32") | {"velocity": way}
         plain = base(protocol, "ResNet32", "cifar10", **changes)
         sparse = ours(plain, 0.98)["SSC, per_filter"]
