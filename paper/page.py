@@ -40,8 +40,8 @@ learning rates and not of masks. The rows "norms of SSC" take that part away: th
 layer scaled to the norm that SSC has there.
 
 **Velocity.** Keras's SGD keeps the learning rate in its velocity, so that steps stay long for a
-while when the rate drops. The first runs were made so, PyTorch's SGD, which GraSP's code has, is
-another: see `velocity`. `table5` and `figure4-right` are with PyTorch's, all other tables with
+while when the rate drops. The first runs were made so. PyTorch's SGD, which GraSP's code has, does
+not (see `velocity`). `table5` and `figure4-right` are with PyTorch's, all other tables with
 Keras's, the same for every row.
 
 **Read `table1-tuned` first.** The other tables, `variants` and `figure3` start at 0.1, GraSP's
@@ -57,8 +57,8 @@ there: the dense network is far from trained.""",
     "paper": """\
 Protocol `paper`: GraSP's recipe, which the paper uses: 160 epochs (300 on Tiny-ImageNet, 90 on
 ImageNet), all training images. Where one seed ran there is no test of a difference: a point or two
-between single runs can be chance. The velocity is Keras's (see `velocity` on the page of the
-protocol `small`): GraSP's code differs from it in some ten steps behind each drop of the rate. The
+between single runs can be chance. The velocity of what ran is Keras's (see `velocity` on the page
+of the protocol `small`): GraSP's code differs in some ten steps behind each drop of the rate. The
 runs of ResNet32 on CIFAR-10 shared one GPU, four at a time (`paper/on_gpu.py`): their seconds say
 nothing of speed.""",
 }
