@@ -29,11 +29,27 @@ import keras_ssc
 from common import results
 
 IMAGENET = {"input_shape": (224, 224, 3), "classes": 1000}
+
+
+def keras_resnet50(sparsity=0.9, execution="auto", dtype=None, **arguments):
+    """The ResNet50 of keras.applications, and what `sparsify` makes of it."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype or before)
+    try:
+        model = keras.applications.ResNet50(weights=None, **arguments)
+    finally:
+        keras.config.set_dtype_policy(before)
+    if not sparsity:
+        return model
+    return keras_ssc.sparsify(model, sparsity, pattern_for="gpu", execution=execution)
+
+
 # name: (builder, arguments of the network, arguments of the sparse one)
 NETWORKS = {
     "VGG19": (keras_ssc.applications.VGG19, {}, {"g": 8, "p": 7}),
     "ResNet32": (keras_ssc.applications.ResNet32, {}, {"g": 8, "p": 7}),
     "ResNet50": (keras_ssc.applications.ResNet50, IMAGENET, {"g": 8, "p": 7}),
+    "Keras's ResNet50, sparsify": (keras_resnet50, IMAGENET, {"sparsity": 0.9}),
 }
 MOMENTUM, RATE = 0.9, 0.01
 

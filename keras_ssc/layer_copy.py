@@ -15,9 +15,21 @@ from keras_ssc.model_graph import held_layers, is_input, walk
 
 
 def copied(layer, **changes):
-    """Return a new layer, or operation, of the class and config of `layer`; not yet its state.
+    """Return `copied_as` for the class of the layer itself.
+
+    Example:
+
+    >>> copied(keras.layers.Dense(3, name="one"), units=2).get_config()["units"]
+    2
+    """
+    return copied_as(type(layer), layer, **changes)
+
+
+def copied_as(kind, layer, **changes):
+    """Return a new layer, or operation, with the config of `layer`; not yet its state.
 
     Args:
+        kind: class of the new one, with the arguments of that of `layer`.
         layer: Keras layer or operation.
         **changes: entries of the config that differ; None takes the entry out.
 
@@ -26,15 +38,15 @@ def copied(layer, **changes):
 
     Example:
 
-    >>> copied(keras.layers.Dense(3, name="one"), units=2).get_config()["units"]
-    2
+    >>> copied_as(keras.layers.MaxPooling2D, keras.layers.AveragePooling2D(3)).pool_size
+    (3, 3)
     """
     with refusing(layer):
         if is_input(layer):
             return _copied_input(layer, **changes)
         config = layer.get_config() | changes
         gone = [name for name, value in changes.items() if value is None]
-        return type(layer).from_config({k: v for k, v in config.items() if k not in gone})
+        return kind.from_config({k: v for k, v in config.items() if k not in gone})
 
 
 def _copied_input(layer, **changes):
@@ -67,9 +79,8 @@ def copy_state(old, new):
     """
     inside, copies = walk(old, held_layers), walk(new, held_layers)
     ours, theirs = _variables(old), _variables(new)
-    if [type(one) for one in inside] != [type(one) for one in copies] or (
-        [tuple(one.shape) for one in ours] != [tuple(one.shape) for one in theirs]
-    ):
+    alike = len(inside) == len(copies) and all(map(_are_akin, inside, copies))
+    if not alike or [tuple(one.shape) for one in ours] != [tuple(one.shape) for one in theirs]:
         raise ValueError(
             f"Layer {old.name!r} ({type(old).__name__}) can't be copied: made anew from its "
             "config, it does not have the same layers and weights"
@@ -96,7 +107,7 @@ def copy_trainable(pairs):
             new.trainable = old.trainable
     for old, new in pairs:
         ours, theirs = _variables(old), _variables(new)
-        if type(new) is type(old) and len(ours) == len(theirs):
+        if _are_akin(old, new) and len(ours) == len(theirs):
             for one, other in zip(ours, theirs, strict=True):
                 if other.trainable != one.trainable:
                     other.trainable = one.trainable
@@ -134,6 +145,11 @@ def merged_lora(layer):
     layer.save_own_variables(store)  # Keras merges the kernel for its files
     weights = [_array(store[str(index)]) for index in range(len(store))]
     return {"lora_rank": None, "lora_alpha": None}, weights
+
+
+def _are_akin(old, new):
+    """Whether both are of one class, or one of a class that extends the other's."""
+    return isinstance(new, type(old)) or isinstance(old, type(new))
 
 
 def _variables(layer):

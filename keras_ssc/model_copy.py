@@ -4,7 +4,8 @@ import warnings
 
 import keras
 
-from keras_ssc.layer_copy import copied, copy_state, copy_trainable, refusing
+from keras_ssc.layer_copy import copied_as, copy_state, copy_trainable, refusing
+from keras_ssc.layers.channel_wise import keras_class
 from keras_ssc.model_class import made_like, overridden
 from keras_ssc.model_graph import (
     call_graph,
@@ -16,7 +17,7 @@ from keras_ssc.model_graph import (
 )
 
 
-def copy_graph(model, exchange=lambda layer: None):
+def copy_graph(model, exchange=lambda layer: None, kind=type):
     """Return a copy of `model` in which some layers are others; all other state is copied.
 
     Weights, states of random seeds, vocabularies and statistics of preprocessing layers, LoRA,
@@ -28,6 +29,7 @@ def copy_graph(model, exchange=lambda layer: None):
         model: functional or Sequential model, nested ones included.
         exchange: function (layer) -> new, unbuilt layer, a list of such layers that are called one
             after the other, or None to copy the layer as it is; it is asked for input layers too.
+        kind: function (layer) -> class of the copy of a layer that is not exchanged.
 
     Returns:
         (copy, exchanged): the new model, and a list of pairs (old layer, what it became).
@@ -46,7 +48,7 @@ def copy_graph(model, exchange=lambda layer: None):
     """
     check_graph(model)
     settings = _compile_settings(model)
-    copier = _Copier(exchange)
+    copier = _Copier(exchange, kind)
     copy = copier.copy(model)
     copier.copy_states(model)
     _compile(copy, model, settings)
@@ -58,9 +60,10 @@ def copy_graph(model, exchange=lambda layer: None):
 class _Copier:
     """Copies layers and graphs, each once, and remembers which became which."""
 
-    def __init__(self, exchange):
+    def __init__(self, exchange, kind):
         self.exchanged = []
         self._exchange = exchange
+        self._kind = kind
         self._copies = {}  # by id of a layer: (layer, its copy)
 
     def copy(self, layer):
@@ -74,7 +77,7 @@ class _Copier:
         with refusing(layer):
             other = self._exchange(layer)
         if other is None:
-            return copied(layer)
+            return copied_as(self._kind(layer), layer)
         self.exchanged.append((layer, other))
         return other
 
@@ -105,7 +108,7 @@ def _as_list(copy):
 
 def _call_in_turn(copy, *args, **kwargs):
     first, *others = _as_list(copy)
-    if kwargs.get("residual") is not None and type(first) is keras.layers.Conv2D:
+    if kwargs.get("residual") is not None and keras_class(first) is keras.layers.Conv2D:
         raise ValueError(
             "`model` must not be folded: a Conv2D can't add what its layers add. Make it dense "
             f"before: fold(densify(model)). Received: {first.name!r} called with a residual"

@@ -3,8 +3,7 @@
 import keras
 
 from keras_ssc.initializers import DenseScale
-from keras_ssc.layers import FusedBatchNormalization, SSCConv2D
-from keras_ssc.layers.channel_wise import MaxPooling2D, ZeroPadding2D
+from keras_ssc.layers import FusedBatchNormalization, SSCConv2D, channel_wise
 from keras_ssc.layers.shuffle_split import ShuffleSplit
 from keras_ssc.sparsity import butterfly_offset
 
@@ -81,13 +80,13 @@ class LayerBuilder:
         return self._zero_padding(x, name, width), "valid"
 
     def _zero_padding(self, x, name, width):
-        return ZeroPadding2D(width, name=f"{name}_pad", **self._options)(x)
+        return channel_wise.ZeroPadding2D(width, name=f"{name}_pad", **self._options)(x)
 
     def _convolution(self, filters, kernel_size, **options):
         """The layer, dense or sparse, as the settings have it."""
         setting = self.settings[options["name"]]
         if setting is None:
-            return keras.layers.Conv2D(filters, kernel_size, **options)
+            return channel_wise.Conv2D(filters, kernel_size, **options)
         g, p = setting
         rules = self.rules
         if rules["set_offset"] == "butterfly":
@@ -116,7 +115,7 @@ class LayerBuilder:
         """Maximum over squares; what is padded is 0, the least that ReLU gives."""
         if padding:
             x = self._zero_padding(x, name, padding)
-        return MaxPooling2D(size, strides, name=name, **self._options)(x)
+        return channel_wise.MaxPooling2D(size, strides, name=name, **self._options)(x)
 
     def shuffle_split(self, x, name):
         """Shuffle the two halves of the channels, and split them in two anew."""
@@ -129,7 +128,7 @@ class LayerBuilder:
     def classifier(self, x, classes):
         """Average over the pixels, then one score for each class, without activation."""
         setting = self.settings["logits"]
-        x = keras.layers.GlobalAveragePooling2D(
+        x = channel_wise.GlobalAveragePooling2D(
             keepdims=setting is not None, name="avg_pool", **self._options
         )(x)
         options = {
@@ -145,7 +144,7 @@ class LayerBuilder:
     def pooled(self, x, pooling):
         """`pooling` of keras.applications: None, `"avg"` or `"max"`."""
         if pooling == "avg":
-            return keras.layers.GlobalAveragePooling2D(name="avg_pool", **self._options)(x)
+            return channel_wise.GlobalAveragePooling2D(name="avg_pool", **self._options)(x)
         if pooling == "max":
             return keras.layers.GlobalMaxPooling2D(name="max_pool", **self._options)(x)
         return x

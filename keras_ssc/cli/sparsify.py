@@ -12,6 +12,7 @@ def add_arguments(parser):
     add("--keep", nargs="+", metavar="LAYER", help="stay dense; first convolution and classifier")
     add("--from-dense", action="store_true", help="start at the weights of the dense kernels")
     add("--dense", action="store_true", help="convert Dense layers on maps too")
+    add("--pattern-for", choices=["cpu", "gpu"], default="cpu", help="whose kernels are to be fast")
     add("--execution", default="auto", help="how the sparse layers compute")
     add("--overwrite", action="store_true", help="replace the file at --output")
 
@@ -22,7 +23,11 @@ def run(arguments):
     from keras_ssc.convert import conversion_plan, sparsify
     from keras_ssc.model_file import read_model
 
-    chosen = {"keep": arguments.keep, "dense": arguments.dense}
+    chosen = {
+        "keep": arguments.keep,
+        "dense": arguments.dense,
+        "pattern_for": arguments.pattern_for,
+    }
     if arguments.output:
         check_new_file(arguments.output, ".keras", arguments.overwrite)
     model = read_model(arguments.model)

@@ -3,6 +3,7 @@
 import keras
 
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.layers.channel_wise import keras_class
 from keras_ssc.layers.keras_bias import check_bias
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import check_graph, graph_layers, held_layers, walk
@@ -18,7 +19,8 @@ def densify(model):
         model: a built functional or Sequential `keras.Model`; models inside it are converted too.
 
     Returns:
-        `keras.Model` of standard Keras layers, compiled like `model` if that is.
+        `keras.Model` of standard Keras layers (and, from the builders,
+        `layers.FusedBatchNormalization`, `ShuffleSplit`), compiled like `model` if that is.
 
     Raises:
         TypeError: `model` is no Keras model.
@@ -34,7 +36,7 @@ def densify(model):
     """
     check_graph(model)
     _check_reach(model)
-    copy, exchanged = copy_graph(model, _dense_layer)
+    copy, exchanged = copy_graph(model, _dense_layer, keras_class)
     if not exchanged:
         raise ValueError(f"`model` must hold an SSCConv2D layer. Received: {model.name!r}")
     for old, new in exchanged:

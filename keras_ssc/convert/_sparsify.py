@@ -7,6 +7,7 @@ import keras
 from keras_ssc.arguments import boolean
 from keras_ssc.convert.plan import conversion_plan
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.layers.channel_wise import keeping_class
 from keras_ssc.model_copy import copy_graph
 
 
@@ -19,16 +20,19 @@ def sparsify(
     dense=False,
     shift="cyclic",
     parity="halves",
+    pattern_for="cpu",
     execution="auto",
 ):
     """Return a copy of a model whose Conv2D layers are SSCConv2D; the model is not touched.
 
     Graph, names, shared and nested layers, compile settings and all other weights stay as they
-    are. Strides, dilation, padding, bias, activation, regularizers and the like are carried over;
-    1x1 convolutions get g = 0 and a p. A SeparableConv2D becomes a DepthwiseConv2D of the same
-    kernel, called NAME_depthwise, and a sparse 1x1 layer with its name. Grouped, depthwise and
-    transposed convolutions and layers of your own stay; `conversion_plan` names them with what they
-    cost, and what each layer gets.
+    are. Keras's layers between the convolutions become layers of ours that extend them and compute
+    the same: BatchNormalization in fewer passes on a CPU, and all of them, on a GPU under JAX, in
+    the order in which the sparse convolutions make their channels. Strides, dilation, padding,
+    bias, activation, regularizers and the like are carried over; 1x1 convolutions get g = 0 and a
+    p. A SeparableConv2D becomes a DepthwiseConv2D of the same kernel, called NAME_depthwise, and a
+    sparse 1x1 layer with its name. Grouped, depthwise and transposed convolutions and layers of
+    your own stay; `conversion_plan` names them with what they cost, and what each layer gets.
 
     Args:
         model: a built functional or Sequential `keras.Model`; models inside it are converted too.
@@ -45,6 +49,9 @@ def sparsify(
         dense: bool. True: Dense layers on maps (batch, height, width, channels), as in ConvNeXt,
             become 1x1 SSCConv2D layers.
         shift, parity: as for `SSCPattern`.
+        pattern_for: `"cpu"`, or `"gpu"`: where the widths allow it, patterns that the kernels for
+            NVIDIA GPUs compute fastest (docs/gpu.md): one g for all KxK layers, with a p that
+            divides g - 1; the share of weights kept may then be a quarter off that of `sparsity`.
         execution: as for `SSCConv2D`.
 
     Returns:
@@ -70,7 +77,8 @@ def sparsify(
     """
     boolean("from_dense", from_dense)
     options = SSCConv2D(1, 1, g=0, p=1, execution=execution).get_config()  # checks `execution`
-    plan = conversion_plan(model, sparsity, keep=keep, dense=dense, shift=shift, parity=parity)
+    rules = {"shift": shift, "parity": parity, "pattern_for": pattern_for}
+    plan = conversion_plan(model, sparsity, keep=keep, dense=dense, **rules)
     patterns = {id(one.layer): one.pattern for one in plan.layers if one.pattern}
 
     def exchange(layer):
@@ -84,7 +92,7 @@ def sparsify(
             f"asked {sparsity}: their widths allow no nearer one. See keras_ssc.conversion_plan",
             stacklevel=2,
         )
-    copy, exchanged = copy_graph(model, exchange)
+    copy, exchanged = copy_graph(model, exchange, keeping_class)
     for old, new in exchanged:
         _copy_weights(old, new, from_dense)
     return copy

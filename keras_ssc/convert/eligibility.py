@@ -5,6 +5,7 @@ import keras
 from keras_ssc.arguments import names
 from keras_ssc.layer_copy import why_no_plain_kernel
 from keras_ssc.layers import SSCConv2D
+from keras_ssc.layers.channel_wise import keras_class
 from keras_ssc.model_graph import graph_layers
 
 CONVERTIBLE = (keras.layers.Conv2D, keras.layers.SeparableConv2D, keras.layers.Dense)
@@ -72,13 +73,13 @@ def _why_not(layer, dense):
     """Why a layer stays as it is; "" where it can be converted."""
     if isinstance(layer, SSCConv2D):
         return "sparse already"
-    if type(layer) not in CONVERTIBLE:
+    if keras_class(layer) not in CONVERTIBLE:
         return "not a Conv2D"
     if why := why_no_plain_kernel(layer):
         return why
     if type(layer) is keras.layers.SeparableConv2D:
         return ""
-    if type(layer) is keras.layers.Conv2D:
+    if keras_class(layer) is keras.layers.Conv2D:
         return f"{layer.groups} groups" if layer.groups > 1 else ""
     if len(layer.get_build_config()["input_shape"]) != 4:
         return "Dense on vectors"

@@ -9,7 +9,7 @@ from keras_ssc.arguments import boolean, fraction, one_of
 from keras_ssc.convert.eligibility import conv_shape, layers_with_reasons
 from keras_ssc.model_graph import check_graph
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
-from keras_ssc.sparsity import LAYER_TOLERANCE, choose_together
+from keras_ssc.sparsity import GPU_TOLERANCE, LAYER_TOLERANCE, choose_together
 from keras_ssc.summary_rows import layer_rows
 from keras_ssc.tables import text_table
 
@@ -43,6 +43,7 @@ class ConversionPlan:
         layer_sparsity: float, reached by the converted layers together.
         network_sparsity: float, reached over all convolutions and Dense layers.
         dense_macs: int, multiply-adds of the dense model, or None.
+        tolerance: float, the share of the weights to keep by which they may be missed.
     """
 
     layers: list
@@ -50,11 +51,12 @@ class ConversionPlan:
     layer_sparsity: float
     network_sparsity: float
     dense_macs: int | None
+    tolerance: float = LAYER_TOLERANCE
 
     @property
     def missed(self):
-        """Whether the converted layers keep a tenth more or fewer weights than asked."""
-        return abs(self.layer_sparsity - self.sparsity) > LAYER_TOLERANCE * (1 - self.sparsity)
+        """Whether the weights kept in the converted layers are not near to those asked."""
+        return abs(self.layer_sparsity - self.sparsity) > self.tolerance * (1 - self.sparsity)
 
     @property
     def converted(self):
@@ -125,12 +127,19 @@ def _percent(share):
 
 
 def conversion_plan(
-    model, sparsity=0.9, *, keep=None, dense=False, shift="cyclic", parity="halves"
+    model,
+    sparsity=0.9,
+    *,
+    keep=None,
+    dense=False,
+    shift="cyclic",
+    parity="halves",
+    pattern_for="cpu",
 ):
     """Return what `sparsify` would do with the same arguments. Nothing is changed.
 
     Args:
-        model, sparsity, keep, dense, shift, parity: as for `keras_ssc.sparsify`.
+        model, sparsity, keep, dense, shift, parity, pattern_for: as for `keras_ssc.sparsify`.
 
     Returns:
         `ConversionPlan`: `print` it, or read its `converted`, `too_narrow`, `left_alone`, `rows`,
@@ -163,7 +172,8 @@ def conversion_plan(
             "`model` must hold a convolution to convert. "
             f"Received: {model.name!r} with {found or 'no convolution'}"
         )
-    patterns, narrow = choose_together(shapes, sparsity, shift=shift, parity=parity)
+    rules = {"shift": shift, "parity": parity, "pattern_for": pattern_for}
+    patterns, narrow = choose_together(shapes, sparsity, **rules)
     chosen = iter(zip(patterns, narrow, strict=True))
     before = summary(model)
     planned = []
@@ -178,6 +188,7 @@ def conversion_plan(
         layer_sparsity=removed / sum(one.dense_weight_count for one in patterns),
         network_sparsity=1 - (before.live_weights - removed) / before.dense_weights,
         dense_macs=before.macs,
+        tolerance=GPU_TOLERANCE if pattern_for == "gpu" else LAYER_TOLERANCE,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from keras_ssc.arguments import one_of
 from keras_ssc.export._fold import fold
 from keras_ssc.export.inference_model import CONVOLUTIONS, scale_and_offset
+from keras_ssc.layers.channel_wise import keras_class
 from keras_ssc.layers.inference_network import PRODUCTS, InferenceNetwork
 from keras_ssc.layers.network_steps import serves
 from keras_ssc.model_graph import calls_of, is_graph
@@ -92,7 +93,7 @@ def _optimized(folded, products):
 
 def _is_linear(layer, args, kwargs):
     """Whether a layer is a BatchNormalization of images that does nothing but scale and shift."""
-    if type(layer) is not keras.layers.BatchNormalization:
+    if keras_class(layer) is not keras.layers.BatchNormalization:
         return False
     of_images = len(args) == 1 and len(args[0].shape) == 4 and layer.axis % 4 == 3
     return of_images and not kwargs.get("training") and kwargs.get("mask") is None
@@ -160,6 +161,6 @@ def _groups(calls):
 
 def _worth_it(group):
     """Calls as one group where there is a convolution among others; else each by itself."""
-    if any(type(call.layer) in CONVOLUTIONS for call in group):
+    if any(keras_class(call.layer) in CONVOLUTIONS for call in group):
         return [group]
     return [[call] for call in group]

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from keras_ssc.layer_copy import copied, copy_state, copy_trainable, merged_lora
-from keras_ssc.layers import FusedBatchNormalization, SSCConv2D
+from keras_ssc.layers import FusedBatchNormalization, SSCConv2D, channel_wise
+from keras_ssc.layers.channel_wise import keras_class
 from keras_ssc.layers.keras_bias import misplaces_bias
 from keras_ssc.model_class import overridden
 from keras_ssc.model_graph import call_graph, is_graph, is_input
@@ -46,14 +47,17 @@ class InferenceModelBuilder:
                 f"{model.name!r} ({type(model).__name__}), with a {min(changed)} of its own"
             )
         inputs, outputs = call_graph(
-            model, lambda layer: copied(layer) if is_input(layer) else layer, self._call
+            model, lambda layer: copied(layer) if is_input(layer) else layer, self.call
         )
         outputs = keras.tree.map_structure(self.natural, outputs)
         return keras.Model(inputs, outputs, name=model.name)
 
+    def call(self, layer, *args, **kwargs):
+        """Call a copy of `layer`: what `clone_model` does for each call in the graph, in order."""
+        return self._call(layer, *args, **kwargs)
+
     def _call(self, layer, *args, **kwargs):
-        """Call a copy of `layer`: what `clone_model` does for each layer, in order."""
-        if type(layer) in CONVOLUTIONS:
+        if keras_class(layer) in CONVOLUTIONS:
             y = self.convolution(layer, None, args[0])
             linear = keras.activations.serialize(layer.activation) == "linear"
             if linear and (type(layer) is SSCConv2D or not misplaces_bias(layer, args[0].shape)):
@@ -61,7 +65,7 @@ class InferenceModelBuilder:
             return y
         if type(layer) is FusedBatchNormalization:
             return self._in_steps(layer, args[0], kwargs.get("residual"))
-        if type(layer) is keras.layers.BatchNormalization and id(args[0]) in self._sources:
+        if keras_class(layer) is keras.layers.BatchNormalization and id(args[0]) in self._sources:
             _, source, x = self._sources[id(args[0])]
             if self.on_channels(layer, source):
                 return self.convolution(source, layer, x)
@@ -73,7 +77,7 @@ class InferenceModelBuilder:
         return norm.axis % 4 == channel_axis % 4
 
     def _in_steps(self, layer, x, residual):
-        """A FusedBatchNormalization as Keras's, then the sum, then the ReLU."""
+        """A FusedBatchNormalization in steps: its normalisation, then the sum, then the ReLU."""
         if id(layer) not in self._steps:
             self._steps[id(layer)] = keras_steps(layer)
         norm, add, relu = self._steps[id(layer)]
@@ -90,20 +94,24 @@ class InferenceModelBuilder:
         """Return the output on `x` of a convolution and a BatchNormalization (or None)."""
         return self.alike(layer, norm, x, lambda: folded_weights(layer, norm))
 
-    def alike(self, layer, norm, x, values, order=b"", residual=None, **changes):
-        """Return the output on `x` of a convolution of the same kind as `layer`."""
+    def alike(self, layer, norm, x, values, order=b"", residual=None, behind=(), **changes):
+        """Return the output on `x` of a convolution of the same kind as `layer`.
+
+        `behind` are the layers whose work it does too: a sum, a ReLU.
+        """
         kernel = "depthwise" if isinstance(layer, keras.layers.DepthwiseConv2D) else "kernel"
 
         def make():
             config = {
-                "name": self.new_name((norm or layer).name),
+                "name": self.new_name((norm or layer, *behind)[-1].name),
                 "use_bias": layer.use_bias or norm is not None,
                 f"{kernel}_initializer": "zeros",  # the values are set afterwards
                 f"{kernel}_regularizer": None,
             }
             return copied(layer, **config, **changes, **merged_lora(layer)[0])
 
-        new = self.layer_for((layer, norm), make, lambda new: self.fill(new, values()), order)
+        originals = (layer, norm, *behind)
+        new = self.layer_for(originals, make, lambda new: self.fill(new, values()), order)
         return new(x) if residual is None else new(x, residual=residual)
 
     def other(self, layer, args, kwargs):
@@ -152,14 +160,14 @@ class InferenceModelBuilder:
 
 
 def keras_steps(layer):
-    """Return Keras's BatchNormalization with the weights of a fused one, an Add, and a ReLU."""
+    """Return a BatchNormalization with the weights of a fused one, an Add, and a ReLU."""
     config = layer.get_config()
     config.pop("activation")
-    norm = keras.layers.BatchNormalization.from_config(config)
+    norm = channel_wise.BatchNormalization.from_config(config)
     norm.build_from_config(layer.get_build_config())
     norm.set_weights(layer.get_weights())
-    add = keras.layers.Add(name=f"{layer.name}_add")
-    return norm, add, keras.layers.ReLU(name=f"{layer.name}_relu")
+    add = channel_wise.Add(name=f"{layer.name}_add")
+    return norm, add, channel_wise.ReLU(name=f"{layer.name}_relu")
 
 
 def folded_weights(layer, norm):

@@ -17,7 +17,7 @@ from keras_ssc.export.lowered_convolution import Reorder
 from keras_ssc.export.packing import PackedKernel
 from keras_ssc.layer_copy import copied, merged_lora
 from keras_ssc.layers import SSCConv2D
-from keras_ssc.layers.channel_wise import MaxPooling2D, ZeroPadding2D
+from keras_ssc.layers.channel_wise import keras_class
 from keras_ssc.model_graph import ELEMENTWISE
 
 # Layers that treat every channel alike.
@@ -30,8 +30,6 @@ ORDER_FREE = (
     keras.layers.MaxPooling2D,
     keras.layers.ReLU,
     keras.layers.ZeroPadding2D,
-    MaxPooling2D,
-    ZeroPadding2D,
 )
 
 
@@ -251,6 +249,6 @@ def _order_free(layer):
     """Whether a layer treats every channel alike, the last axis being the channels."""
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         return False
-    if type(layer) is keras.layers.Activation:
+    if keras_class(layer) is keras.layers.Activation:
         return _elementwise(layer.activation)
-    return type(layer) in ORDER_FREE
+    return keras_class(layer) in ORDER_FREE

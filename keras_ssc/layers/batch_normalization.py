@@ -62,7 +62,15 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         """Normalise, add, cut at zero."""
         order = channel_order.order_of(inputs) if self._is_by_last_axis(inputs) else None
         if order is None:
-            return self._normalized(inputs, residual, training, mask)
+            y = self._normalized(inputs, residual, training, mask)
+            if residual is None and not training and channel_order.is_made_in_any_order(inputs):
+
+                def made(order):
+                    x = channel_order.in_order(inputs, order)
+                    return self._normalized(x, None, training, mask, order)
+
+                channel_order.can_be_made(y, made)
+            return y
         # While JAX traces a program for a GPU: see keras_ssc/native/channel_order.py.
         x = channel_order.in_order(inputs, order)
         if residual is not None:

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_ssc.layers.channel_wise import MaxPooling2D, ZeroPadding2D
+from keras_ssc.layers.channel_wise import keras_class
 from keras_ssc.layers.network_program import AVERAGE_POOL, MAX_POOL, Value
 from keras_ssc.layers.shuffle_split import ShuffleSplit
 from keras_ssc.layers.ssc_conv2d import SSCConv2D
@@ -16,12 +16,12 @@ def serves(call):
         call: `model_graph.Call`.
     """
     layer = call.layer
-    if type(layer) not in _STEPS or layer.compute_dtype != "float32":
+    if keras_class(layer) not in _STEPS or layer.compute_dtype != "float32":
         return False
     others = [value for name, value in call.kwargs.items() if name != "residual"]
     if any(value is not None and value is not False for value in others):
         return False  # such as training=True of a Dropout
-    able, _ = _STEPS[type(layer)]
+    able, _ = _STEPS[keras_class(layer)]
     ranks = {len(x.shape) for x in call.inputs}
     known = all(x.shape[-1] is not None for x in [*call.inputs, *call.outputs])
     return known and ranks <= {2, 4} and len(ranks) == 1 and able(layer, call)
@@ -38,7 +38,7 @@ def append(program, call, values):
     Returns:
         Value, or list of values.
     """
-    return _STEPS[type(call.layer)][1](program, call, *values)
+    return _STEPS[keras_class(call.layer)][1](program, call, *values)
 
 
 def _channels_last(layer, call):
@@ -118,7 +118,7 @@ def _zeros(program, call, x):
 
 def _pool(program, call, x):
     layer = call.layer
-    average = type(layer) is keras.layers.AveragePooling2D
+    average = keras_class(layer) is keras.layers.AveragePooling2D
     kind = AVERAGE_POOL if average else MAX_POOL
     return program.pool(kind, x, layer.pool_size, layer.strides, layer.padding == "same")
 
@@ -162,9 +162,7 @@ _STEPS = {
     keras.layers.DepthwiseConv2D: (_convolution_serves, _convolution),
     keras.layers.Dense: (_dense_layer_serves, _dense_layer),
     keras.layers.ZeroPadding2D: (_channels_last, _zeros),
-    ZeroPadding2D: (_channels_last, _zeros),
     keras.layers.MaxPooling2D: (_channels_last, _pool),
-    MaxPooling2D: (_channels_last, _pool),
     keras.layers.AveragePooling2D: (_channels_last, _pool),
     keras.layers.GlobalAveragePooling2D: (
         _channels_last,

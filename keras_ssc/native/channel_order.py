@@ -74,8 +74,8 @@ def each_layer_alone():
 
 
 def are_kept():
-    """Whether orders are kept from layer to layer: not inside of `each_layer_alone`."""
-    return _kept.get()
+    """Whether orders are kept from layer to layer: on JAX, but not inside of `each_layer_alone`."""
+    return keras.backend.backend() == "jax" and _kept.get()
 
 
 def order_of(x):
@@ -109,13 +109,18 @@ def in_order(x, order):
     return permuted(ordered, Order.of(first.inverse.channels[order.channels]))
 
 
+def is_made_in_any_order(x):
+    """Whether `can_be_made` told how `x` is made in an order of the reader's choice."""
+    return _makers.find(x) is not None
+
+
 def can_be_made(x, make):
     """Remember that `make(order)` is tensor `x` with its channels in that Order.
 
     It is used in place of a permutation of `x`, and must cost less, as long as nothing else reads
     `x` itself.
     """
-    if keras.backend.backend() == "jax" and _kept.get():
+    if are_kept():
         _makers.remember(x, make)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_ssc.arguments import integer
+from keras_ssc.layers.channel_wise import keras_class
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import graph_layers
 from keras_ssc.pruning.channel_groups import follow_channels
@@ -202,7 +203,7 @@ def slimmable(model, steps=10, narrowest=0.25, *, samples=2, from_logits=False, 
     def exchange(layer):
         if layer.name not in channels.makers:
             return None
-        new = gated[type(layer)].from_config(layer.get_config())
+        new = gated[keras_class(layer)].from_config(layer.get_config())
         new.widths, new.gate = widths, widths.gate(channels.read[layer.name])
         return new
 

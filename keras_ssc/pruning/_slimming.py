@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_ssc.arguments import fraction as in_range
 from keras_ssc.arguments import number as at_least
+from keras_ssc.layers.channel_wise import keras_class
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import check_graph, graph_layers
 from keras_ssc.pruning.channel_groups import NORMS, follow_channels
@@ -44,7 +45,7 @@ def slimming(model, strength=1e-4):
     check_graph(model)
 
     def exchange(layer):
-        if type(layer) not in NORMS or not layer.scale:
+        if keras_class(layer) not in NORMS or not layer.scale:
             return None
         penalty = (
             keras.regularizers.serialize(keras.regularizers.L1(strength)) if strength else None

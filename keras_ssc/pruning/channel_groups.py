@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_ssc.layer_copy import copied
 from keras_ssc.layers import FusedBatchNormalization
-from keras_ssc.layers.channel_wise import MaxPooling2D, ZeroPadding2D
+from keras_ssc.layers.channel_wise import keras_class
 from keras_ssc.model_class import overridden
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import ELEMENTWISE, call_graph, graph_layers, is_graph, is_input
@@ -23,7 +23,6 @@ _ALIKE = (  # layers that do the same with every channel
     keras.layers.ELU, keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D,
     keras.layers.Identity, keras.layers.LeakyReLU, keras.layers.MaxPooling2D, keras.layers.ReLU,
     keras.layers.SpatialDropout2D, keras.layers.UpSampling2D, keras.layers.ZeroPadding2D,
-    MaxPooling2D, ZeroPadding2D,
 )  # fmt: skip
 _SUMS = (
     keras.layers.Add, keras.layers.Average, keras.layers.Maximum, keras.layers.Minimum,
@@ -125,7 +124,7 @@ class ChannelGroups:
         """(axis, numbers) of the output, or None where the layer can't be followed."""
         if not inputs:
             return None
-        kind, x = type(layer), inputs[0]
+        kind, x = keras_class(layer), inputs[0]
         if layer.name in self._shared_names:
             return None
         if kind in MAKERS and _is_plain(layer):
@@ -153,7 +152,7 @@ class ChannelGroups:
 
     def _handed_on(self, layer, inputs, y):
         """(axis, numbers) of the output of a layer without weights; None: can't be followed."""
-        kind, x = type(layer), inputs[0]
+        kind, x = keras_class(layer), inputs[0]
         known = [self._tensors[id(x)] for x in inputs if id(x) in self._tensors]
         if not known:
             return None

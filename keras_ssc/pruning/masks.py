@@ -10,6 +10,7 @@ from keras_ssc._summary import summary
 from keras_ssc.arguments import boolean, dictionary
 from keras_ssc.layer_copy import why_no_plain_kernel
 from keras_ssc.layers import InterspaceConv2D, MaskedConv2D, MaskedDense, MaskedDepthwiseConv2D
+from keras_ssc.layers.channel_wise import keras_class
 from keras_ssc.layers.keras_bias import check_bias
 from keras_ssc.model_copy import copy_graph
 from keras_ssc.model_graph import check_graph, held_by_model, walk
@@ -47,7 +48,7 @@ def prunable_layers(model):
         raise ValueError(f"`model` must be built. Received: {model.name!r}, without weights")
     found = {}
     for layer in walk(model, held_by_model):
-        if type(layer) in _MASKED or type(layer) in MASKED:
+        if keras_class(layer) in _MASKED or type(layer) in MASKED:
             if layer.name in found:
                 raise ValueError(f"`model` must not have two layers named {layer.name!r}")
             found[layer.name] = layer
@@ -139,7 +140,7 @@ def apply_masks(model, masks=None, interspace=False):
     def exchange(layer):
         if layers.get(layer.name) is not layer or layer.name not in masks:
             return None
-        kind = _MASKED.get(type(layer), type(layer))
+        kind = _MASKED.get(keras_class(layer), type(layer))
         if interspace and issubclass(kind, MaskedConv2D) and max(layer.kernel_size) > 1:
             kind = InterspaceConv2D
         return kind.from_config(layer.get_config())

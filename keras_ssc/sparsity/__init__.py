@@ -13,7 +13,13 @@ setting, near one density that it halves an interval to find, for no setting fit
 
 from keras_ssc.arguments import fraction as fraction
 from keras_ssc.sparsity.distributions import DISTRIBUTIONS, distribution_at
-from keras_ssc.sparsity.layer import LAYER_TOLERANCE, MAX_STEPS, awkwardness, choose_pattern
+from keras_ssc.sparsity.layer import (
+    GPU_TOLERANCE,
+    LAYER_TOLERANCE,
+    MAX_STEPS,
+    awkwardness,
+    choose_pattern,
+)
 from keras_ssc.sparsity.mixed_layers import choose_together
 from keras_ssc.sparsity.mixing import (
     butterfly_offset,
@@ -32,6 +38,7 @@ from keras_ssc.sparsity.shapes import (
 
 __all__ = [
     "DISTRIBUTIONS",
+    "GPU_TOLERANCE",
     "LAYER_TOLERANCE",
     "MAX_STEPS",
     "NETWORK_TOLERANCE",

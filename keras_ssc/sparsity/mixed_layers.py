@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_ssc.arguments import one_of
 from keras_ssc.patterns import SSCPattern
-from keras_ssc.sparsity.layer import LAYER_TOLERANCE, awkwardness, slower
+from keras_ssc.sparsity.gpu_network import gpu_settings
+from keras_ssc.sparsity.layer import DEVICES, LAYER_TOLERANCE, awkwardness, slower
 from keras_ssc.sparsity.network import NETWORK_TOLERANCE
-from keras_ssc.sparsity.shapes import UnreachableSparsity, pattern_weight_count
+from keras_ssc.sparsity.shapes import LayerShape, UnreachableSparsity, pattern_weight_count
 
 HALVINGS = 40  # of the interval in which the common density lies
 
@@ -18,6 +20,7 @@ def choose_together(
     *,
     shift: str = "cyclic",
     parity: str = "halves",
+    pattern_for: str = "cpu",
 ) -> tuple[list[SSCPattern], list[bool]]:
     """Return a pattern for every layer, which together reach `sparsity` as nearly as they can.
 
@@ -33,6 +36,7 @@ def choose_together(
         shapes: list of (M, N, (rows, columns)).
         sparsity: float in (0, 1), over all layers together.
         shift, parity: as for `SSCPattern`.
+        pattern_for: `"cpu"`, or `"gpu"`: as for `choose_network`, with its tolerance.
 
     Returns:
         (patterns, too_narrow): a list of `SSCPattern`, and a list of bools: True where even the
@@ -47,14 +51,26 @@ def choose_together(
     >>> [(one.g, one.p) for one in patterns], too_narrow
     ([(8, 3), (0, 8)], [False, True])
     """
+    one_of("pattern_for", pattern_for, DEVICES)
     if not shapes:
         return [], []
+    if pattern_for == "gpu":
+        layers = [LayerShape(str(index), *shape) for index, shape in enumerate(shapes)]
+        if settings := gpu_settings(layers, 1 - sparsity, np.ones(len(shapes)), parity):
+            return _patterns(shapes, settings.values(), shift, parity), [False] * len(shapes)
     target = (1 - sparsity) * sum(_dense(shape) for shape in shapes)
     candidates = {shape: _candidates(*shape, parity) for shape in set(shapes)}
     _check_reach(shapes, sparsity, candidates)
-    chosen = _land(shapes, candidates, target)
+    settings = [(g, p) for g, p, _ in _land(shapes, candidates, target)]
+    limit = (1 + LAYER_TOLERANCE) * (1 - sparsity)
+    too_narrow = [bool(candidates[shape].live.min() > limit * _dense(shape)) for shape in shapes]
+    return _patterns(shapes, settings, shift, parity), too_narrow
+
+
+def _patterns(shapes, settings, shift, parity):
+    """The patterns of all layers, 1x1 ones with offsets."""
     patterns, pointwise = [], 0
-    for (in_channels, filters, kernel_size), (g, p, _) in zip(shapes, chosen, strict=True):
+    for (in_channels, filters, kernel_size), (g, p) in zip(shapes, settings, strict=True):
         offset = 0
         if g == 0 and shift == "cyclic":
             offset = 2 ** (pointwise % max(1, (p - 1).bit_length())) if p > 1 else 0
@@ -62,9 +78,7 @@ def choose_together(
         patterns.append(
             SSCPattern(in_channels, filters, kernel_size, g, p, shift, parity, set_offset=offset)
         )
-    limit = (1 + LAYER_TOLERANCE) * (1 - sparsity)
-    too_narrow = [bool(candidates[shape].live.min() > limit * _dense(shape)) for shape in shapes]
-    return patterns, too_narrow
+    return patterns
 
 
 def _dense(shape):

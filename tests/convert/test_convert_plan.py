@@ -108,6 +108,20 @@ def test_the_classifier_is_a_last_dense_or_point_wise_layer():
     assert keras_ssc.conversion_plan(wide, 0.8).converted == ["middle", "last"]
 
 
+def test_patterns_for_a_gpu():
+    """A quarter off is near enough there: nothing is missed, and nobody is warned."""
+    model = keras.Sequential([
+        keras.Input((8, 8, 3)),
+        *[layers.Conv2D(64, 3, name=f"conv{i}") for i in range(3)],
+    ])  # fmt: skip
+    plan = keras_ssc.conversion_plan(model, 0.9, pattern_for="gpu")
+    assert [(row["g"], row["p"]) for row in plan.rows[1:]] == [(8, 7), (8, 7)]
+    assert plan.layer_sparsity == pytest.approx(0.9236, abs=1e-4)
+    assert not plan.missed
+    sparse = keras_ssc.sparsify(model, 0.9, pattern_for="gpu")
+    assert [(one.pattern.g, one.pattern.p) for one in sparse.layers[1:]] == [(8, 7), (8, 7)]
+
+
 def test_nothing_is_changed_by_looking():
     model = residual()
     names = [layer.name for layer in model.layers]

@@ -92,3 +92,97 @@ def test_refusals():
         keras_ssc.fold("model")
     with pytest.raises(ValueError, match="built"):
         keras_ssc.fold(keras.Sequential([keras.layers.Dense(2)]))
+
+
+def sparse(filters=8):
+    return SSCConv2D(filters, 3, padding="same", g=4, p=3)
+
+
+def normal():
+    return keras.layers.BatchNormalization()
+
+
+def block(x):
+    """As in networks of keras.applications after `sparsify`."""
+    shortcut = normal()(sparse()(x))
+    y = keras.layers.Activation("relu")(normal()(sparse()(x)))
+    y = keras.layers.Add()([shortcut, normal()(sparse()(y))])
+    return keras.layers.ReLU()(y)
+
+
+def read_twice(x):
+    """The sum and the sparse convolution before it are read by others too."""
+    y = sparse()(x)
+    z = keras.layers.Add()([y, x])
+    return keras.layers.Concatenate()([keras.layers.ReLU()(y), keras.layers.ReLU()(z), z])
+
+
+def of_one_with_itself(x):
+    y = sparse()(x)
+    return keras.layers.ReLU()(keras.layers.Add()([y, y]))
+
+
+def broadcast(x):
+    y = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
+    return keras.layers.Add()([sparse()(x), y])
+
+
+def others(x):
+    """Of three, and activations that are none of the convolution's."""
+    y = keras.layers.Add()([sparse()(x), x, sparse()(x)])
+    y = keras.layers.ReLU(6.0)(sparse()(y))
+    y = keras.layers.ReLU(negative_slope=0.1)(sparse()(y))
+    return keras.layers.Activation("relu", dtype="float16")(sparse()(y))
+
+
+def called_twice(x):
+    """One convolution and one ReLU, each of two calls."""
+    convolution, relu = sparse(), keras.layers.ReLU()
+    return convolution(relu(convolution(relu(convolution(x)))))
+
+
+def with_an_activation(x):
+    y = SSCConv2D(8, 3, padding="same", g=4, p=3, activation="tanh")(x)
+    return keras.layers.ReLU()(keras.layers.Add()([y, x]))
+
+
+def nested(x):
+    inputs = keras.Input(x.shape[1:])
+    inner = keras.Model(inputs, [block(inputs), inputs], name="inner")
+    return keras.layers.Add()(inner(x))
+
+
+LEFT = {  # sums and ReLUs that stay
+    block: 0,
+    read_twice: 3,
+    of_one_with_itself: 2,
+    broadcast: 1,
+    others: 4,
+    called_twice: 0,
+    with_an_activation: 2,
+    nested: 1,
+}
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("function", LEFT, ids=lambda function: function.__name__)
+def test_sums_and_relus_of_their_own_are_the_convolution_s(function):
+    """Where nothing else reads what they read; as many as can be, and the model stays as it is."""
+    inputs = keras.Input((7, 6, 8))
+    model = lively(keras.Model(inputs, function(inputs)))
+    before = model.get_config()
+    folded = keras_ssc.fold(model)
+    x = np.random.default_rng(1).normal(size=(2, 7, 6, 8)).astype("float32")
+    expected = keras.ops.convert_to_numpy(model(x, training=False))
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(folded(x, training=False)), expected, atol=1e-5, rtol=1e-5
+    )
+    kinds = (keras.layers.Add, keras.layers.ReLU, keras.layers.Activation)
+    inner = [one for layer in folded.layers for one in getattr(layer, "layers", [layer])]
+    assert sum(isinstance(layer, kinds) for layer in inner) == LEFT[function]
+    assert model.get_config() == before
+    assert {one.name for one in folded.layers} <= {one.name for one in model.layers}
+    fast = keras_ssc.optimize_for_inference(model)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(fast(x, training=False)), expected, atol=1e-4, rtol=1e-4
+    )

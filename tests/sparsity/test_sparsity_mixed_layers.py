@@ -36,6 +36,27 @@ def test_a_resnet50_lands(sparsity):
     assert not any(too_narrow)
 
 
+@pytest.mark.parametrize("sparsity", [0.8, 0.9, 0.92])
+def test_a_resnet50_for_a_gpu(sparsity):
+    """One g for all 3x3 layers, whose p divides g - 1; one p for the point-wise ones."""
+    patterns, too_narrow = choose_together(bottlenecks(), sparsity, pattern_for="gpu")
+    kept = total(patterns, "weight_count") / total(patterns, "dense_weight_count")
+    assert kept == pytest.approx(1 - sparsity, rel=0.25)
+    assert not any(too_narrow)
+    square = {(one.g, one.p) for one in patterns if one.g}
+    assert len(square) == len({one.p for one in patterns if not one.g}) == 1
+    (g, p), *_ = square
+    assert (g - 1) % p == 0
+    assert [(one.in_channels, one.filters, one.kernel_size) for one in patterns] == bottlenecks()
+
+
+def test_where_the_widths_suit_no_gpu_the_choice_is_that_for_a_cpu():
+    odd = [(64, 97, (3, 3)), (97, 64, (3, 3))]
+    assert choose_together(odd, 0.7, pattern_for="gpu") == choose_together(odd, 0.7)
+    with pytest.raises(ValueError, match="`pattern_for`"):
+        choose_together(odd, 0.7, pattern_for="tpu")
+
+
 @settings(max_examples=60)
 @given(shapes, st.floats(0.3, 0.98), st.sampled_from(["cyclic", "block"]))
 def test_no_channel_is_unread_and_what_is_out_of_reach_is_said(shapes, sparsity, shift):

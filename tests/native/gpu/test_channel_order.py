@@ -17,7 +17,7 @@ from jax.test_util import check_grads
 
 import keras_ssc
 from keras_ssc import SSCConv2D
-from keras_ssc.layers import FusedBatchNormalization
+from keras_ssc.layers import FusedBatchNormalization, channel_wise
 from keras_ssc.layers.channel_wise import MaxPooling2D, ZeroPadding2D
 from keras_ssc.native import channel_order
 from keras_ssc.native.channel_order import Order
@@ -117,7 +117,7 @@ def permutations(function, *arguments):
                 continue
             used |= {one for one in equation.invars if not isinstance(one, Literal)}
             one_of_ours = equation.primitive.name == "keras_ssc_permute"
-            found += one_of_ours and equation.outvars[0].aval.ndim == 4
+            found += one_of_ours and equation.outvars[0].aval.shape[:-3] == SHAPE[:1]
             for inner in jax.tree.leaves(list(equation.params.values())):
                 if hasattr(inner := getattr(inner, "jaxpr", inner), "eqns"):
                     both = zip(inner.outvars, equation.outvars, strict=True)
@@ -273,3 +273,54 @@ def test_permutation_is_linear_in_both_modes_and_mapped(gpu):
         return channel_order.in_order(channel_order.restored(x[..., own.channels], own), other)
 
     np.testing.assert_array_equal(jax.jit(from_order_to_order)(x), x[..., other.channels])
+
+
+def keras_blocks(x):
+    """As in ResNet-50 of keras.applications, before `sparsify`; of images of three channels."""
+    x = x[..., :3]
+    x = keras.layers.Conv2D(32, 3, padding="same", use_bias=False, name="stem")(x)
+    x = keras.layers.Activation("relu")(keras.layers.BatchNormalization()(x))
+    x = keras.layers.MaxPooling2D(2)(keras.layers.ZeroPadding2D(1)(x))
+    for _ in range(2):
+        y = keras.layers.Conv2D(32, 3, padding="same", use_bias=False)(x)
+        y = keras.layers.ReLU()(keras.layers.BatchNormalization()(y))
+        y = keras.layers.Conv2D(32, 3, padding="same", use_bias=False)(y)
+        y = keras.layers.BatchNormalization()(y)
+        x = keras.layers.Activation("relu")(keras.layers.Add()([x, y]))
+    x = keras.layers.AveragePooling2D(2, padding="same")(x)
+    x = keras.layers.Conv2D(16, 1, name="dense")(x)
+    return keras.layers.GlobalAveragePooling2D()(x)
+
+
+def test_a_model_from_sparsify_keeps_the_order(gpu):
+    """All of Keras's layers between the convolutions; the dense one permutes its kernel."""
+    plain = model_of(keras_blocks)
+    model = keras_ssc.sparsify(plain, 0.8, keep=["stem", "dense"], execution="native")
+    for variable in model.variables:
+        variable.assign(np.random.default_rng(4).uniform(0.2, 1, variable.shape))
+    arguments = [*values(model), images()]
+    check(step(call(model, training=True)), *arguments, tolerance=1e-4)
+    folded = keras_ssc.fold(model)
+    for run in (call(model, training=True), call(model)):  # what the pooling gives, for two readers
+        assert permutations(run, *arguments) == 2
+    assert permutations(call(folded), *values(folded), images()) == 2
+    for own in (model, folded):
+        check(call(own), *values(own), images(), tolerance=1e-4)
+    assert not channel_order._makers
+
+
+def behind_a_first_convolution(x):
+    """As in VGG19: of a network's own layers, dense and sparse."""
+    x = x[..., :3]
+    x = norm()(channel_wise.Conv2D(32, 3, padding="same", use_bias=False)(x))
+    return channel_wise.GlobalAveragePooling2D()(norm()(conv()(norm()(conv()(x)))))
+
+
+def test_the_first_convolution_makes_its_channels_in_the_order_that_is_read(gpu):
+    """Its kernel is permuted; nothing reads the map in its own order."""
+    model = model_of(behind_a_first_convolution)
+    folded = keras_ssc.fold(model)
+    for own in (model, folded):
+        assert permutations(call(own), *values(own), images()) == 0
+        check(call(own), *values(own), images())
+    check(step(call(model, training=True)), *values(model), images(), tolerance=1e-4)
