@@ -9,7 +9,7 @@ import keras
 from keras_ssc.export.inference_model import InferenceModelBuilder, folded_weights
 from keras_ssc.layers import SSCConv2D
 from keras_ssc.layers.channel_wise import keras_class
-from keras_ssc.model_graph import check_graph
+from keras_ssc.model_graph import check_graph, graph_layers
 
 
 def fold(model):
@@ -51,7 +51,8 @@ def fold(model):
 def _folded(model):
     """(folded model, its builder); a first walk finds out what is read once."""
     first = _FoldingBuilder(frozenset())
-    first.walk(model)
+    if any(_is_sum(layer) or _is_relu(layer) for layer in graph_layers(model)):
+        first.walk(model)
     second = _FoldingBuilder(first.read_once())
     return second.build(model), second
 
@@ -113,7 +114,7 @@ class _FoldingBuilder(InferenceModelBuilder):
         return new
 
     def _call(self, layer, *args, **kwargs):
-        if keras_class(layer) is keras.layers.Add and len(args[0]) == 2:
+        if _is_sum(layer) and len(args[0]) == 2:
             one, other = args[0]
             for y, residual in ((other, one), (one, other)):
                 found = self._opened(y, layer)
@@ -165,6 +166,10 @@ class _FoldingBuilder(InferenceModelBuilder):
                 finish = {"activation": layer.activation or "linear"}
                 return self.alike(source, layer, inputs, values, residual=residual, **finish)
         return super()._in_steps(layer, x, residual)
+
+
+def _is_sum(layer):
+    return keras_class(layer) is keras.layers.Add
 
 
 def _is_relu(layer):
