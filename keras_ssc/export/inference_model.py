@@ -166,8 +166,9 @@ def keras_steps(layer):
     norm = channel_wise.BatchNormalization.from_config(config)
     norm.build_from_config(layer.get_build_config())
     norm.set_weights(layer.get_weights())
-    add = channel_wise.Add(name=f"{layer.name}_add")
-    return norm, add, channel_wise.ReLU(name=f"{layer.name}_relu")
+    add = channel_wise.Add(name=f"{layer.name}_add", dtype=layer.dtype_policy)
+    relu = channel_wise.ReLU(name=f"{layer.name}_relu", dtype=layer.dtype_policy)
+    return norm, add, relu
 
 
 def folded_weights(layer, norm):

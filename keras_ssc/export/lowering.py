@@ -160,9 +160,11 @@ class LoweringBuilder(InferenceModelBuilder):
         if isinstance(layer, SSCConv2D):
             if layer.data_format == "channels_last":
                 return self._sparse(layer, norm, x)
-            y = self._sparse(layer, norm, keras.layers.Permute((2, 3, 1))(x))
-            y = keras.layers.Permute((3, 1, 2))(self.natural(y))
-            return keras.layers.Activation(layer.activation)(y)
+            y = self._sparse(
+                layer, norm, keras.layers.Permute((2, 3, 1), dtype=layer.dtype_policy)(x)
+            )
+            y = keras.layers.Permute((3, 1, 2), dtype=layer.dtype_policy)(self.natural(y))
+            return keras.layers.Activation(layer.activation, dtype=layer.dtype_policy)(y)
         if layer.data_format == "channels_first":
             return super().convolution(layer, norm, self.natural(x))
         if isinstance(layer, keras.layers.DepthwiseConv2D):

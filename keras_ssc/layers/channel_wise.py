@@ -161,12 +161,21 @@ class MaxPooling2D(_KeepsOrder, _MaxPooling2D):
 class ZeroPadding2D(_KeepsOrder, keras.layers.ZeroPadding2D):
     """keras.layers.ZeroPadding2D, which keeps an order of channels.
 
+    A native convolution on a GPU behind it reads what it was given, and no padded map is written.
+
     Example:
 
     >>> import numpy as np
     >>> ZeroPadding2D(1)(np.zeros((1, 4, 4, 8), "float32")).shape == (1, 6, 6, 8)
     True
     """
+
+    def call(self, inputs):
+        """Put zeros around it."""
+        y = super().call(inputs)
+        if self._treats_channels_alike():
+            channel_order.remember_padding(y, inputs, tuple(map(tuple, self.padding)))
+        return y
 
 
 @keras.saving.register_keras_serializable(package="keras_ssc", name="PlainBatchNormalization")

@@ -10,7 +10,7 @@ from keras_ssc.initializers import live_initializer
 from keras_ssc.layers import arguments as check
 from keras_ssc.layers import images
 from keras_ssc.layers.whole_kernel import matrix_regularizer
-from keras_ssc.native.channel_order import order_of
+from keras_ssc.native.channel_order import before_padding, order_of
 from keras_ssc.patterns import PARITIES, SHIFTS, SSCPattern
 from keras_ssc.sparsity import UnreachableSparsity, choose_pattern
 
@@ -208,7 +208,8 @@ class SSCConv2D(keras.layers.Layer):
         if self.data_format == "channels_first":
             x = keras.ops.transpose(x, (0, 2, 3, 1))
             residual = None if residual is None else keras.ops.transpose(residual, (0, 2, 3, 1))
-        settings = self._settings(x.shape[1:3]) | {"in_order": order_of(x) is not None}
+        unpadded, *_ = before_padding(x) or (x,)  # which a GPU's kernel reads, and was measured on
+        settings = self._settings(unpadded.shape[1:3]) | {"in_order": order_of(x) is not None}
         form, _ = choose(self.execution, self.pattern, **settings)
         relu = self.activation is keras.activations.relu
         y = convolve(

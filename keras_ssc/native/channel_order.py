@@ -1,4 +1,4 @@
-"""The order of channels as a property of a tensor, while JAX traces a program.
+"""The order of channels, and the zeros around a map, as properties of a tensor that JAX traces.
 
 A layer whose kernel gives its channels in an order of its own puts them back for whoever reads
 them, and remembers what the result was made of. A layer that takes this very tensor reads that in
@@ -18,6 +18,7 @@ from keras_ssc.native.traced_tensors import Known
 
 _kept = contextvars.ContextVar("keras_ssc_kept_orders", default=True)
 _made_of = Known()  # a tensor -> (its channels in order, the Order)
+_padded = Known()  # a tensor -> (what it was before zeros were put around it, the pads)
 _makers = Known()  # a tensor -> function of an Order that makes its channels in that order
 
 
@@ -107,6 +108,17 @@ def in_order(x, order):
         make = _makers.find(x)
         return make(order) if make else permuted(x, order)
     return permuted(ordered, Order.of(first.inverse.channels[order.channels]))
+
+
+def remember_padding(y, x, pads):
+    """Remember that `y` is `x` with ((above, below), (left, right)) pixels of zeros around it."""
+    if are_kept():
+        _padded.remember(y, (x, pads))
+
+
+def before_padding(y):
+    """Return (x, pads) as they were given to `remember_padding`, or None."""
+    return _padded.find(y)
 
 
 def is_made_in_any_order(x):

@@ -28,7 +28,8 @@ class Geometry:
     Args:
         pattern: SSCPattern.
         strides, dilation_rate: (rows, columns).
-        padding: `"same"` or `"valid"`.
+        padding: `"same"`, `"valid"`, or ((above, below), (left, right)) in pixels of zeros, which
+            the kernels for a GPU know.
         lanes, slices: int, as for `keras_ssc.native.native`.
         inputs, outputs: channel_order.Order in which channels of x and of y (and bias, residual)
             are given, or None: their own.
@@ -36,7 +37,7 @@ class Geometry:
 
     pattern: SSCPattern
     strides: tuple
-    padding: str
+    padding: str | tuple
     dilation_rate: tuple
     lanes: int
     slices: int
@@ -52,20 +53,28 @@ class Geometry:
             kernel = kernel[:, :, self.inputs.channels]
         if self.outputs:
             kernel = kernel[..., self.outputs.channels]
+        if pads := self.pads:
+            x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
         return keras.ops.conv(
             x,
             kernel,
             strides=self.strides,
-            padding=self.padding,
+            padding="valid" if pads else self.padding,
             data_format="channels_last",
             dilation_rate=self.dilation_rate,
         )
+
+    @property
+    def pads(self):
+        """((above, below), (left, right)) where they are given, else None."""
+        return None if isinstance(self.padding, str) else self.padding
 
     def output_shape(self, x):
         """The shape of y for x of that shape."""
         sizes = []
         for axis, size in enumerate(x[1:3]):
             reach = (self.pattern.kernel_size[axis] - 1) * self.dilation_rate[axis]
+            size += sum(self.pads[axis]) if self.pads else 0
             room = size if self.padding == "same" else size - reach
             sizes.append(-(-room // self.strides[axis]))
         return (x[0], *sizes, self.pattern.filters)
@@ -95,8 +104,8 @@ def convolve(x, weights, geometry, bias, residual, relu):
 
 @functools.lru_cache(maxsize=1024)
 def _attributes(geometry, **epilogue):
-    if geometry.inputs or geometry.outputs:
-        return None  # orders are made for a GPU
+    if geometry.inputs or geometry.outputs or geometry.pads:
+        return None  # orders and pads are for a GPU
     lists = attributes_of(geometry.pattern, geometry.strides, geometry.dilation_rate)
     lists = {name: np.array(values, "int32") for name, values in lists.items()}
     numbers = {"lanes": np.int32(geometry.lanes), "slices": np.int32(geometry.slices)}

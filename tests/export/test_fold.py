@@ -28,6 +28,15 @@ def test_a_folded_network_computes_the_same(name):
     assert bool(sums) == (name == "ResNet20 dense")
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_folded_network_computes_in_the_dtype_of_its_model(name):
+    """Sums in float32 would pass twice as many bytes, and keep XLA from fusing them."""
+    build = getattr(keras_ssc.applications, name.split()[0])
+    folded = keras_ssc.fold(build(**NETWORKS[name], dtype="mixed_bfloat16"))
+    wide = [one.name for one in folded.layers if one.compute_dtype != "bfloat16"]
+    assert set(wide) <= {"predictions", folded.layers[0].name}
+
+
 def test_a_folded_network_is_saved_and_loaded(tmp_path):
     model = lively(keras_ssc.applications.ResNet20(sparsity=0.9))
     folded = keras_ssc.fold(model)

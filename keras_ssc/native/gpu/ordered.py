@@ -16,8 +16,11 @@ def convolve(x, weights, geometry, bias, residual, relu):
     traced = any(isinstance(array, jax.core.Tracer) for array in (x, *weights))
     if not (traced and channel_order.are_kept()):
         return jax_convolution.convolve(x, weights, geometry, bias, residual, relu)
+    padding, before = geometry.padding, channel_order.before_padding(x)
+    if before and padding == "valid":
+        x, padding = before
     inputs, outputs = order.orders(geometry.pattern, channel_order.order_of(x))
-    geometry = dataclasses.replace(geometry, inputs=inputs, outputs=outputs)
+    geometry = dataclasses.replace(geometry, padding=padding, inputs=inputs, outputs=outputs)
     y = jax_convolution.convolve(
         channel_order.in_order(x, inputs),
         weights,

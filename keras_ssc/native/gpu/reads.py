@@ -60,12 +60,12 @@ class Geometry:
 
     Args:
         kernel_size, strides, dilation_rate, size: (rows, columns); `size` is that of the input.
-        padding: `"same"` or `"valid"`.
+        padding: `"same"`, `"valid"`, or ((above, below), (left, right)) in pixels of zeros.
     """
 
     kernel_size: tuple
     strides: tuple
-    padding: str
+    padding: str | tuple
     dilation_rate: tuple
     size: tuple
 
@@ -73,8 +73,9 @@ class Geometry:
         """(pixels of padding before, outputs) of one axis."""
         stride, size = self.strides[axis], self.size[axis]
         reach = (self.kernel_size[axis] - 1) * self.dilation_rate[axis]
-        if self.padding == "valid":
-            return 0, -(-(size - reach) // stride)
+        if self.padding != "same":
+            before, behind = (0, 0) if self.padding == "valid" else self.padding[axis]
+            return before, -(-(before + size + behind - reach) // stride)
         outputs = -(-size // stride)
         return max((outputs - 1) * stride + reach + 1 - size, 0) // 2, outputs
 

@@ -21,12 +21,16 @@ class Case:
         random = np.random.default_rng(0)
         kernel = random.integers(-2, 3, pattern.mask().shape) * pattern.mask()
         self.x = random.integers(-2, 3, (batch, *size, pattern.in_channels)).astype(float)
-        same = ((strides,) * 2, padding, (dilation,) * 2)
-        self.y = reference.convolution(self.x, kernel.astype(float), 0.0, *same)
+        pads = ((0, 0), (0, 0)) if isinstance(padding, str) else padding
+        padded = np.pad(self.x, ((0, 0), *pads, (0, 0)))
+        same = ((strides,) * 2, padding if isinstance(padding, str) else "valid", (dilation,) * 2)
+        self.y = reference.convolution(padded, kernel.astype(float), 0.0, *same)
         self.dy = random.integers(-2, 3, self.y.shape).astype(float)
-        self.dx, dkernel, _ = reference.convolution_gradients(
-            self.x, kernel.astype(float), self.dy, *same
+        dx, dkernel, _ = reference.convolution_gradients(
+            padded, kernel.astype(float), self.dy, *same
         )
+        rows, columns = (slice(own[0], own[0] + side) for own, side in zip(pads, size, strict=True))
+        self.dx = dx[:, rows, columns]
         self.weights, self.dw = (
             np.concatenate([k.ravel()[pattern.flat_indices(i, n)].ravel()
                             for _, i, n in pattern.matrices])

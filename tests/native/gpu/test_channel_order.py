@@ -181,10 +181,38 @@ def test_pooling_and_padding_keep_the_order(gpu):
     arguments = [*values(model), images()]
     assert permutations(call(model), *arguments) == 2
     check(call(model), *arguments)
+    check(step(call(model, training=True)), *arguments, tolerance=1e-4)
     layers = keras.Model.from_config(model.get_config()).layers
     assert [type(one) for one in layers] == [type(one) for one in model.layers]
     names = {type(one).__name__ for one in layers}
     assert names >= {"MaxPooling2D", "ZeroPadding2D", "BatchNormalization"}
+
+
+def padded(x):
+    """By one pixel for a stride of two, unevenly, and around what is in no order."""
+    y = norm()(conv(64, padding="valid", strides=2)(ZeroPadding2D(1)(x)))
+    y = norm()(conv(32, padding="valid")(ZeroPadding2D(((0, 2), (3, 1)))(y)))
+    return conv(32, padding="same")(ZeroPadding2D(1)(y))
+
+
+def test_no_padded_map_is_written_for_a_convolution_that_pads_by_itself(gpu):
+    model = model_of(padded)
+    arguments = [*values(model), images()]
+    check(call(model), *arguments)
+    check(step(call(model, training=True)), *arguments, tolerance=1e-4)
+    program = jax.make_jaxpr(call(model))(*arguments).jaxpr
+    pads = {geometry.padding for geometry in geometries(program)}
+    assert pads == {((1, 1), (1, 1)), ((0, 2), (3, 1)), "same"}
+
+
+def geometries(jaxpr):
+    """Of all native convolutions in a program."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "keras_ssc_convolution":
+            yield equation.params["geometry"]
+        for inner in jax.tree.leaves(list(equation.params.values())):
+            if hasattr(inner := getattr(inner, "jaxpr", inner), "eqns"):
+                yield from geometries(inner)
 
 
 def test_folded_network(gpu):
@@ -314,6 +342,16 @@ def behind_a_first_convolution(x):
     x = x[..., :3]
     x = norm()(channel_wise.Conv2D(32, 3, padding="same", use_bias=False)(x))
     return channel_wise.GlobalAveragePooling2D()(norm()(conv()(norm()(conv()(x)))))
+
+
+def test_a_first_convolution_in_bfloat16(gpu):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        folded = keras_ssc.fold(model_of(behind_a_first_convolution))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert permutations(call(folded), *values(folded), images("bfloat16")) == 0
+    check(call(folded), *values(folded), images("bfloat16"), tolerance=2e-2)
 
 
 def test_the_first_convolution_makes_its_channels_in_the_order_that_is_read(gpu):

@@ -37,6 +37,11 @@ CASES = {
     "stride 3": (pattern(32, 32, g=4, p=3), {"strides": 3, "size": (8, 9)}),
     "dilation": (pattern(32, 32), {"dilation": 2, "size": (7, 8)}),
     "valid": (pattern(32, 32), {"padding": "valid"}),
+    "padded": (
+        pattern(32, 64, p=3),
+        {"strides": 2, "padding": ((1, 1), (1, 1)), "size": (8, 6)},
+    ),
+    "padded unevenly": (pattern(32, 32), {"padding": ((0, 2), (3, 1))}),
     "one pixel": (pattern(32, 32), {"size": (1, 1), "batch": 5}),
     "a wide map": (pattern(32, 32), {"size": (3, 150), "batch": 1}),
     "many images": (pattern(32, 32), {"size": (4, 4), "batch": 17}),
