@@ -83,3 +83,13 @@ def test_programs_and_their_flags_exist(monkeypatch, capsys):
 
 def test_ci_runs_the_test_command():
     assert "make test\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/faq.md"])
+def test_comparisons_claimed_are_those_of_the_evidence(page):
+    text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    evidence = (ROOT / "docs" / "evidence" / "README.md").read_text(encoding="utf-8")
+    claims = re.findall(r"in (\d+) of (\d+) comparisons", text)
+    assert claims
+    for better, count in claims:
+        assert re.search(rf"Of {count} comparisons .* beats in {better}, loses in 0;", evidence)
