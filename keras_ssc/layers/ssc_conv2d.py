@@ -28,8 +28,7 @@ class SSCConv2D(keras.layers.Layer):
 
     Args:
         filters: int, N, the number of filters.
-        kernel_size: int or pair of ints.
-        strides: int or pair of ints.
+        kernel_size, strides: int or pair of ints.
         padding: `"valid"` or `"same"`, as in Conv2D.
         data_format: `"channels_last"`, `"channels_first"` or None (Keras's setting).
         dilation_rate: int or pair of ints; not together with strides > 1.
@@ -208,8 +207,8 @@ class SSCConv2D(keras.layers.Layer):
         if self.data_format == "channels_first":
             x = keras.ops.transpose(x, (0, 2, 3, 1))
             residual = None if residual is None else keras.ops.transpose(residual, (0, 2, 3, 1))
-        unpadded, *_ = before_padding(x) or (x,)  # which a GPU's kernel reads, and was measured on
-        settings = self._settings(unpadded.shape[1:3]) | {"in_order": order_of(x) is not None}
+        read, *_ = before_padding(x) or (x,)  # what a GPU's kernel reads, and was measured on
+        settings = self._settings(read.shape[1:3]) | {"in_order": order_of(x) is not None}
         form, _ = choose(self.execution, self.pattern, **settings)
         relu = self.activation is keras.activations.relu
         y = convolve(

@@ -12,45 +12,32 @@ if keras.backend.backend() != "jax":
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Literal
 from jax.test_util import check_grads
+from traced_networks import (
+    SHAPE,
+    call,
+    check,
+    conv,
+    images,
+    model_of,
+    norm,
+    permutations,
+    step,
+    trace_for_a_gpu,
+    values,
+)
 
 import keras_ssc
-from keras_ssc import SSCConv2D
-from keras_ssc.layers import FusedBatchNormalization, channel_wise
-from keras_ssc.layers.channel_wise import MaxPooling2D, ZeroPadding2D
 from keras_ssc.native import channel_order
 from keras_ssc.native.channel_order import Order
-from keras_ssc.native.gpu import lowering, passes
 
 pytestmark = pytest.mark.jax
-SHAPE = (2, 4, 5, 32)
 
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """Layers are traced for a GPU, whose kernels serve."""
-    monkeypatch.setattr(lowering, "find", lambda: (passes.Device(232448, None), None))
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-
-
-def conv(filters=32, **more):
-    settings = {"g": 8, "p": 7, "padding": "same", "use_bias": False, "execution": "native"}
-    return SSCConv2D(filters, more.pop("kernel_size", 3), **(settings | more))
-
-
-def norm(activation="relu", **more):
-    return FusedBatchNormalization(activation=activation, **more)
-
-
-def model_of(function):
-    """A model with variables that all differ; the moving variances are positive."""
-    inputs = keras.Input(SHAPE[1:])
-    model = keras.Model(inputs, function(inputs))
-    random = np.random.default_rng(1)
-    for variable in model.variables:
-        variable.assign(random.uniform(0.2, 1, variable.shape))
-    return model
+    """Layers are traced for a GPU that is not there."""
+    trace_for_a_gpu(monkeypatch)
 
 
 def residual_block(x):
@@ -69,63 +56,6 @@ def chain(length):
         return y
 
     return layers
-
-
-def images(dtype="float32"):
-    return jnp.asarray(np.random.default_rng(0).integers(-2, 3, SHAPE), dtype)
-
-
-def values(model):
-    parts = (model.trainable_variables, model.non_trainable_variables)
-    return [[variable.value for variable in variables] for variables in parts]
-
-
-def call(model, training=False):
-    return lambda *a: model.stateless_call(*a, training=training)
-
-
-def step(function):
-    """The gradients of the mean square of a model's output, and its moving statistics."""
-
-    def loss(*arguments):
-        y, other = function(*arguments)
-        return jnp.mean(y**2), other
-
-    return jax.value_and_grad(loss, has_aux=True)
-
-
-def check(function, *arguments, tolerance=1e-5):
-    """A program that keeps orders gives the numbers of one that does not."""
-    kept = jax.jit(lambda *a: function(*a))(*arguments)
-    with channel_order.each_layer_alone():
-        alone = jax.jit(lambda *a: function(*a))(*arguments)
-    assert jax.tree.structure(kept) == jax.tree.structure(alone)
-    for one, other in zip(jax.tree.leaves(kept), jax.tree.leaves(alone), strict=True):
-        assert one.dtype == other.dtype
-        one, other = (np.asarray(array, "float32") for array in (one, other))
-        scale = np.max(np.abs(other), initial=1e-6)
-        np.testing.assert_allclose(one / scale, other / scale, atol=tolerance)
-
-
-def permutations(function, *arguments):
-    """Count permutations of maps in a program, those left out that nobody reads."""
-
-    def walk(jaxpr, used):
-        used, found = {one for one in used if not isinstance(one, Literal)}, 0
-        for equation in reversed(jaxpr.eqns):
-            if not used & set(equation.outvars):
-                continue
-            used |= {one for one in equation.invars if not isinstance(one, Literal)}
-            one_of_ours = equation.primitive.name == "keras_ssc_permute"
-            found += one_of_ours and equation.outvars[0].aval.shape[:-3] == SHAPE[:1]
-            for inner in jax.tree.leaves(list(equation.params.values())):
-                if hasattr(inner := getattr(inner, "jaxpr", inner), "eqns"):
-                    both = zip(inner.outvars, equation.outvars, strict=True)
-                    found += walk(inner, [own for own, outside in both if outside in used])
-        return found
-
-    jaxpr = jax.make_jaxpr(lambda *a: function(*a))(*arguments).jaxpr
-    return walk(jaxpr, jaxpr.outvars)
 
 
 def test_network_trains_as_without_orders(gpu):
@@ -169,50 +99,6 @@ def test_layers_that_are_called_outside_of_a_program_stand_alone(gpu):
     layer = conv()
     y = layer(images())
     assert channel_order.order_of(y) is None
-
-
-def pools(x):
-    x = MaxPooling2D(2, padding="same")(norm()(conv()(x)))
-    return norm()(conv(64, padding="valid", strides=2)(ZeroPadding2D(1)(x)))
-
-
-def test_pooling_and_padding_keep_the_order(gpu):
-    model = model_of(pools)
-    arguments = [*values(model), images()]
-    assert permutations(call(model), *arguments) == 2
-    check(call(model), *arguments)
-    check(step(call(model, training=True)), *arguments, tolerance=1e-4)
-    layers = keras.Model.from_config(model.get_config()).layers
-    assert [type(one) for one in layers] == [type(one) for one in model.layers]
-    names = {type(one).__name__ for one in layers}
-    assert names >= {"MaxPooling2D", "ZeroPadding2D", "BatchNormalization"}
-
-
-def padded(x):
-    """By one pixel for a stride of two, unevenly, and around what is in no order."""
-    y = norm()(conv(64, padding="valid", strides=2)(ZeroPadding2D(1)(x)))
-    y = norm()(conv(32, padding="valid")(ZeroPadding2D(((0, 2), (3, 1)))(y)))
-    return conv(32, padding="same")(ZeroPadding2D(1)(y))
-
-
-def test_no_padded_map_is_written_for_a_convolution_that_pads_by_itself(gpu):
-    model = model_of(padded)
-    arguments = [*values(model), images()]
-    check(call(model), *arguments)
-    check(step(call(model, training=True)), *arguments, tolerance=1e-4)
-    program = jax.make_jaxpr(call(model))(*arguments).jaxpr
-    pads = {geometry.padding for geometry in geometries(program)}
-    assert pads == {((1, 1), (1, 1)), ((0, 2), (3, 1)), "same"}
-
-
-def geometries(jaxpr):
-    """Of all native convolutions in a program."""
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "keras_ssc_convolution":
-            yield equation.params["geometry"]
-        for inner in jax.tree.leaves(list(equation.params.values())):
-            if hasattr(inner := getattr(inner, "jaxpr", inner), "eqns"):
-                yield from geometries(inner)
 
 
 def test_folded_network(gpu):
@@ -301,64 +187,3 @@ def test_permutation_is_linear_in_both_modes_and_mapped(gpu):
         return channel_order.in_order(channel_order.restored(x[..., own.channels], own), other)
 
     np.testing.assert_array_equal(jax.jit(from_order_to_order)(x), x[..., other.channels])
-
-
-def keras_blocks(x):
-    """As in ResNet-50 of keras.applications, before `sparsify`; of images of three channels."""
-    x = x[..., :3]
-    x = keras.layers.Conv2D(32, 3, padding="same", use_bias=False, name="stem")(x)
-    x = keras.layers.Activation("relu")(keras.layers.BatchNormalization()(x))
-    x = keras.layers.MaxPooling2D(2)(keras.layers.ZeroPadding2D(1)(x))
-    for _ in range(2):
-        y = keras.layers.Conv2D(32, 3, padding="same", use_bias=False)(x)
-        y = keras.layers.ReLU()(keras.layers.BatchNormalization()(y))
-        y = keras.layers.Conv2D(32, 3, padding="same", use_bias=False)(y)
-        y = keras.layers.BatchNormalization()(y)
-        x = keras.layers.Activation("relu")(keras.layers.Add()([x, y]))
-    x = keras.layers.AveragePooling2D(2, padding="same")(x)
-    x = keras.layers.Conv2D(16, 1, name="dense")(x)
-    return keras.layers.GlobalAveragePooling2D()(x)
-
-
-def test_a_model_from_sparsify_keeps_the_order(gpu):
-    """All of Keras's layers between the convolutions; the dense one permutes its kernel."""
-    plain = model_of(keras_blocks)
-    model = keras_ssc.sparsify(plain, 0.8, keep=["stem", "dense"], execution="native")
-    for variable in model.variables:
-        variable.assign(np.random.default_rng(4).uniform(0.2, 1, variable.shape))
-    arguments = [*values(model), images()]
-    check(step(call(model, training=True)), *arguments, tolerance=1e-4)
-    folded = keras_ssc.fold(model)
-    for run in (call(model, training=True), call(model)):  # what the pooling gives, for two readers
-        assert permutations(run, *arguments) == 2
-    assert permutations(call(folded), *values(folded), images()) == 2
-    for own in (model, folded):
-        check(call(own), *values(own), images(), tolerance=1e-4)
-    assert not channel_order._makers
-
-
-def behind_a_first_convolution(x):
-    """As in VGG19: of a network's own layers, dense and sparse."""
-    x = x[..., :3]
-    x = norm()(channel_wise.Conv2D(32, 3, padding="same", use_bias=False)(x))
-    return channel_wise.GlobalAveragePooling2D()(norm()(conv()(norm()(conv()(x)))))
-
-
-def test_a_first_convolution_in_bfloat16(gpu):
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        folded = keras_ssc.fold(model_of(behind_a_first_convolution))
-    finally:
-        keras.config.set_dtype_policy("float32")
-    assert permutations(call(folded), *values(folded), images("bfloat16")) == 0
-    check(call(folded), *values(folded), images("bfloat16"), tolerance=2e-2)
-
-
-def test_the_first_convolution_makes_its_channels_in_the_order_that_is_read(gpu):
-    """Its kernel is permuted; nothing reads the map in its own order."""
-    model = model_of(behind_a_first_convolution)
-    folded = keras_ssc.fold(model)
-    for own in (model, folded):
-        assert permutations(call(own), *values(own), images()) == 0
-        check(call(own), *values(own), images())
-    check(step(call(model, training=True)), *values(model), images(), tolerance=1e-4)
