@@ -197,3 +197,19 @@ def test_refusals():
         keras_ssc.optimize_for_inference("model")
     with pytest.raises(ValueError, match="built"):
         keras_ssc.optimize_for_inference(keras.Sequential([layers.Dense(2)]))
+
+
+def test_a_dense_layer_of_many_weights_stays_keras_s(monkeypatch):
+    """Keras's product is the faster one there; what stands before and behind it stays native."""
+    from keras_ssc.layers import network_steps
+
+    monkeypatch.setattr(network_steps, "MOST_DENSE_WEIGHTS", 100)
+    inputs = keras.Input((4, 4, 8))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(inputs))
+    x = keras.layers.Dense(13, activation="relu", name="large")(x)
+    model = lively(keras.Model(inputs, keras.layers.Dense(5, name="small")(x)))
+    fast = keras_ssc.optimize_for_inference(model)
+    assert "large" in [layer.name for layer in fast.layers]
+    assert sum(type(layer).__name__ == "InferenceNetwork" for layer in fast.layers) >= 1
+    x = np.random.default_rng(1).normal(size=(3, 4, 4, 8)).astype("float32")
+    np.testing.assert_allclose(*(np.asarray(one(x)) for one in (fast, model)), atol=1e-5)
