@@ -140,7 +140,7 @@ def main():
                         "card": place.mesh.devices.flat[0].device_kind, "batch": arguments.batch,
                         "jax": metadata.version("jax"), "keras": metadata.version("keras"),
                     })  # fmt: skip
-                print(f"{name:10}{task:10}{form:8}{count.total():6} launches"
+                print(f"{name:28}{task:10}{form:8}{count.total():6} launches"
                       f"{moved.total() / 1e6:10.0f} MB", flush=True)  # fmt: skip
                 results.save(rows, arguments.csv, "gpu-programs")
 

@@ -79,7 +79,11 @@ def section(rows):
             if row is None:
                 cells.append("")
                 continue
-            ratio = "" if name in (DENSE, OPTIMIZED[DENSE]) else f" ({row['times_as_fast']}x)"
+            ratio = (
+                ""
+                if name in (DENSE, OPTIMIZED[DENSE])
+                else f" ({float(row['times_as_fast']):.2f}x)"
+            )
             cells.append(f"{float(row['median_ms']):.0f}{ratio}")
         lines.append([network, TASKS[task], *cells])
     one = rows[0]

@@ -114,14 +114,14 @@ class _FoldingBuilder(InferenceModelBuilder):
         return new
 
     def _call(self, layer, *args, **kwargs):
-        if _is_sum(layer) and len(args[0]) == 2:
+        if args and _is_sum(layer) and len(args[0]) == 2:
             one, other = args[0]
             for y, residual in ((other, one), (one, other)):
                 found = self._opened(y, layer)
                 alike = (y.shape, y.dtype) == (residual.shape, residual.dtype)
                 if found and found.residual is None and alike:
                     return self._more(found, layer, "linear", residual=residual)
-        if _is_relu(layer) and (found := self._opened(args[0], layer)):
+        if args and _is_relu(layer) and (found := self._opened(args[0], layer)):
             return self._more(found, layer, "relu")
         return super()._call(layer, *args, **kwargs)
 

@@ -60,7 +60,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, residual=None, training=None, mask=None):
         """Normalise, add, cut at zero."""
-        order = channel_order.order_of(inputs) if self._is_by_last_axis(inputs) else None
+        if not self._is_by_last_axis(inputs):
+            return self._normalized(inputs, residual, training, mask)
+        order = channel_order.order_of(inputs)
         if order is None:
             y = self._normalized(inputs, residual, training, mask)
             if residual is None and not training and channel_order.is_made_in_any_order(inputs):

@@ -120,6 +120,17 @@ def behind_a_first_convolution(x):
     return channel_wise.GlobalAveragePooling2D()(norm()(conv()(norm()(conv()(x)))))
 
 
+def along_rows(x):
+    """A BatchNormalization whose vectors belong to no channels."""
+    x = channel_wise.Conv2D(32, 3, padding="same", use_bias=False)(x[..., :3])
+    return conv()(norm(axis=1)(x))
+
+
+def test_a_normalization_along_another_axis_reads_channels_in_their_own_order(gpu):
+    model = model_of(along_rows)
+    check(call(model), *values(model), images())
+
+
 def test_a_first_convolution_in_bfloat16(gpu):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
